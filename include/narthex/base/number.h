@@ -25,9 +25,9 @@ size_t number_shortest_digits(double v, char digits[NUMBER_DIGITS_MAX], int *exp
 size_t number_format_plain(double v, char out[NUMBER_TEXT_MAX]);
 /* Sample values of the HTTP API: exponent form iff |v| < 1e-6 (not 0) or |v| >= 1e21. */
 size_t number_format_json(double v, char out[NUMBER_TEXT_MAX]);
-/* Go's %g (and %v of float64) with shortest digits, exponent threshold `exponent_max` digits: form
- * d.ddde+XX iff the decimal exponent is < -4 or >= exponent_max. %g as spec/promql.md writes it has
- * exponent_max 6 for "FMT %g" and 21 for strconv 'g' with -1 (Go's %v). */
+/* %g with shortest digits: form d.ddde+XX iff the decimal exponent is < -4 or >= exponent_max.
+ * Go's %g, %v and strconv 'g' with precision -1, and so the text formats, have exponent_max 6;
+ * 21 gives the limit of JSON and of Go's %#v. */
 size_t number_format_general(double v, int exponent_max, char out[NUMBER_TEXT_MAX]);
 /* OpenMetrics label form of le and quantile: %g (threshold 6) with ".0" appended when there is
  * neither dot nor exponent. */
@@ -39,8 +39,8 @@ size_t number_format_int(int64_t v, char out[20]);
 size_t number_format_timestamp(int64_t t_ms, char out[24]);
 
 /* The whole of text as a double by Go's strconv.ParseFloat rules: decimal and hex floats, exponents,
- * inf, infinity, nan in any case with an optional sign, underscores not allowed. Correctly rounded.
- * Overflow fails with *range set. */
+ * inf and infinity in any case with an optional sign, nan in any case without one, underscores not
+ * allowed. Correctly rounded. Overflow fails with *range set and *v infinite. */
 bool number_parse(struct str text, double *v, bool *range);
 
 /* Hot path of the exposition parser: reads the longest number at text[0..size) (digits, sign, dot,

@@ -1,0 +1,181 @@
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "narthex/base/number.h"
+
+enum { EXPONENT_MIN_GENERAL = -4 }; /* %g: smaller decimal exponents take the exponent form */
+
+/* NaN, infinities and zeros; 0 for all other numbers. */
+static size_t format_special(double v, char *out)
+{
+    const char *text;
+    if (isnan(v))
+        text = "NaN";
+    else if (isinf(v))
+        text = v > 0 ? "+Inf" : "-Inf";
+    else if (v == 0)
+        text = signbit(v) ? "-0" : "0";
+    else
+        return 0;
+    size_t size = strlen(text);
+    memcpy(out, text, size);
+    return size;
+}
+
+struct digits {
+    char text[NUMBER_DIGITS_MAX];
+    int count;
+    int point; /* value = 0.text × 10^point */
+};
+
+static void find_digits(double v, struct digits *digits)
+{
+    digits->count = (int)number_shortest_digits(v, digits->text, &digits->point);
+}
+
+static char *put(char *at, const char *data, int size)
+{
+    memcpy(at, data, (size_t)size);
+    return at + size;
+}
+
+static char *put_zeros(char *at, int count)
+{
+    memset(at, '0', (size_t)count);
+    return at + count;
+}
+
+static size_t write_plain(double v, const struct digits *digits, char *out)
+{
+    char *at = out;
+    if (v < 0)
+        *at++ = '-';
+    if (digits->point <= 0) {
+        at = put(at, "0.", 2);
+        at = put_zeros(at, -digits->point);
+        at = put(at, digits->text, digits->count);
+    } else if (digits->point >= digits->count) {
+        at = put(at, digits->text, digits->count);
+        at = put_zeros(at, digits->point - digits->count);
+    } else {
+        at = put(at, digits->text, digits->point);
+        *at++ = '.';
+        at = put(at, digits->text + digits->point, digits->count - digits->point);
+    }
+    assert(at - out <= NUMBER_TEXT_MAX);
+    return (size_t)(at - out);
+}
+
+static size_t write_exponent(double v, const struct digits *digits, char *out)
+{
+    char *at = out;
+    if (v < 0)
+        *at++ = '-';
+    *at++ = digits->text[0];
+    if (digits->count > 1) {
+        *at++ = '.';
+        at = put(at, digits->text + 1, digits->count - 1);
+    }
+    int exponent = digits->point - 1;
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    if (exponent < 0)
+        exponent = -exponent;
+    if (exponent >= 100)
+        *at++ = (char)('0' + exponent / 100);
+    *at++ = (char)('0' + exponent / 10 % 10);
+    *at++ = (char)('0' + exponent % 10);
+    return (size_t)(at - out);
+}
+
+size_t number_format_plain(double v, char out[NUMBER_TEXT_MAX])
+{
+    size_t size = format_special(v, out);
+    if (size > 0)
+        return size;
+    struct digits digits;
+    find_digits(v, &digits);
+    return write_plain(v, &digits, out);
+}
+
+size_t number_format_json(double v, char out[NUMBER_TEXT_MAX])
+{
+    size_t size = format_special(v, out);
+    if (size > 0)
+        return size;
+    struct digits digits;
+    find_digits(v, &digits);
+    double magnitude = fabs(v);
+    if (magnitude < 1e-6 || magnitude >= 1e21)
+        return write_exponent(v, &digits, out);
+    return write_plain(v, &digits, out);
+}
+
+size_t number_format_general(double v, int exponent_max, char out[NUMBER_TEXT_MAX])
+{
+    size_t size = format_special(v, out);
+    if (size > 0)
+        return size;
+    struct digits digits;
+    find_digits(v, &digits);
+    int exponent = digits.point - 1;
+    if (exponent < EXPONENT_MIN_GENERAL || exponent >= exponent_max)
+        return write_exponent(v, &digits, out);
+    return write_plain(v, &digits, out);
+}
+
+size_t number_format_openmetrics(double v, char out[NUMBER_TEXT_MAX])
+{
+    size_t size = number_format_general(v, 6, out);
+    if (isfinite(v) && memchr(out, '.', size) == NULL && memchr(out, 'e', size) == NULL) {
+        memcpy(out + size, ".0", 2);
+        size += 2;
+    }
+    return size;
+}
+
+static size_t write_uint(uint64_t v, char *out)
+{
+    char reversed[20];
+    size_t count = 0;
+    do {
+        reversed[count++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    for (size_t i = 0; i < count; i++)
+        out[i] = reversed[count - 1 - i];
+    return count;
+}
+
+size_t number_format_uint(uint64_t v, char out[20])
+{
+    return write_uint(v, out);
+}
+
+size_t number_format_int(int64_t v, char out[20])
+{
+    if (v >= 0)
+        return write_uint((uint64_t)v, out);
+    out[0] = '-';
+    return 1 + write_uint(0 - (uint64_t)v, out + 1);
+}
+
+size_t number_format_timestamp(int64_t t_ms, char out[24])
+{
+    size_t size = 0;
+    uint64_t magnitude = (uint64_t)t_ms;
+    if (t_ms < 0) {
+        out[size++] = '-';
+        magnitude = 0 - magnitude;
+    }
+    size += write_uint(magnitude / 1000, out + size);
+    uint32_t fraction = (uint32_t)(magnitude % 1000);
+    if (fraction != 0) {
+        out[size++] = '.';
+        out[size++] = (char)('0' + fraction / 100);
+        out[size++] = (char)('0' + fraction / 10 % 10);
+        out[size++] = (char)('0' + fraction % 10);
+    }
+    return size;
+}
