@@ -1,0 +1,7 @@
+#include "narthex/scraper/discovery.h"
+
+bool discovery_supported(struct str mechanism)
+{
+    (void)mechanism;
+    return false;
+}
