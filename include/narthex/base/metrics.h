@@ -12,9 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "narthex/base/clock.h"
 #include "narthex/base/str.h"
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_SUMMARY, METRIC_HISTOGRAM };
+/* METRIC_UNTYPED is for exporters only: a registry holds none. */
+enum metric_type {
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_SUMMARY,
+    METRIC_HISTOGRAM,
+    METRIC_UNTYPED,
+};
 
 enum { METRIC_LABELS_MAX = 6, METRIC_BUCKETS_MAX = 24 };
 
@@ -31,6 +39,8 @@ struct metric {
 struct metric_distribution;
 
 struct metrics *metrics_create(void);
+/* As metrics_create; the clock ages the observations of summaries and outlives the registry. */
+struct metrics *metrics_create_with_clock(const struct clock *clock);
 void metrics_destroy(struct metrics *metrics);
 
 /* `label_names` is a NULL-terminated list of static strings or NULL; name and help are static. */
@@ -55,7 +65,7 @@ struct metric_distribution *metric_distribution_with(struct metric_family *famil
 /* Series of a family without labels. */
 struct metric *metric_only(struct metric_family *family);
 struct metric_distribution *metric_distribution_only(struct metric_family *family);
-/* Drops one series; its pointer must not be used again. */
+/* Drops one series, if it is there; its pointer must not be used again. */
 void metric_remove(struct metric_family *family, const struct str *label_values);
 
 void metric_add(struct metric *metric, double by);
@@ -68,7 +78,8 @@ void metrics_on_collect(struct metrics *metrics, void (*collect)(void *context),
 
 /* Walks all samples, families sorted by name, series in order of creation. Calls family() once per
  * family and sample() per sample: suffix is "", "_bucket", "_sum" or "_count"; names/values are the
- * labels including le or quantile. The views live until the callback returns. */
+ * labels including le or quantile. The views live until the callback returns. The walk holds the
+ * registry's lock: callbacks of a visitor call nothing of this header. */
 struct metrics_visitor {
     void (*family)(void *context, struct str name, enum metric_type type, struct str help);
     void (*sample)(void *context, struct str name, const char *suffix, const struct str *names,
