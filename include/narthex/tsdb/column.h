@@ -55,7 +55,7 @@ size_t column_seal_small(const double *values, uint32_t row_count, uint8_t *out)
 err_t column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, double *values);
 
 /* Whether the column is of the constant kind; if so *value is what all its rows hold. Such columns
- * need no page: a directory can keep them inline (at most 11 bytes). False for corrupt bytes. */
+ * need no page: a directory can keep them inline (at most 9 bytes). False for corrupt bytes. */
 bool column_peek_constant(const uint8_t *in, size_t in_size, double *value);
 
 /* Name of the instruction set the decoder uses, "avx2" or "scalar", for logs and benchmarks. */

@@ -1,0 +1,36 @@
+/* Doubles as decimal integers: v == (double)m / 10^e, bit for bit. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "column_format.h"
+
+/* 10^0 to 10^15, all exact. */
+extern const double column__powers[COLUMN_EXPONENT_MAX + 1];
+
+/* The highest exponent tried when looking for a decimal. */
+enum { COLUMN_EXPONENT_TRIED = 12 };
+
+/* A column split into decimals and specials. */
+struct decimal_split {
+    uint32_t exponent;
+    uint32_t count; /* integers */
+    uint32_t special_count;
+    bool all_stale; /* of the specials */
+    bool wide;
+    int64_t integers[COLUMN_ROWS_MAX];
+    uint8_t special_rows[COLUMN_ROWS_MAX];
+};
+
+/* Whether v is m / 10^e with |m| < 2^51, or e is 0 and v any whole number in int64. */
+bool column__decimal_at(double v, uint32_t exponent, int64_t *m);
+
+/* The smallest exponent from `exponent` to COLUMN_EXPONENT_TRIED at which v is a decimal.
+ * False: none. */
+bool column__decimal_find(double v, uint32_t *exponent, int64_t *m);
+
+/* Splits values[0..row_count), starting at `exponent_start` (0 unless hinted). False if too many
+ * rows would be special: the column is better stored otherwise. */
+bool column__decimal_split(const double *values, uint32_t row_count, uint32_t exponent_start,
+                           struct decimal_split *split);

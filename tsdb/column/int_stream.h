@@ -1,0 +1,72 @@
+/* Streams of 1 to COLUMN_ROWS_MAX int64: the common part of INT, BITS, DECULP and time columns.
+ * Layout: docs/format/column.md, part 2. All arithmetic is modulo 2^64. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "column_bytes.h"
+#include "column_format.h"
+#include "narthex/base/err.h"
+
+enum int_stream_form { INT_STREAM_PACKED, INT_STREAM_DUAL, INT_STREAM_RICE };
+
+/* A parsed and validated stream; pointers go into the encoded bytes. */
+struct int_stream {
+    uint64_t first;
+    uint64_t gcd;
+    uint64_t centre;
+    uint64_t first_difference; /* predictor 2 */
+    const uint8_t *exceptions; /* exception_count pairs of u8 position, zv */
+    const uint8_t *bitmap;     /* dual */
+    const uint8_t *small;      /* dual: values of class 0 */
+    const uint8_t *large;      /* dual: class 1; else the values; Rice: low bits */
+    const uint8_t *quotients;  /* Rice */
+    const uint8_t *end;
+    uint16_t count; /* integers */
+    uint16_t residual_count;
+    uint16_t large_count; /* dual: residuals of class 1 */
+    uint8_t exception_count;
+    uint8_t predictor;
+    uint8_t width;
+    uint8_t width_small;
+    uint8_t form; /* enum int_stream_form */
+    bool zigzag;
+};
+
+/* Parses a stream of `count` integers at the reader. `flags` are the STREAM_ bits of the byte that
+ * announced it. Errors: ERR_CORRUPT. */
+err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, uint32_t count,
+                       struct int_stream *stream);
+
+/* Decodes the integers into out[0..stream->count); out must hold COLUMN_ROWS_MAX. Reads up to
+ * COLUMN_SLACK_BYTES past the stream. */
+void int_stream_decode(const struct int_stream *stream, int64_t *out);
+
+/* How a stream is going to be written. */
+struct int_plan {
+    uint64_t gcd;
+    uint64_t centre;
+    uint64_t size_bits; /* of the whole stream, flags byte not counted */
+    uint8_t predictor;
+    uint8_t width;
+    uint8_t width_small;
+    uint8_t form;
+    bool zigzag;
+    bool exceptions;
+};
+
+/* Finds a small encoding of integers[0..count). `rice`: Rice may be chosen. */
+void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan);
+
+/* Packs with the minimum as centre and the given predictor and gcd, no search. False if the
+ * differences are not multiples of gcd. */
+bool int_plan_retry(const int64_t *integers, uint32_t count, uint32_t predictor, uint64_t gcd,
+                    struct int_plan *plan);
+
+/* The STREAM_ bits that announce the plan. */
+uint8_t int_plan_flags(const struct int_plan *plan);
+
+/* Writes the stream at `out` and returns its end; may write COLUMN_SLACK_BYTES beyond. */
+uint8_t *int_plan_write(const struct int_plan *plan, const int64_t *integers, uint32_t count,
+                        uint8_t *out);
