@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#include "column_bytes.h"
 #include "column_kernels.h"
 
 const double column__powers[COLUMN_EXPONENT_MAX + 1] = {
@@ -30,16 +29,6 @@ static const int64_t integer_powers[COLUMN_EXPONENT_MAX + 1] = {
 
 /* Integers of a scaled column stay below this, so that division gives them back. */
 #define MANTISSA_LIMIT ((int64_t)1 << 51)
-
-bool column__decimal_at(double v, uint32_t exponent, int64_t *m)
-{
-    if (exponent > 0)
-        return column__kernels_scalar.to_decimal(&v, 1, column__powers[exponent], m) == 1;
-    if (!(v < 0x1p63 && v >= -0x1p63))
-        return false;
-    *m = (int64_t)v;
-    return column__double_bits((double)*m) == column__double_bits(v);
-}
 
 bool column__decimal_find(double v, uint32_t *exponent, int64_t *m)
 {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "column_bytes.h"
 #include "column_format.h"
 
 /* 10^0 to 10^15, all exact. */
@@ -23,8 +24,31 @@ struct decimal_split {
     uint8_t special_rows[COLUMN_ROWS_MAX];
 };
 
-/* Whether v is m / 10^e with |m| < 2^51, or e is 0 and v any whole number in int64. */
-bool column__decimal_at(double v, uint32_t exponent, int64_t *m);
+/* Adding 1.5 * 2^52 leaves the rounded integer in the low bits of the sum, for |x| < 2^51. */
+#define COLUMN_ROUNDING_MAGIC 0x1.8p52
+
+/* Whether v is m / power with |m| < 2^51. */
+static inline bool column__decimal_scaled(double v, double power, int64_t *m)
+{
+    double scaled = v * power;
+    if (!(scaled < 0x1p51 && scaled > -0x1p51))
+        return false;
+    double rounded = scaled + COLUMN_ROUNDING_MAGIC;
+    *m = (int64_t)(column__double_bits(rounded) - column__double_bits(COLUMN_ROUNDING_MAGIC));
+    double back = (rounded - COLUMN_ROUNDING_MAGIC) / power;
+    return column__double_bits(back) == column__double_bits(v);
+}
+
+/* Whether v is m / 10^e with |m| < 2^51, or e is 0 and v any whole number in int64. -0 is not. */
+static inline bool column__decimal_at(double v, uint32_t exponent, int64_t *m)
+{
+    if (exponent > 0)
+        return column__decimal_scaled(v, column__powers[exponent], m);
+    if (!(v < 0x1p63 && v >= -0x1p63))
+        return false;
+    *m = (int64_t)v;
+    return column__double_bits((double)*m) == column__double_bits(v);
+}
 
 /* The smallest exponent from `exponent` to COLUMN_EXPONENT_TRIED at which v is a decimal.
  * False: none. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "column_bytes.h"
+#include "column_decimal.h"
 
 static void unpack64(const uint8_t *in, uint32_t count, uint32_t width, uint64_t *out)
 {
@@ -26,22 +26,11 @@ static void unpack64(const uint8_t *in, uint32_t count, uint32_t width, uint64_t
     }
 }
 
-/* Adding 1.5 * 2^52 leaves the rounded integer in the low bits of the sum, for |x| < 2^51. */
-#define ROUNDING_MAGIC 0x1.8p52
-
 static uint32_t to_decimal(const double *values, uint32_t count, double power, int64_t *mantissas)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        double scaled = values[i] * power;
-        if (!(scaled < 0x1p51 && scaled > -0x1p51))
+    for (uint32_t i = 0; i < count; i++)
+        if (!column__decimal_scaled(values[i], power, &mantissas[i]))
             return i;
-        double rounded = scaled + ROUNDING_MAGIC;
-        double back = (rounded - ROUNDING_MAGIC) / power;
-        if (column__double_bits(back) != column__double_bits(values[i]))
-            return i;
-        mantissas[i] =
-            (int64_t)(column__double_bits(rounded) - column__double_bits(ROUNDING_MAGIC));
-    }
     return count;
 }
 
@@ -56,11 +45,36 @@ static void from_decimal(const int64_t *integers, uint32_t count, double power, 
         values[i] = (double)integers[i] / power;
 }
 
+/* The same loop over elements of three sizes. */
+#define SUM_DELTAS(name, type)                                                                     \
+    static void name(const type *deltas, uint32_t count, int64_t first, double power,              \
+                     double *values)                                                               \
+    {                                                                                              \
+        if (power == 1) {                                                                          \
+            for (uint32_t i = 0; i < count; i++) {                                                 \
+                first += deltas[i];                                                                \
+                values[i] = (double)first;                                                         \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            first += deltas[i];                                                                    \
+            values[i] = (double)first / power;                                                     \
+        }                                                                                          \
+    }
+
+SUM_DELTAS(sum_deltas8, int8_t)
+SUM_DELTAS(sum_deltas16, int16_t)
+SUM_DELTAS(sum_deltas32, int32_t)
+
 const struct column_kernels column__kernels_scalar = {
     .name = "scalar",
     .unpack64 = unpack64,
     .to_decimal = to_decimal,
     .from_decimal = from_decimal,
+    .sum_deltas8 = sum_deltas8,
+    .sum_deltas16 = sum_deltas16,
+    .sum_deltas32 = sum_deltas32,
 };
 
 const struct column_kernels *column__kernels = &column__kernels_scalar;

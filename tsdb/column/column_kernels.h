@@ -16,6 +16,14 @@ struct column_kernels {
     /* values[i] = (double)integers[i] / power; power 1 for e = 0. Exact for all int64 that a
      * sealed column can hold. */
     void (*from_decimal)(const int64_t *integers, uint32_t count, double power, double *values);
+    /* values[i] = (double)(first + deltas[0] + ... + deltas[i]) / power. Reads no element beyond
+     * count: another thread may be writing there. */
+    void (*sum_deltas8)(const int8_t *deltas, uint32_t count, int64_t first, double power,
+                        double *values);
+    void (*sum_deltas16)(const int16_t *deltas, uint32_t count, int64_t first, double power,
+                         double *values);
+    void (*sum_deltas32)(const int32_t *deltas, uint32_t count, int64_t first, double power,
+                         double *values);
 };
 
 extern const struct column_kernels *column__kernels;
