@@ -21,6 +21,7 @@
 #include "narthex/model/histogram.h"
 #include "narthex/model/labels.h"
 #include "narthex/model/matcher.h"
+#include "narthex/model/metadata.h"
 
 /* A series for as long as the process lives: monotonic, never reused, 0 is none. A series that was
  * collected gives ERR_STALE_REF; its writer adds it again by labels. */
@@ -68,18 +69,6 @@ struct exemplar {
     double value;
     int64_t t_ms;
 };
-
-enum metadata_type {
-    METADATA_UNKNOWN,
-    METADATA_COUNTER,
-    METADATA_GAUGE,
-    METADATA_HISTOGRAM,
-    METADATA_GAUGEHISTOGRAM,
-    METADATA_SUMMARY,
-    METADATA_INFO,
-    METADATA_STATESET,
-};
-const char *metadata_type_name(enum metadata_type type);
 
 struct metadata {
     enum metadata_type type;
