@@ -35,7 +35,7 @@ enum column_stats_flag {
 };
 
 /* Bytes of the longest encoding. */
-enum { COLUMN_STATS_SIZE_MAX = 72 };
+enum { COLUMN_STATS_SIZE_MAX = 56 };
 
 struct column_stats {
     double first;

@@ -1,0 +1,286 @@
+#include "narthex/tsdb/column_stats.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "column_decimal.h"
+
+/* Bits of the first byte beyond enum column_stats_flag. */
+enum {
+    STATS_PUBLIC_FLAGS = COLUMN_STATS_MONOTONE | COLUMN_STATS_SUM_EXACT | COLUMN_STATS_HAS_NAN |
+                         COLUMN_STATS_HAS_INF,
+    STATS_RESETS = 1 << 4,
+    STATS_STALE = 1 << 5,
+    STATS_DECIMAL = 1 << 6,
+    STATS_KNOWN = (1 << 7) - 1,
+};
+
+/* What the samples seen so far allow to say. */
+struct tally {
+    double magnitude_sum;
+    bool whole;
+    bool falls;
+};
+
+static void add_pair(struct column_stats *stats, struct tally *tally, double previous, double v)
+{
+    if (v < previous) {
+        stats->reset_count++;
+        stats->reset_sum += previous;
+        tally->falls = true;
+    }
+    if (v != previous && !(isnan(v) && isnan(previous)))
+        stats->change_count++;
+}
+
+static void add_value(struct column_stats *stats, struct tally *tally, double v)
+{
+    if (stats->count == 0) {
+        stats->first = stats->min = stats->max = v;
+    } else {
+        add_pair(stats, tally, stats->last, v);
+        if (v < stats->min || isnan(stats->min))
+            stats->min = v;
+        if (v > stats->max || isnan(stats->max))
+            stats->max = v;
+    }
+    stats->last = v;
+    stats->sum = stats->count == 0 ? v : stats->sum + v;
+    stats->count++;
+    if (isnan(v))
+        stats->flags |= COLUMN_STATS_HAS_NAN;
+    if (isinf(v))
+        stats->flags |= COLUMN_STATS_HAS_INF;
+    tally->magnitude_sum += fabs(v);
+    tally->whole = tally->whole && rint(v) == v && !(v == 0 && signbit(v));
+}
+
+void column_stats_compute(const double *values, uint32_t row_count, struct column_stats *stats)
+{
+    assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
+    *stats = (struct column_stats){0};
+    struct tally tally = {.whole = true};
+    for (uint32_t i = 0; i < row_count; i++) {
+        if (column__double_bits(values[i]) == COLUMN_STALE_BITS)
+            stats->stale_count++;
+        else
+            add_value(stats, &tally, values[i]);
+    }
+    if (stats->count == 0)
+        return;
+    if (tally.whole && tally.magnitude_sum < 0x1p53)
+        stats->flags |= COLUMN_STATS_SUM_EXACT;
+    /* A zero of the other sign is neither a fall nor a rise, yet min would not be first. */
+    bool ends_are_extremes = column__double_bits(stats->min) == column__double_bits(stats->first) &&
+                             column__double_bits(stats->max) == column__double_bits(stats->last);
+    if (!tally.falls && ends_are_extremes && !(stats->flags & COLUMN_STATS_HAS_NAN))
+        stats->flags |= COLUMN_STATS_MONOTONE;
+}
+
+/* The statistics as decimal integers, see the format page. */
+struct decimal_stats {
+    uint32_t exponent;
+    int64_t first;
+    int64_t last;
+    int64_t min;
+    int64_t max;
+};
+
+static bool find_decimals(const struct column_stats *stats, struct decimal_stats *decimals)
+{
+    const double values[4] = {stats->first, stats->last, stats->min, stats->max};
+    int64_t *mantissas[4] = {&decimals->first, &decimals->last, &decimals->min, &decimals->max};
+    uint32_t exponent = 0;
+    int64_t m;
+    for (uint32_t i = 0; i < 4; i++)
+        if (!column__decimal_find(values[i], &exponent, &m))
+            return false;
+    for (uint32_t i = 0; i < 4; i++)
+        if (!column__decimal_at(values[i], exponent, mantissas[i]))
+            return false;
+    decimals->exponent = exponent;
+    return isfinite(stats->sum) && isfinite(stats->reset_sum);
+}
+
+/* A sum as the nearest decimal and the units in the last place it is off. */
+static void split_sum(double sum, uint32_t exponent, int64_t *mantissa, int64_t *ulps)
+{
+    double scaled = sum * column__powers[exponent];
+    *mantissa = fabs(scaled) < 0x1p63 ? (int64_t)rint(scaled) : 0;
+    double back = (double)*mantissa / column__powers[exponent];
+    *ulps = (int64_t)(column__image(column__double_bits(sum)) -
+                      column__image(column__double_bits(back)));
+}
+
+static double join_sum(int64_t mantissa, int64_t ulps, uint32_t exponent)
+{
+    double back = (double)mantissa / column__powers[exponent];
+    return column__bits_double(
+        column__image(column__image(column__double_bits(back)) + (uint64_t)ulps));
+}
+
+static uint8_t *put_sum(const struct column_stats *stats, double sum, uint32_t exponent,
+                        uint64_t base, uint8_t *at)
+{
+    int64_t mantissa, ulps;
+    split_sum(sum, exponent, &mantissa, &ulps);
+    assert(ulps == 0 || !(stats->flags & COLUMN_STATS_SUM_EXACT));
+    at = column__put_zv(at, (int64_t)((uint64_t)mantissa - base));
+    return stats->flags & COLUMN_STATS_SUM_EXACT ? at : column__put_zv(at, ulps);
+}
+
+static uint8_t *put_decimals(const struct column_stats *stats, const struct decimal_stats *decimals,
+                             uint8_t *at)
+{
+    uint64_t first = (uint64_t)decimals->first;
+    *at++ = (uint8_t)decimals->exponent;
+    at = column__put_zv(at, decimals->first);
+    at = column__put_zv(at, (int64_t)((uint64_t)decimals->last - first));
+    if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
+        at = column__put_uv(at, first - (uint64_t)decimals->min);
+        at = column__put_uv(at, (uint64_t)decimals->max - first);
+    }
+    at = put_sum(stats, stats->sum, decimals->exponent, first * stats->count, at);
+    if (stats->reset_count > 0)
+        at = put_sum(stats, stats->reset_sum, decimals->exponent, 0, at);
+    return at;
+}
+
+static uint8_t *put_double(uint8_t *at, double v)
+{
+    column__store_u64(at, column__double_bits(v));
+    return at + sizeof v;
+}
+
+static uint8_t *put_raw(const struct column_stats *stats, uint8_t *at)
+{
+    at = put_double(at, stats->first);
+    at = put_double(at, stats->last);
+    if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
+        at = put_double(at, stats->min);
+        at = put_double(at, stats->max);
+    }
+    at = put_double(at, stats->sum);
+    return stats->reset_count > 0 ? put_double(at, stats->reset_sum) : at;
+}
+
+/* Longest: exponent and eight varints. */
+enum { DECIMALS_SIZE_MAX = 1 + 8 * VARINT_SIZE_MAX };
+
+size_t column_stats_encode(const struct column_stats *stats, uint32_t row_count, uint8_t *out)
+{
+    assert(stats->count + stats->stale_count == row_count);
+    uint8_t *at = out + 1;
+    *out = (uint8_t)(stats->flags | (stats->reset_count > 0 ? STATS_RESETS : 0) |
+                     (stats->stale_count > 0 ? STATS_STALE : 0));
+    if (stats->stale_count > 0)
+        at = column__put_uv(at, stats->stale_count);
+    if (stats->count == 0)
+        return (size_t)(at - out);
+    at = column__put_uv(at, stats->change_count);
+    if (stats->reset_count > 0)
+        at = column__put_uv(at, stats->reset_count);
+
+    uint8_t *end = put_raw(stats, at);
+    struct decimal_stats decimals;
+    if (find_decimals(stats, &decimals)) {
+        uint8_t packed[DECIMALS_SIZE_MAX];
+        size_t size = (size_t)(put_decimals(stats, &decimals, packed) - packed);
+        if (size <= (size_t)(end - at)) {
+            *out |= STATS_DECIMAL;
+            memcpy(at, packed, size);
+            end = at + size;
+        }
+    }
+    assert(end - out <= COLUMN_STATS_SIZE_MAX);
+    return (size_t)(end - out);
+}
+
+static double get_double(struct byte_reader *reader)
+{
+    return column__bits_double(column__get_raw64(reader));
+}
+
+static double get_sum(struct byte_reader *reader, const struct column_stats *stats,
+                      uint32_t exponent, uint64_t base)
+{
+    int64_t mantissa = (int64_t)((uint64_t)column__get_zv(reader) + base);
+    int64_t ulps = stats->flags & COLUMN_STATS_SUM_EXACT ? 0 : column__get_zv(reader);
+    return join_sum(mantissa, ulps, exponent);
+}
+
+static double decimal_value(uint64_t mantissa, double power)
+{
+    return (double)(int64_t)mantissa / power;
+}
+
+static void get_decimals(struct byte_reader *reader, struct column_stats *stats)
+{
+    uint32_t exponent = column__get_u8(reader);
+    if (exponent > COLUMN_EXPONENT_MAX) {
+        reader->failed = true;
+        return;
+    }
+    double power = column__powers[exponent];
+    uint64_t first = (uint64_t)column__get_zv(reader);
+    stats->first = stats->min = decimal_value(first, power);
+    stats->last = stats->max = decimal_value(first + (uint64_t)column__get_zv(reader), power);
+    if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
+        stats->min = decimal_value(first - column__get_uv(reader), power);
+        stats->max = decimal_value(first + column__get_uv(reader), power);
+    }
+    stats->sum = get_sum(reader, stats, exponent, first * stats->count);
+    if (stats->reset_count > 0)
+        stats->reset_sum = get_sum(reader, stats, exponent, 0);
+}
+
+static void get_raw(struct byte_reader *reader, struct column_stats *stats)
+{
+    stats->first = stats->min = get_double(reader);
+    stats->last = stats->max = get_double(reader);
+    if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
+        stats->min = get_double(reader);
+        stats->max = get_double(reader);
+    }
+    stats->sum = get_double(reader);
+    if (stats->reset_count > 0)
+        stats->reset_sum = get_double(reader);
+}
+
+/* A count between the bounds. */
+static uint16_t get_count(struct byte_reader *reader, uint32_t minimum, uint32_t maximum)
+{
+    uint64_t count = column__get_uv(reader);
+    if (count < minimum || count > maximum) {
+        reader->failed = true;
+        return 0;
+    }
+    return (uint16_t)count;
+}
+
+err_t column_stats_decode(const uint8_t *in, size_t in_size, uint32_t row_count,
+                          struct column_stats *stats, size_t *consumed)
+{
+    struct byte_reader reader = {.at = in, .end = in + in_size};
+    *stats = (struct column_stats){0};
+    uint8_t head = column__get_u8(&reader);
+    if (head & ~STATS_KNOWN)
+        return ERR_CORRUPT;
+    stats->flags = head & STATS_PUBLIC_FLAGS;
+    if (head & STATS_STALE)
+        stats->stale_count = get_count(&reader, 1, row_count);
+    stats->count = (uint16_t)(row_count - stats->stale_count);
+    if (stats->count > 0) {
+        stats->change_count = get_count(&reader, 0, stats->count - 1);
+        if (head & STATS_RESETS)
+            stats->reset_count = get_count(&reader, 1, stats->count - 1);
+        if (reader.failed)
+            return ERR_CORRUPT;
+        if (head & STATS_DECIMAL)
+            get_decimals(&reader, stats);
+        else
+            get_raw(&reader, stats);
+    }
+    *consumed = (size_t)(reader.at - in);
+    return reader.failed ? ERR_CORRUPT : OK;
+}
