@@ -159,12 +159,13 @@ static err_t load_job(struct loading *loading, const char *folder, uint32_t row_
         return err_fail_errno(why, errno, "%s", folder);
     struct corpus_columns *columns = loading->columns;
     struct strbuf body = {0};
+    struct strbuf path = {0};
     err_t err = OK;
     uint32_t row = 0;
     for (int i = 0; i < name_count; i += (int)row_step) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
-        TRY_OUT(read_body(path, &body, why));
+        strbuf_clear(&path);
+        strbuf_printf(&path, "%s/%s", folder, names[i]->d_name);
+        TRY_OUT(read_body(strbuf_cstr(&path), &body, why));
         VEC_PUSH(MEM_TEST, columns->times_ms, columns->time_count, columns->time_capacity,
                  strtoll(names[i]->d_name, NULL, 10));
         add_body(loading, &body, ++row);
@@ -175,6 +176,7 @@ static err_t load_job(struct loading *loading, const char *folder, uint32_t row_
         end_window(loading, row % window_rows);
 out:
     strbuf_deinit(&body);
+    strbuf_deinit(&path);
     free_names(names, name_count);
     return err;
 }
@@ -186,17 +188,19 @@ err_t corpus_columns_load(struct corpus_columns *columns, const char *folder, ui
     int name_count = scandir(folder, &names, is_folder, alphasort);
     if (name_count < 0)
         return err_fail_errno(why, errno, "%s", folder);
+    struct strbuf path = {0};
     err_t err = OK;
     for (int i = 0; i < name_count && err == OK; i++) {
         struct loading loading = {.columns = columns, .slot_base = columns->slot_count};
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
+        strbuf_clear(&path);
+        strbuf_printf(&path, "%s/%s", folder, names[i]->d_name);
         htable_init(&loading.by_key, MEM_TEST);
-        err = load_job(&loading, path, row_step, window_rows, why);
+        err = load_job(&loading, strbuf_cstr(&path), row_step, window_rows, why);
         columns->slot_count += loading.series_count;
         htable_deinit(&loading.by_key);
         mem_free(MEM_TEST, loading.series);
     }
+    strbuf_deinit(&path);
     free_names(names, name_count);
     return err;
 }
