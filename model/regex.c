@@ -4,6 +4,7 @@
 
 #include "narthex/base/mem.h"
 #include "regex_engine.h"
+#include "regex_expand.h"
 #include "regex_plan.h"
 
 struct regex {
@@ -152,69 +153,6 @@ bool regex_search(const struct regex *regex, struct str text)
                                NULL, 0);
 }
 
-/* --- expansion --- */
-
-static bool is_name(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* Reads name or {name} at text (behind the '$'). Returns the bytes used, 0 if malformed. */
-static size_t reference_name(struct str text, struct str *name)
-{
-    size_t from = text.size > 0 && text.data[0] == '{';
-    size_t end = from;
-    while (end < text.size && is_name(text.data[end]))
-        end++;
-    *name = str_from(text.data + from, end - from);
-    if (end == from)
-        return 0;
-    if (from == 0)
-        return end;
-    return end < text.size && text.data[end] == '}' ? end + 1 : 0;
-}
-
-static struct regex_span find_group(const struct regex_engine *engine, struct str name,
-                                    const struct regex_span *spans)
-{
-    uint32_t count = regex__engine_capture_count(engine);
-    const struct str *names = regex__engine_capture_names(engine);
-    uint64_t number;
-    if (str_to_uint64(name, &number) && (name.size == 1 || name.data[0] != '0'))
-        return number <= count ? spans[number] : (struct regex_span){SIZE_MAX, SIZE_MAX};
-    for (uint32_t i = 1; i <= count; i++) {
-        if (str_equal(names[i], name) && spans[i].begin != SIZE_MAX)
-            return spans[i];
-    }
-    return (struct regex_span){SIZE_MAX, SIZE_MAX};
-}
-
-static void expand(const struct regex_engine *engine, struct str text, struct str replacement,
-                   const struct regex_span *spans, struct strbuf *out)
-{
-    while (replacement.size > 0) {
-        size_t dollar = str_find(replacement, '$', 0);
-        size_t plain = dollar == SIZE_MAX ? replacement.size : dollar;
-        strbuf_add(out, replacement.data, plain);
-        if (dollar == SIZE_MAX)
-            return;
-        struct str rest = str_from(replacement.data + plain + 1, replacement.size - plain - 1);
-        struct str name;
-        size_t used = 0;
-        if (rest.size > 0 && rest.data[0] == '$') {
-            strbuf_add_char(out, '$');
-            used = 1;
-        } else if ((used = reference_name(rest, &name)) == 0) {
-            strbuf_add_char(out, '$');
-        } else {
-            struct regex_span span = find_group(engine, name, spans);
-            if (span.begin != SIZE_MAX)
-                strbuf_add(out, text.data + span.begin, span.end - span.begin);
-        }
-        replacement = str_from(rest.data + used, rest.size - used);
-    }
-}
-
 bool regex_expand(const struct regex *regex, struct str text, struct str replacement,
                   struct strbuf *out)
 {
@@ -227,7 +165,7 @@ bool regex_expand(const struct regex *regex, struct str text, struct str replace
         spans = MEM_NEW_ARRAY(MEM_MODEL, struct regex_span, count);
     bool matched = regex__engine_match(engine, text, spans, count);
     if (matched)
-        expand(engine, text, replacement, spans, out);
+        regex__expand(text, replacement, spans, regex__engine_capture_names(engine), count, out);
     if (spans != inline_spans)
         mem_free(MEM_MODEL, spans);
     return matched;

@@ -23,18 +23,19 @@ enum relabel_action {
     RELABEL_UPPERCASE,
 };
 
-/* One rule as configured. The loader fills it (memory MEM_CONFIG, freed by relabel_rule_deinit);
- * regex is compiled by the loader. `*_set` tell an explicit value from the default. */
+/* One rule as configured. The loader begins with relabel_rule_init and replaces what is written:
+ * strings and the source list from MEM_CONFIG, the compiled regex. relabel_rule_deinit frees them;
+ * it leaves the static default texts alone. `*_set` tell an explicit value from the default. */
 struct relabel_rule {
     struct str *source_labels;
     uint32_t source_label_count;
     bool source_labels_set;
-    struct str separator;    /* default ";" */
+    struct str separator; /* default ";" */
     struct str target_label;
-    struct str replacement;  /* default "$1" */
-    struct str regex_text;   /* as written */
+    struct str replacement; /* default "$1" */
+    struct str regex_text;  /* as written */
     bool regex_set;
-    struct regex *regex;     /* default (.*) */
+    struct regex *regex; /* NULL: the default (.*) */
     uint64_t modulus;
     enum relabel_action action;
 };
@@ -49,8 +50,9 @@ const char *relabel_action_text(enum relabel_action action);
 err_t relabel_rule_validate(const struct relabel_rule *rule, enum name_scheme scheme,
                             struct strbuf *why);
 
-/* Applies rules in order to the builder's labels. Returns false when a rule dropped the set, with
- * *dropped_by (may be NULL) the rule's index. New strings are put into `arena`, which must live as
- * long as the builder's content is used. `scheme` decides which expanded target names are valid. */
+/* Applies rules in order to the builder's labels. Any thread, on distinct builders. Returns false
+ * when a rule dropped the set, with *dropped_by (may be NULL) the rule's index. New strings are put
+ * into `arena`, which must live as long as the builder's content is used. `scheme` decides which
+ * expanded target names are valid. */
 bool relabel_apply(const struct relabel_rule *rules, uint32_t rule_count, enum name_scheme scheme,
                    struct label_builder *builder, struct arena *arena, uint32_t *dropped_by);
