@@ -23,6 +23,7 @@
 
 enum {
     PROMQL_DEPTH_MAX = 1000, /* nesting of parentheses, calls and operators; deeper is an error */
+    PROMQL_TEXT_BYTES_MAX = 16 << 20,
 };
 
 enum expr_kind {
@@ -44,7 +45,6 @@ enum duration_op {
     DURATION_LITERAL,
     DURATION_STEP,   /* step() */
     DURATION_RANGE,  /* range() */
-    DURATION_PLUS,   /* unary, lhs only */
     DURATION_NEGATE, /* unary, lhs only */
     DURATION_ADD,
     DURATION_SUB,
@@ -203,6 +203,7 @@ struct expr {
     uint32_t start;
     uint32_t end;
     uint32_t ordinal; /* 0 … parsed_query.node_count - 1, each once: an index for side tables */
+    uint32_t height;  /* levels below, at most PROMQL_DEPTH_MAX: recursion over a tree is bounded */
     union {
         struct number_literal number;
         struct str string;
