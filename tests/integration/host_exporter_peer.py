@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Runs narthex-exporter beside Debian's prometheus-node-exporter and compares what they answer.
+
+usage: host_exporter_peer.py PROGRAM WORK_FOLDER
+
+Families, types and label sets must be equal but for the lists below; counters must lie between two
+answers of the peer taken before and after, gauges near them. The peer's package is downloaded and
+unpacked into WORK_FOLDER, never installed. Exit 77 (skipped) if it cannot be had.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+COLLECTORS = """arp conntrack cpu diskstats entropy filefd filesystem loadavg meminfo netclass netdev
+    netstat os pressure schedstat sockstat softnet stat time timex udp_queues uname vmstat""".split()
+
+# Families that exporters newer than the peer have.
+NEWER_FAMILIES = re.compile(
+    "node_softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)"
+    "|node_netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)"
+    "|node_filesystem_mount_info|node_os_support_end_timestamp_seconds"
+    "|node_pressure_irq_stalled_seconds_total|narthex_exporter_build_info"
+)
+# The peer's own process and library.
+PEER_FAMILIES = re.compile("go_.*|promhttp_.*|node_exporter_build_info")
+# The peer says -125000 for an unknown speed.
+NEGATIVE_SPEED = "node_network_speed_bytes"
+# Values that belong to the asking process or to the moment.
+UNCOMPARED_VALUES = re.compile("process_.*|node_scrape_.*|node_timex_.*|node_procs_.*|node_load.*")
+SLACK = [
+    (re.compile("node_memory_.*"), 1e9),
+    (re.compile("node_filesystem_.*bytes"), 4e9),
+    (re.compile("node_filesystem_files_free"), 1e5),
+    (re.compile("node_(sockstat|filefd|entropy|nf_conntrack|arp)_.*"), 1000),
+    (re.compile("node_time_seconds|node_boot_time_seconds"), 2),
+    (re.compile("node_disk_io_now"), 1000),
+]
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+ATTEMPTS = 3
+
+
+def fetch_peer(folder):
+    program = os.path.join(folder, "usr/bin/prometheus-node-exporter")
+    if os.path.exists(program):
+        return program
+    os.makedirs(folder, exist_ok=True)
+    try:
+        subprocess.run(["apt-get", "download", "prometheus-node-exporter"], cwd=folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+        package = next(n for n in os.listdir(folder) if n.endswith(".deb"))
+        subprocess.run(["dpkg", "-x", package, "."], cwd=folder, check=True, timeout=120)
+    except (OSError, subprocess.SubprocessError, StopIteration) as fault:
+        print(f"skipped: the package prometheus-node-exporter cannot be had: {fault}")
+        sys.exit(77)
+    return program
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(url, wait=10):
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.read().decode()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def parse(text):
+    """family -> (type, has help, {labels: value})"""
+    families, types, helps = {}, {}, set()
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            helps.add(line.split(" ", 3)[2])
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, f"{name} begins twice"
+            types[name] = kind
+        else:
+            match = SAMPLE.match(line)
+            assert match, f"not a sample: {line}"
+            name, labels, value = match.groups()
+            key = tuple(sorted(LABEL.findall(labels or "")))
+            kind = types.get(name)
+            # Histograms and summaries belong to the peer's library alone.
+            if kind is None:
+                continue
+            samples = families.setdefault(name, (kind, name in helps, {}))[2]
+            assert key not in samples, f"{line} appears twice"
+            samples[key] = float(value)
+    return families
+
+
+def compare_shape(ours, peer):
+    faults = []
+    for name in sorted(set(ours) | set(peer)):
+        if NEWER_FAMILIES.fullmatch(name) or PEER_FAMILIES.fullmatch(name):
+            continue
+        if name not in ours or name not in peer:
+            peers = peer.get(name, (None, None, {}))[2]
+            if name == NEGATIVE_SPEED and all(value < 0 for value in peers.values()):
+                continue
+            faults.append(f"{name}: only {'the peer' if name in peer else 'we'} have it")
+            continue
+        (kind, has_help, samples), (peer_kind, peer_help, peer_samples) = ours[name], peer[name]
+        if kind != peer_kind:
+            faults.append(f"{name}: type {kind}, peer {peer_kind}")
+        if peer_help and not has_help:
+            faults.append(f"{name}: no HELP")
+        wanted = {labels for labels, value in peer_samples.items()
+                  if name != NEGATIVE_SPEED or value >= 0}
+        for labels in sorted(set(samples) ^ wanted):
+            faults.append(f"{name}{dict(labels)}: only {'we' if labels in samples else 'the peer'}")
+    return faults
+
+
+def compare_values(ours, before, after):
+    faults = []
+    for name, (kind, _, samples) in sorted(ours.items()):
+        if UNCOMPARED_VALUES.fullmatch(name) or name not in before or name not in after:
+            continue
+        slack = next((amount for pattern, amount in SLACK if pattern.fullmatch(name)), 0)
+        for labels, value in samples.items():
+            ends = (before[name][2].get(labels), after[name][2].get(labels))
+            if None in ends:
+                continue
+            low, high = min(ends), max(ends)
+            if kind == "counter" or kind == "untyped":
+                room = 1e-9 * abs(high)  # roundings of conversions
+            else:
+                room = slack + 0.05 * abs(high)
+            if not low - room <= value <= high + room:
+                faults.append(f"{name}{dict(labels)}: {value}, peer {low} to {high}")
+    return faults
+
+
+def main():
+    program, folder = sys.argv[1:3]
+    peer_program = fetch_peer(os.path.join(folder, "node-exporter"))
+    port = free_port()
+    running = []
+    try:
+        with open(os.path.join(folder, "node-exporter.log"), "w", encoding="utf-8") as log:
+            running.append(subprocess.Popen(
+                [peer_program, f"--web.listen-address=127.0.0.1:{port}",
+                 "--collector.disable-defaults", "--collector.netdev.device-exclude=^$",
+                 "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|"
+                 "var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"]
+                + [f"--collector.{name}" for name in COLLECTORS], stderr=log))
+        running.append(subprocess.Popen([program, "--web.listen-address=127.0.0.1:0"],
+                                        stdout=subprocess.PIPE, text=True))
+        url = running[1].stdout.readline().split()[-1]
+        peer_url = f"http://127.0.0.1:{port}/metrics"
+        get(peer_url)
+        for attempt in range(ATTEMPTS):
+            before, ours, after = parse(get(peer_url)), parse(get(url)), parse(get(peer_url))
+            faults = compare_shape(ours, after) + compare_values(ours, before, after)
+            if not faults:
+                print(f"{len(ours)} families, {sum(len(f[2]) for f in ours.values())} samples agree")
+                break
+            print(f"attempt {attempt + 1}: {len(faults)} differences")
+        print("\n".join(faults))
+        running[1].send_signal(signal.SIGTERM)
+        if running[1].wait(timeout=10) != 0:
+            faults.append("unclean end")
+            print(faults[-1])
+        return 1 if faults else 0
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
