@@ -3,6 +3,12 @@
 
 #include "narthex/base/vec.h"
 
+/* Rules own their strings, so that they can outlive a configuration. */
+static struct str owned(struct str text)
+{
+    return str_from(mem_dup(MEM_CONFIG, text.data, text.size), text.size);
+}
+
 static err_t build_rule(struct config_impl *config, const struct object *object,
                         enum name_scheme scheme, struct relabel_rule *rule, struct strbuf *why)
 {
@@ -24,14 +30,14 @@ static err_t build_rule(struct config_impl *config, const struct object *object,
     if (sources->count > 0)
         rule->source_labels = MEM_NEW_ARRAY(MEM_CONFIG, struct str, sources->count);
     for (uint32_t i = 0; i < sources->count; i++)
-        rule->source_labels[i] = sources->strings[i];
-    rule->separator = object_get(object, "separator")->text;
-    rule->target_label = object_get(object, "target_label")->text;
-    rule->replacement = object_get(object, "replacement")->text;
+        rule->source_labels[i] = owned(sources->strings[i]);
+    rule->separator = owned(object_get(object, "separator")->text);
+    rule->target_label = owned(object_get(object, "target_label")->text);
+    rule->replacement = owned(object_get(object, "replacement")->text);
     rule->modulus = object_get(object, "modulus")->u;
     if (regex->set) {
         rule->regex_set = true;
-        rule->regex_text = regex->text;
+        rule->regex_text = owned(regex->text);
         regex_destroy(rule->regex);
         rule->regex = NULL;
         TRY(regex_compile(regex->text, &rule->regex, why));

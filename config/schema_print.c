@@ -240,7 +240,9 @@ void schema_print(const struct object *object, uint32_t indent, struct strbuf *o
         const struct value *value = &object->values[i];
         if ((field->flags & FIELD_HIDDEN) != 0)
             continue;
-        if (is_zero(field, value) && (field->flags & FIELD_ALWAYS) == 0)
+        bool wanted = (field->flags & FIELD_ALWAYS) != 0 ||
+                      ((field->flags & FIELD_IF_SET) != 0 && value->set);
+        if (is_zero(field, value) && !wanted)
             continue;
         if (field->kind == FIELD_OBJECT && value->object == NULL)
             continue;

@@ -6,7 +6,7 @@
 static const struct field relabel_fields[] = {
     {"source_labels", FIELD_STRINGS, NULL, NULL, NULL, FIELD_FLOW},
     {"separator", FIELD_STRING, NULL, ";", NULL, FIELD_ALWAYS},
-    {"regex", FIELD_STRING, NULL, NULL, NULL, 0},
+    {"regex", FIELD_STRING, NULL, NULL, NULL, FIELD_IF_SET},
     {"modulus", FIELD_UINT, NULL, NULL, NULL, 0},
     {"target_label", FIELD_STRING, NULL, NULL, NULL, 0},
     {"replacement", FIELD_STRING, NULL, "$1", NULL, FIELD_ALWAYS},

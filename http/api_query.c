@@ -1,0 +1,413 @@
+/* /api/v1/query, query_range, format_query, parse_query, query_exemplars. */
+#include "request.h"
+
+#include "narthex/base/number.h"
+
+enum { QUERY_POINTS_MAX = 11000 };
+
+/* ---- results as JSON ---- */
+
+static void add_float_point(struct strbuf *out, int64_t t_ms, double v)
+{
+    strbuf_add_char(out, '[');
+    json_add_timestamp(out, t_ms);
+    strbuf_add_char(out, ',');
+    json_add_value(out, v);
+    strbuf_add_char(out, ']');
+}
+
+static void add_histogram_point(struct strbuf *out, int64_t t_ms, const struct histogram *h)
+{
+    strbuf_add_char(out, '[');
+    json_add_timestamp(out, t_ms);
+    strbuf_add_char(out, ',');
+    json_add_histogram(out, h);
+    strbuf_add_char(out, ']');
+}
+
+static void add_vector(struct strbuf *out, const struct query_result *result, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct query_series *series = &result->series[i];
+        strbuf_add_cstr(out, i == 0 ? "{\"metric\":" : ",{\"metric\":");
+        json_add_labels(out, series->labels);
+        if (series->float_count > 0) {
+            strbuf_add_cstr(out, ",\"value\":");
+            add_float_point(out, series->float_t_ms[0], series->floats[0]);
+        } else {
+            strbuf_add_cstr(out, ",\"histogram\":");
+            add_histogram_point(out, series->histogram_t_ms[0], series->histograms[0]);
+        }
+        strbuf_add_char(out, '}');
+    }
+}
+
+static void add_matrix(struct strbuf *out, const struct query_result *result, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct query_series *series = &result->series[i];
+        strbuf_add_cstr(out, i == 0 ? "{\"metric\":" : ",{\"metric\":");
+        json_add_labels(out, series->labels);
+        for (uint32_t p = 0; p < series->float_count; p++) {
+            strbuf_add_cstr(out, p == 0 ? ",\"values\":[" : ",");
+            add_float_point(out, series->float_t_ms[p], series->floats[p]);
+        }
+        if (series->float_count > 0)
+            strbuf_add_char(out, ']');
+        for (uint32_t p = 0; p < series->histogram_count; p++) {
+            strbuf_add_cstr(out, p == 0 ? ",\"histograms\":[" : ",");
+            add_histogram_point(out, series->histogram_t_ms[p], series->histograms[p]);
+        }
+        if (series->histogram_count > 0)
+            strbuf_add_char(out, ']');
+        strbuf_add_char(out, '}');
+    }
+}
+
+/* Scalars and strings carry their time as a shortest float of seconds. */
+static void add_seconds(struct strbuf *out, int64_t t_ms)
+{
+    json_add_number(out, (double)t_ms / 1000);
+}
+
+static void add_scalar(struct strbuf *out, const struct query_result *result)
+{
+    char text[NUMBER_TEXT_MAX];
+    strbuf_add_char(out, '[');
+    add_seconds(out, result->t_ms);
+    strbuf_add_cstr(out, ",\"");
+    strbuf_add(out, text, number_format_plain(result->scalar, text));
+    strbuf_add_cstr(out, "\"]");
+}
+
+static void add_step_counts(struct strbuf *out, const char *key,
+                            const struct query_step_count *counts, size_t count)
+{
+    if (counts == NULL)
+        return;
+    strbuf_printf(out, "\"%s\":[", key);
+    for (size_t i = 0; i < count; i++) {
+        strbuf_add_cstr(out, i == 0 ? "[" : ",[");
+        add_seconds(out, counts[i].t_ms);
+        strbuf_add_char(out, ',');
+        strbuf_add_int(out, counts[i].count);
+        strbuf_add_char(out, ']');
+    }
+    strbuf_add_cstr(out, "],");
+}
+
+static void add_timing(struct strbuf *out, const char *key, double seconds)
+{
+    strbuf_printf(out, "\"%s\":", key);
+    json_add_number(out, seconds);
+}
+
+static void add_stats(struct strbuf *out, const struct query_stats *stats)
+{
+    strbuf_add_cstr(out, ",\"stats\":{\"timings\":{");
+    add_timing(out, "evalTotalTime", stats->eval_total_s);
+    strbuf_add_char(out, ',');
+    add_timing(out, "resultSortTime", stats->result_sort_s);
+    strbuf_add_char(out, ',');
+    add_timing(out, "queryPreparationTime", stats->preparation_s);
+    strbuf_add_char(out, ',');
+    add_timing(out, "innerEvalTime", stats->inner_eval_s);
+    strbuf_add_char(out, ',');
+    add_timing(out, "execQueueTime", stats->queue_s);
+    strbuf_add_char(out, ',');
+    add_timing(out, "execTotalTime", stats->exec_total_s);
+    strbuf_add_cstr(out, "},\"samples\":{");
+    add_step_counts(out, "totalQueryableSamplesPerStep", stats->queryable_per_step,
+                    stats->step_count);
+    strbuf_printf(out, "\"totalQueryableSamples\":%lld,",
+                  (long long)stats->total_queryable_samples);
+    add_step_counts(out, "samplesReadPerStep", stats->read_per_step, stats->step_count);
+    strbuf_printf(out, "\"samplesRead\":%lld,\"peakSamples\":%lld}}",
+                  (long long)stats->samples_read, (long long)stats->peak_samples);
+}
+
+static void answer(struct http_request *request, const struct query_result *result, size_t limit)
+{
+    static const char *const types[] = {[QUERY_SCALAR] = "scalar",
+                                        [QUERY_STRING] = "string",
+                                        [QUERY_VECTOR] = "vector",
+                                        [QUERY_MATRIX] = "matrix"};
+    struct strbuf *out = http__api_begin(request);
+    struct str stats = http__param(request, "stats");
+    size_t count = result->series_count;
+    bool cut = limit > 0 && count > limit;
+    strbuf_printf(out, "{\"resultType\":\"%s\",\"result\":", types[result->type]);
+    if (cut)
+        count = limit;
+    if (result->type == QUERY_SCALAR) {
+        add_scalar(out, result);
+    } else if (result->type == QUERY_STRING) {
+        strbuf_add_char(out, '[');
+        add_seconds(out, result->t_ms);
+        strbuf_add_char(out, ',');
+        json_add_string(out, result->string, true);
+        strbuf_add_char(out, ']');
+    } else {
+        strbuf_add_char(out, '[');
+        if (result->type == QUERY_VECTOR)
+            add_vector(out, result, count);
+        else
+            add_matrix(out, result, count);
+        strbuf_add_char(out, ']');
+    }
+    if (stats.size > 0)
+        add_stats(out, &result->stats);
+    strbuf_add_char(out, '}');
+
+    struct str *warnings = ARENA_NEW_ARRAY(&request->arena, struct str, result->warning_count + 2);
+    size_t warning_count = 0;
+    for (size_t i = 0; i < result->warning_count; i++)
+        warnings[warning_count++] = result->warnings[i];
+    if (cut)
+        warnings[warning_count++] = STR("results truncated due to limit");
+    if (stats.size > 0 && !str_equal(stats, STR("true")) && !str_equal(stats, STR("all"))) {
+        struct strbuf quoted = STRBUF_INIT;
+        strbuf_add_quoted(&quoted, stats);
+        warnings[warning_count++] =
+            arena_printf(&request->arena,
+                         "value %s for parameter \"stats\" is deprecated and will be rejected in "
+                         "the next major release, use \"true\" or \"all\"",
+                         strbuf_cstr(&quoted));
+        strbuf_deinit(&quoted);
+    }
+    http__api_end(request, warnings, warning_count, result->infos, result->info_count);
+}
+
+/* ---- parameters ---- */
+
+/* Fails the request and returns false. */
+static bool read_limit(struct http_request *request, size_t *limit)
+{
+    struct strbuf why = STRBUF_INIT;
+    err_t err = http__parse_limit(http__param(request, "limit"), limit, &why);
+    if (err != OK)
+        http__api_invalid_parameter(request, "limit", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    return err == OK;
+}
+
+static bool read_time(struct http_request *request, const char *name, int64_t *t_ms)
+{
+    struct strbuf why = STRBUF_INIT;
+    err_t err = http__parse_time(http__param(request, name), t_ms, &why);
+    if (err != OK)
+        http__api_invalid_parameter(request, name, strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    return err == OK;
+}
+
+/* timeout and lookback_delta */
+static bool read_durations(struct http_request *request, struct query_request *query)
+{
+    struct strbuf why = STRBUF_INIT;
+    struct str timeout = http__param(request, "timeout");
+    struct str lookback = http__param(request, "lookback_delta");
+    bool ok = true;
+    if (timeout.size > 0 && http__parse_duration(timeout, &query->timeout_ms, &why) != OK) {
+        http__api_invalid_parameter(request, "timeout", strbuf_cstr(&why));
+        ok = false;
+    } else if (lookback.size > 0 &&
+               http__parse_duration(lookback, &query->lookback_ms, &why) != OK) {
+        struct strbuf text = STRBUF_INIT;
+        strbuf_printf(&text, "error parsing lookback delta duration: %s", strbuf_cstr(&why));
+        http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
+        strbuf_deinit(&text);
+        ok = false;
+    }
+    strbuf_deinit(&why);
+    return ok;
+}
+
+static void run(struct http_request *request, struct query_request *query, size_t limit)
+{
+    struct strbuf why = STRBUF_INIT;
+    struct query_result *result;
+    query->text = http__param(request, "query");
+    query->cancel = &request->cancel;
+    query->per_step_stats = str_equal(http__param(request, "stats"), STR("all")) &&
+                            request->services->features.per_step_stats;
+    err_t err = query_run(request->services->engine, query, &result, &why);
+    if (err == OK) {
+        answer(request, result, limit);
+        query_result_destroy(result);
+    } else if (err == ERR_INVALID) {
+        http__api_invalid_parameter(request, "query", strbuf_cstr(&why));
+    } else {
+        http__api_error(request, http__api_error_of(err), strbuf_cstr(&why));
+    }
+    strbuf_deinit(&why);
+}
+
+void http__query(struct http_request *request)
+{
+    struct query_request query = {0};
+    size_t limit;
+    if (!read_limit(request, &limit))
+        return;
+    struct str time = http__param(request, "time");
+    query.start_ms = clock_wall_ms(request->services->clock);
+    if (time.size > 0) {
+        struct strbuf why = STRBUF_INIT;
+        err_t err = http__parse_time(time, &query.start_ms, &why);
+        if (err != OK) {
+            struct strbuf text = STRBUF_INIT;
+            strbuf_printf(&text, "invalid time value for 'time': %s", strbuf_cstr(&why));
+            http__api_invalid_parameter(request, "time", strbuf_cstr(&text));
+            strbuf_deinit(&text);
+        }
+        strbuf_deinit(&why);
+        if (err != OK)
+            return;
+    }
+    query.end_ms = query.start_ms;
+    if (read_durations(request, &query))
+        run(request, &query, limit);
+}
+
+static bool read_step(struct http_request *request, struct query_request *query)
+{
+    struct strbuf why = STRBUF_INIT;
+    err_t err = http__parse_duration(http__param(request, "step"), &query->step_ms, &why);
+    if (err != OK)
+        http__api_invalid_parameter(request, "step", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    if (err != OK)
+        return false;
+    if (query->step_ms <= 0) {
+        http__api_invalid_parameter(request, "step",
+                                    "zero or negative query resolution step widths are not "
+                                    "accepted. Try a positive integer");
+        return false;
+    }
+    uint64_t span = (uint64_t)query->end_ms - (uint64_t)query->start_ms;
+    if (span / (uint64_t)query->step_ms > QUERY_POINTS_MAX) {
+        http__api_error(request, API_BAD_DATA,
+                        "exceeded maximum resolution of 11,000 points per timeseries. Try "
+                        "decreasing the query resolution (?step=XX)");
+        return false;
+    }
+    return true;
+}
+
+void http__query_range(struct http_request *request)
+{
+    struct query_request query = {.range = true};
+    size_t limit;
+    if (!read_limit(request, &limit) || !read_time(request, "start", &query.start_ms) ||
+        !read_time(request, "end", &query.end_ms))
+        return;
+    if (query.end_ms < query.start_ms) {
+        http__api_invalid_parameter(request, "end", "end timestamp must not be before start time");
+        return;
+    }
+    if (read_step(request, &query) && read_durations(request, &query))
+        run(request, &query, limit);
+}
+
+/* ---- text forms ---- */
+
+static void text_form(struct http_request *request,
+                      err_t (*form)(struct str, const struct promql_features *, struct strbuf *,
+                                    struct strbuf *),
+                      bool is_json)
+{
+    struct strbuf text = STRBUF_INIT;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = form(http__param(request, "query"), &request->services->features, &text, &why);
+    if (err != OK) {
+        http__api_invalid_parameter(request, "query", strbuf_cstr(&why));
+    } else {
+        struct strbuf *out = http__api_begin(request);
+        if (is_json)
+            strbuf_add_str(out, strbuf_str(&text));
+        else
+            json_add_string(out, strbuf_str(&text), true);
+        http__api_end(request, NULL, 0, NULL, 0);
+    }
+    strbuf_deinit(&text);
+    strbuf_deinit(&why);
+}
+
+void http__format_query(struct http_request *request)
+{
+    text_form(request, promql_format, false);
+}
+
+void http__parse_query(struct http_request *request)
+{
+    text_form(request, promql_parse_json, true);
+}
+
+/* ---- exemplars ---- */
+
+static void add_exemplars(struct strbuf *out, const struct exemplar_list *list)
+{
+    strbuf_add_char(out, '[');
+    for (size_t i = 0; i < list->count; i++) {
+        strbuf_add_cstr(out, i == 0 ? "{\"seriesLabels\":" : ",{\"seriesLabels\":");
+        json_add_labels(out, list->items[i].labels);
+        strbuf_add_cstr(out, ",\"exemplars\":[");
+        for (size_t e = 0; e < list->items[i].count; e++) {
+            const struct exemplar *exemplar = &list->items[i].items[e];
+            strbuf_add_cstr(out, e == 0 ? "{\"labels\":" : ",{\"labels\":");
+            json_add_labels(out, exemplar->labels);
+            strbuf_add_cstr(out, ",\"value\":");
+            json_add_value(out, exemplar->value);
+            strbuf_add_cstr(out, ",\"timestamp\":");
+            json_add_timestamp(out, exemplar->t_ms);
+            strbuf_add_char(out, '}');
+        }
+        strbuf_add_cstr(out, "]}");
+    }
+    strbuf_add_char(out, ']');
+}
+
+static err_t find_exemplars(struct http_request *request, int64_t start_ms, int64_t end_ms,
+                            const struct selector *selectors, size_t count,
+                            struct exemplar_list *list, struct strbuf *why)
+{
+    struct querier *querier;
+    TRY(storage_querier_open(request->services->storage, start_ms, end_ms, &querier, why));
+    err_t err = querier_exemplars(querier, selectors, count, &request->arena, list, why);
+    if (err == OK) {
+        struct strbuf *out = http__api_begin(request);
+        add_exemplars(out, list);
+        http__api_end(request, NULL, 0, NULL, 0);
+    }
+    querier_close(querier);
+    return err;
+}
+
+void http__query_exemplars(struct http_request *request)
+{
+    int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
+    if (http__param(request, "start").size > 0 && !read_time(request, "start", &start_ms))
+        return;
+    if (http__param(request, "end").size > 0 && !read_time(request, "end", &end_ms))
+        return;
+    if (end_ms < start_ms) {
+        http__api_error(request, API_BAD_DATA, "end timestamp must not be before start timestamp");
+        return;
+    }
+    struct strbuf why = STRBUF_INIT;
+    struct selector *selectors = NULL;
+    size_t count = 0;
+    struct exemplar_list list = {0};
+    err_t err =
+        promql_expression_selectors(http__param(request, "query"), &request->services->features,
+                                    &request->arena, &selectors, &count, &why);
+    if (err != OK)
+        http__api_error(request, API_BAD_DATA, strbuf_cstr(&why));
+    else if (count == 0)
+        request->response.status = 204;
+    else if ((err = find_exemplars(request, start_ms, end_ms, selectors, count, &list, &why)) != OK)
+        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
+    for (size_t i = 0; i < count; i++)
+        promql_selector_deinit(&selectors[i]);
+    strbuf_deinit(&why);
+}

@@ -1,0 +1,253 @@
+/* /api/v1/series, labels, label/<name>/values. */
+#include "request.h"
+
+#include <stdlib.h>
+
+struct series_request {
+    int64_t start_ms;
+    int64_t end_ms;
+    size_t limit;
+    struct selector *selectors;
+    size_t selector_count;
+};
+
+static void free_selectors(struct series_request *r)
+{
+    for (size_t i = 0; i < r->selector_count; i++)
+        promql_selector_deinit(&r->selectors[i]);
+}
+
+static bool read_range(struct http_request *request, struct series_request *r)
+{
+    static const char *const names[] = {"start", "end"};
+    int64_t *const targets[] = {&r->start_ms, &r->end_ms};
+    r->start_ms = INT64_MIN;
+    r->end_ms = INT64_MAX;
+    for (size_t i = 0; i < 2; i++) {
+        struct str text = http__param(request, names[i]);
+        struct strbuf why = STRBUF_INIT;
+        struct strbuf whole = STRBUF_INIT;
+        err_t err = text.size == 0 ? OK : http__parse_time(text, targets[i], &why);
+        if (err != OK) {
+            strbuf_printf(&whole, "invalid time value for '%s': %s", names[i], strbuf_cstr(&why));
+            http__api_invalid_parameter(request, names[i], strbuf_cstr(&whole));
+        }
+        strbuf_deinit(&whole);
+        strbuf_deinit(&why);
+        if (err != OK)
+            return false;
+    }
+    return true;
+}
+
+/* limit, start, end and match[]; prefixed: selector errors name their parameter. */
+static bool read_request(struct http_request *request, bool prefixed, struct series_request *r)
+{
+    struct strbuf why = STRBUF_INIT;
+    *r = (struct series_request){0};
+    bool ok = http__parse_limit(http__param(request, "limit"), &r->limit, &why) == OK;
+    if (!ok)
+        http__api_invalid_parameter(request, "limit", strbuf_cstr(&why));
+    ok = ok && read_range(request, r);
+    struct str *texts;
+    size_t count = http__params_all(request, "match[]", &texts);
+    r->selectors = ARENA_NEW_ARRAY(&request->arena, struct selector, count);
+    for (size_t i = 0; i < count && ok; i++) {
+        if (promql_parse_selector(texts[i], false, &request->arena, &r->selectors[i], &why) == OK) {
+            r->selector_count++;
+            continue;
+        }
+        if (prefixed)
+            http__api_invalid_parameter(request, "match[]", strbuf_cstr(&why));
+        else
+            http__api_error(request, API_BAD_DATA, strbuf_cstr(&why));
+        ok = false;
+    }
+    strbuf_deinit(&why);
+    if (!ok)
+        free_selectors(r);
+    return ok;
+}
+
+static const struct str truncated[] = {STR_INIT("results truncated due to limit")};
+
+static bool bad_escape(struct http_request *request)
+{
+    if (!request->has_bad_escape)
+        return false;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_add_cstr(&text, "error parsing form values: invalid URL escape ");
+    strbuf_add_quoted(&text, request->bad_escape);
+    http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
+    strbuf_deinit(&text);
+    return true;
+}
+
+static int compare_series(const void *a, const void *b)
+{
+    return labels_compare(((const struct series *)a)->labels, ((const struct series *)b)->labels);
+}
+
+/* All selections in one sorted list without repeats. */
+static err_t select_all(struct http_request *request, struct querier *querier,
+                        const struct series_request *r, struct series_list *all, struct strbuf *why)
+{
+    struct select_hints hints = {
+        .start_ms = r->start_ms, .end_ms = r->end_ms, .function = STR("series")};
+    struct series_list *lists =
+        ARENA_NEW_ARRAY(&request->arena, struct series_list, r->selector_count);
+    size_t total = 0;
+    for (size_t i = 0; i < r->selector_count; i++) {
+        TRY(querier_select(querier, r->selectors[i], &hints, &request->arena, &lists[i], why));
+        total += lists[i].count;
+    }
+    all->items = ARENA_NEW_ARRAY(&request->arena, struct series, total);
+    for (size_t i = 0; i < r->selector_count; i++) {
+        for (size_t s = 0; s < lists[i].count; s++)
+            all->items[all->count++] = lists[i].items[s];
+    }
+    if (r->selector_count > 1)
+        qsort(all->items, all->count, sizeof *all->items, compare_series);
+    size_t kept = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        if (kept == 0 || !labels_equal(all->items[kept - 1].labels, all->items[i].labels))
+            all->items[kept++] = all->items[i];
+    }
+    all->count = kept;
+    return OK;
+}
+
+void http__series(struct http_request *request)
+{
+    struct series_request r;
+    struct strbuf why = STRBUF_INIT;
+    struct querier *querier;
+    if (bad_escape(request))
+        return;
+    if (!http__has_param(request, "match[]")) {
+        http__api_error(request, API_BAD_DATA, "no match[] parameter provided");
+        return;
+    }
+    if (!read_request(request, true, &r))
+        return;
+    struct series_list all = {0};
+    err_t err =
+        storage_querier_open(request->services->storage, r.start_ms, r.end_ms, &querier, &why);
+    if (err == OK) {
+        err = select_all(request, querier, &r, &all, &why);
+        if (err == OK) {
+            struct strbuf *out = http__api_begin(request);
+            bool cut = r.limit > 0 && all.count > r.limit;
+            size_t count = cut ? r.limit : all.count;
+            strbuf_add_char(out, '[');
+            for (size_t i = 0; i < count; i++) {
+                if (i > 0)
+                    strbuf_add_char(out, ',');
+                json_add_labels(out, all.items[i].labels);
+            }
+            strbuf_add_char(out, ']');
+            http__api_end(request, truncated, cut, NULL, 0);
+        }
+        querier_close(querier);
+    }
+    if (err != OK)
+        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
+    free_selectors(&r);
+    strbuf_deinit(&why);
+}
+
+static int compare_strs(const void *a, const void *b)
+{
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Names, or the values of `name`, over all selectors (or all series). */
+static err_t list_all(struct http_request *request, struct querier *querier,
+                      const struct series_request *r, const struct str *name, struct str_list *all,
+                      struct strbuf *why)
+{
+    size_t rounds = r->selector_count == 0 ? 1 : r->selector_count;
+    for (size_t i = 0; i < rounds; i++) {
+        struct selector selector =
+            r->selector_count == 0 ? (struct selector){NULL, 0} : r->selectors[i];
+        struct str_list list = {0};
+        if (name == NULL)
+            TRY(querier_label_names(querier, selector, 0, &request->arena, &list, why));
+        else
+            TRY(querier_label_values(querier, *name, selector, 0, &request->arena, &list, why));
+        struct str *merged = ARENA_NEW_ARRAY(&request->arena, struct str, all->count + list.count);
+        for (size_t s = 0; s < all->count; s++)
+            merged[s] = all->items[s];
+        for (size_t s = 0; s < list.count; s++)
+            merged[all->count + s] = list.items[s];
+        all->items = merged;
+        all->count += list.count;
+    }
+    if (rounds > 1)
+        qsort(all->items, all->count, sizeof *all->items, compare_strs);
+    size_t kept = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        if (kept == 0 || !str_equal(all->items[kept - 1], all->items[i]))
+            all->items[kept++] = all->items[i];
+    }
+    all->count = kept;
+    return OK;
+}
+
+static void answer_list(struct http_request *request, const struct str *name)
+{
+    struct series_request r;
+    struct strbuf why = STRBUF_INIT;
+    struct querier *querier;
+    if (!read_request(request, name != NULL, &r))
+        return;
+    struct str_list all = {0};
+    err_t err =
+        storage_querier_open(request->services->storage, r.start_ms, r.end_ms, &querier, &why);
+    if (err == OK) {
+        err = list_all(request, querier, &r, name, &all, &why);
+        if (err == OK) {
+            struct strbuf *out = http__api_begin(request);
+            bool cut = r.limit > 0 && all.count > r.limit;
+            size_t count = cut ? r.limit : all.count;
+            strbuf_add_char(out, '[');
+            for (size_t i = 0; i < count; i++) {
+                if (i > 0)
+                    strbuf_add_char(out, ',');
+                json_add_string(out, all.items[i], true);
+            }
+            strbuf_add_char(out, ']');
+            http__api_end(request, truncated, cut, NULL, 0);
+        }
+        querier_close(querier);
+    }
+    if (err != OK)
+        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
+    free_selectors(&r);
+    strbuf_deinit(&why);
+}
+
+void http__labels(struct http_request *request)
+{
+    answer_list(request, NULL);
+}
+
+void http__label_values(struct http_request *request)
+{
+    struct strbuf unescaped = STRBUF_INIT;
+    struct str name = request->path_param;
+    if (str_starts_with(name, STR("U__"))) {
+        name_unescape_values(name, &unescaped);
+        name = strbuf_str(&unescaped);
+    }
+    if (!label_name_is_valid(name, NAME_SCHEME_UTF8)) {
+        struct strbuf text = STRBUF_INIT;
+        strbuf_add_cstr(&text, "invalid label name: ");
+        strbuf_add_quoted(&text, name);
+        http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
+        strbuf_deinit(&text);
+    } else {
+        answer_list(request, &name);
+    }
+    strbuf_deinit(&unescaped);
+}

@@ -1,0 +1,302 @@
+/* Status, features, notifications (/api/v1/status and friends), and the administration calls. */
+#include "request.h"
+
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CARDINALITY_DEFAULT = 10, CARDINALITY_MAX = 10000 };
+
+/* Clients decide by this version what the server can do (spec http-api.md 4). */
+#define PROMETHEUS_VERSION "3.14.0"
+
+void http__status_config(struct http_request *request)
+{
+    struct strbuf yaml = STRBUF_INIT;
+    request->services->config_yaml(request->services->owner, &yaml);
+    struct strbuf *out = http__api_begin(request);
+    strbuf_add_cstr(out, "{\"yaml\":");
+    json_add_string(out, strbuf_str(&yaml), true);
+    strbuf_add_char(out, '}');
+    http__api_end(request, NULL, 0, NULL, 0);
+    strbuf_deinit(&yaml);
+}
+
+void http__status_flags(struct http_request *request)
+{
+    struct strbuf *out = http__api_begin(request);
+    strbuf_add_char(out, '{');
+    for (size_t i = 0; i < request->services->flag_count; i++) {
+        const struct http_flag *flag = &request->services->flags[i];
+        if (i > 0)
+            strbuf_add_char(out, ',');
+        json_add_string(out, str_from_cstr(flag->name), true);
+        strbuf_add_char(out, ':');
+        json_add_string(out, str_from_cstr(flag->value), true);
+    }
+    strbuf_add_char(out, '}');
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
+static int thread_count(void)
+{
+    /* num_threads of /proc/self/stat would need parsing; the folder says the same. */
+    cpu_set_t cpus;
+    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+}
+
+void http__status_runtimeinfo(struct http_request *request)
+{
+    struct runtime_info info = {0};
+    request->services->runtime_info(request->services->owner, &request->arena, &info);
+    struct strbuf *out = http__api_begin(request);
+    strbuf_add_cstr(out, "{\"startTime\":");
+    json_add_time(out, info.start_time_ms);
+    strbuf_add_cstr(out, ",\"CWD\":");
+    json_add_string(out, info.working_folder, true);
+    strbuf_add_cstr(out, ",\"hostname\":");
+    json_add_string(out, info.host_name, true);
+    strbuf_add_cstr(out, ",\"serverTime\":");
+    json_add_time(out, clock_wall_ms(request->services->clock));
+    strbuf_printf(out, ",\"reloadConfigSuccess\":%s,\"lastConfigTime\":",
+                  info.reload_success ? "true" : "false");
+    json_add_time(out, info.last_config_ms);
+    int cpus = thread_count();
+    strbuf_printf(out,
+                  ",\"corruptionCount\":0,\"goroutineCount\":%d,\"GOMAXPROCS\":%d,"
+                  "\"GOMEMLIMIT\":9223372036854775807,\"GOGC\":\"\",\"GODEBUG\":\"\","
+                  "\"storageRetention\":",
+                  cpus, cpus);
+    json_add_string(out, info.storage_retention, true);
+    if (info.skipped_section_count > 0) {
+        strbuf_add_cstr(out, ",\"skippedSections\":[");
+        for (size_t i = 0; i < info.skipped_section_count; i++) {
+            if (i > 0)
+                strbuf_add_char(out, ',');
+            json_add_string(out, info.skipped_sections[i], true);
+        }
+        strbuf_add_char(out, ']');
+    }
+    strbuf_add_char(out, '}');
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
+static void add_build_info(struct http_request *request, struct strbuf *out)
+{
+    strbuf_add_cstr(out, "{\"version\":\"" PROMETHEUS_VERSION "\",\"revision\":");
+    json_add_string(out, str_from_cstr(request->services->revision), true);
+    strbuf_add_cstr(out,
+                    ",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\","
+                    "\"narthexVersion\":\"" NARTHEX_VERSION "\"}");
+}
+
+void http__status_buildinfo(struct http_request *request)
+{
+    add_build_info(request, http__api_begin(request));
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
+void http__version(struct http_request *request)
+{
+    request->response.status = 200;
+    request->response.content_type = "application/json";
+    add_build_info(request, &request->response.body);
+}
+
+static void add_counts(struct strbuf *out, const char *key, const struct name_count_list *list)
+{
+    strbuf_printf(out, ",\"%s\":[", key);
+    for (size_t i = 0; i < list->count; i++) {
+        strbuf_add_cstr(out, i == 0 ? "{\"name\":" : ",{\"name\":");
+        json_add_string(out, list->items[i].name, true);
+        strbuf_add_cstr(out, ",\"value\":");
+        strbuf_add_uint(out, list->items[i].value);
+        strbuf_add_char(out, '}');
+    }
+    strbuf_add_char(out, ']');
+}
+
+void http__status_tsdb(struct http_request *request)
+{
+    struct str text = http__param(request, "limit");
+    int64_t limit = CARDINALITY_DEFAULT;
+    if (text.size > 0 && (!str_to_int64(text, &limit) || limit < 1)) {
+        http__api_error(request, API_BAD_DATA, "limit must be a positive number");
+        return;
+    }
+    if (limit > CARDINALITY_MAX) {
+        http__api_error(request, API_BAD_DATA, "limit must not exceed 10000");
+        return;
+    }
+    struct cardinality stats = {0};
+    struct strbuf why = STRBUF_INIT;
+    if (storage_cardinality(request->services->storage, (size_t)limit, &request->arena, &stats,
+                            &why) != OK) {
+        http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
+    } else {
+        struct strbuf *out = http__api_begin(request);
+        strbuf_printf(out, "{\"headStats\":{\"numSeries\":%llu,\"numLabelPairs\":%llu,",
+                      (unsigned long long)stats.series_count,
+                      (unsigned long long)stats.label_pair_count);
+        strbuf_printf(out, "\"chunkCount\":%llu,\"minTime\":%lld,\"maxTime\":%lld}",
+                      (unsigned long long)stats.column_count, (long long)stats.min_t_ms,
+                      (long long)stats.max_t_ms);
+        add_counts(out, "seriesCountByMetricName", &stats.series_by_metric);
+        add_counts(out, "labelValueCountByLabelName", &stats.values_by_label);
+        add_counts(out, "memoryInBytesByLabelName", &stats.bytes_by_label);
+        add_counts(out, "seriesCountByLabelValuePair", &stats.series_by_pair);
+        strbuf_add_char(out, '}');
+        http__api_end(request, NULL, 0, NULL, 0);
+    }
+    strbuf_deinit(&why);
+}
+
+void http__status_blocks(struct http_request *request)
+{
+    struct db_block_info *infos;
+    size_t count = db_blocks(request->services->db, &infos);
+    struct strbuf *out = http__api_begin(request);
+    strbuf_add_cstr(out, "{\"blocks\":[");
+    for (size_t i = 0; i < count; i++) {
+        const struct db_block_info *info = &infos[i];
+        strbuf_printf(out, "%s{\"ulid\":\"%s\",\"minTime\":%lld,\"maxTime\":%lld,\"stats\":{",
+                      i == 0 ? "" : ",", info->ulid, (long long)info->min_t_ms,
+                      (long long)info->max_t_ms);
+        strbuf_printf(out, "\"numSamples\":%llu,\"numFloatSamples\":%llu,\"numSeries\":%llu,",
+                      (unsigned long long)info->sample_count,
+                      (unsigned long long)info->float_sample_count,
+                      (unsigned long long)info->series_count);
+        strbuf_printf(out, "\"numChunks\":%llu},\"compaction\":{\"level\":%u},\"version\":1}",
+                      (unsigned long long)info->column_count, info->level);
+    }
+    strbuf_add_cstr(out, "]}");
+    http__api_end(request, NULL, 0, NULL, 0);
+    mem_free(MEM_BLOCK, infos);
+}
+
+static void add_feature(struct strbuf *out, const char *name, bool on, bool last)
+{
+    strbuf_printf(out, "\"%s\":%s%s", name, on ? "true" : "false", last ? "" : ",");
+}
+
+void http__features(struct http_request *request)
+{
+    const struct promql_features *features = &request->services->features;
+    struct strbuf *out = http__api_begin(request);
+    strbuf_add_cstr(out, "{\"api\":{");
+    add_feature(out, "admin", request->options->enable_admin_api, false);
+    add_feature(out, "lifecycle", request->options->enable_lifecycle, false);
+    add_feature(out, "otlp_write_receiver", false, false);
+    add_feature(out, "query_stats", true, false);
+    add_feature(out, "query_warnings", true, false);
+    add_feature(out, "remote_write_receiver", false, false);
+    add_feature(out, "search", false, false);
+    add_feature(out, "time_range_labels", true, false);
+    add_feature(out, "time_range_series", true, true);
+    strbuf_add_cstr(out, "},\"promql\":{");
+    add_feature(out, "delayed_name_removal", features->delayed_name_removal, false);
+    add_feature(out, "experimental_functions", features->experimental_functions, false);
+    add_feature(out, "per_step_stats", features->per_step_stats, true);
+    strbuf_add_cstr(out, "}}");
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
+void http__notifications(struct http_request *request)
+{
+    strbuf_add_cstr(http__api_begin(request), "[]");
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
+/* ---- administration ---- */
+
+static bool admin_is_on(struct http_request *request)
+{
+    if (!request->options->enable_admin_api)
+        http__api_error(request, API_UNAVAILABLE, "admin APIs disabled");
+    return request->options->enable_admin_api;
+}
+
+static bool read_bound(struct http_request *request, const char *name, int64_t *t_ms)
+{
+    struct str text = http__param(request, name);
+    struct strbuf why = STRBUF_INIT;
+    struct strbuf whole = STRBUF_INIT;
+    err_t err = text.size == 0 ? OK : http__parse_time(text, t_ms, &why);
+    if (err != OK) {
+        strbuf_printf(&whole, "invalid time value for '%s': %s", name, strbuf_cstr(&why));
+        http__api_invalid_parameter(request, name, strbuf_cstr(&whole));
+    }
+    strbuf_deinit(&whole);
+    strbuf_deinit(&why);
+    return err == OK;
+}
+
+void http__delete_series(struct http_request *request)
+{
+    int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
+    struct str *texts;
+    if (!admin_is_on(request))
+        return;
+    size_t count = http__params_all(request, "match[]", &texts);
+    if (count == 0) {
+        http__api_error(request, API_BAD_DATA, "no match[] parameter provided");
+        return;
+    }
+    if (!read_bound(request, "start", &start_ms) || !read_bound(request, "end", &end_ms))
+        return;
+    struct strbuf why = STRBUF_INIT;
+    request->response.status = 204;
+    for (size_t i = 0; i < count; i++) {
+        struct selector selector;
+        if (promql_parse_selector(texts[i], true, &request->arena, &selector, &why) != OK) {
+            http__api_invalid_parameter(request, "match[]", strbuf_cstr(&why));
+            break;
+        }
+        err_t err =
+            storage_delete_samples(request->services->storage, start_ms, end_ms, selector, &why);
+        promql_selector_deinit(&selector);
+        if (err != OK) {
+            http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
+            break;
+        }
+    }
+    strbuf_deinit(&why);
+}
+
+void http__clean_tombstones(struct http_request *request)
+{
+    struct strbuf why = STRBUF_INIT;
+    if (!admin_is_on(request))
+        return;
+    if (db_clean_tombstones(request->services->db, &why) != OK)
+        http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
+    else
+        request->response.status = 204;
+    strbuf_deinit(&why);
+}
+
+void http__snapshot(struct http_request *request)
+{
+    struct str text = http__param(request, "skip_head");
+    bool skip_head = false;
+    struct strbuf why = STRBUF_INIT;
+    struct strbuf name = STRBUF_INIT;
+    if (!admin_is_on(request))
+        return;
+    if (text.size > 0 && !http__parse_bool(text, &skip_head)) {
+        strbuf_add_cstr(&why, "unable to parse boolean: strconv.ParseBool: parsing ");
+        strbuf_add_quoted(&why, text);
+        strbuf_add_cstr(&why, ": invalid syntax");
+        http__api_invalid_parameter(request, "skip_head", strbuf_cstr(&why));
+    } else if (db_snapshot(request->services->db, skip_head, &name, &why) != OK) {
+        http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
+    } else {
+        struct strbuf *out = http__api_begin(request);
+        strbuf_add_cstr(out, "{\"name\":");
+        json_add_string(out, strbuf_str(&name), true);
+        strbuf_add_char(out, '}');
+        http__api_end(request, NULL, 0, NULL, 0);
+    }
+    strbuf_deinit(&name);
+    strbuf_deinit(&why);
+}

@@ -1,0 +1,89 @@
+/* http/exchange.h: a request on its way through libmicrohttpd, the workers and back. */
+#pragma once
+
+#include <microhttpd.h>
+
+#include "narthex/base/thread.h"
+#include "request.h"
+
+enum {
+    HTTP_BODY_BYTES_MAX = 32 * 1024 * 1024,
+    HTTP_QUEUE_MAX = 1000,
+    HTTP_LISTENERS_MAX = 16,
+};
+
+enum exchange_state {
+    EXCHANGE_HEADERS, /* the access handler has not been called yet */
+    EXCHANGE_BODY,    /* collecting a body */
+    EXCHANGE_WAITING, /* suspended, on or before a worker */
+    EXCHANGE_DONE,    /* the answer is there */
+};
+
+struct http_exchange {
+    struct http_request request;
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const struct http_route *route;
+    enum exchange_state state;
+    bool body_too_large;
+    struct strbuf uri; /* raw request target */
+    struct strbuf body;
+    int64_t started_ns;
+    uint64_t serial;                   /* names the exchange to the hang-up watcher */
+    struct http_exchange *next;        /* in the queue */
+    struct http_exchange *active_next; /* in the list of suspended ones */
+    struct http_exchange **active_link;
+};
+
+struct http_work {
+    struct mutex lock;
+    struct cond wake;
+    /* guarded by lock */
+    struct http_exchange *first;
+    struct http_exchange **last;
+    uint32_t queued;
+    bool stopping;
+    struct http_exchange *active; /* all suspended exchanges */
+    uint64_t next_serial;
+    /* constant while running */
+    struct thread *threads;
+    uint32_t thread_count;
+    struct thread watcher;
+    int epoll_fd;
+    int stop_fd; /* eventfd that ends the watcher */
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct http_services *services;
+    struct MHD_Daemon *daemons[HTTP_LISTENERS_MAX];
+    size_t daemon_count;
+    uint16_t port;
+    struct str route_prefix; /* "" or "/p", no slash at the end */
+    struct regex *cors_origin;
+    struct http_work work;
+    struct metric_family *requests_total;
+    struct metric_family *request_duration;
+    struct metric_family *response_size;
+    struct arena arena; /* strings of the server's life */
+};
+
+/* exchange.c */
+void *exchange__begin(void *server, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result exchange__access(void *server, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload_data,
+                                 size_t *upload_size, void **context);
+void exchange__end(void *server, struct MHD_Connection *connection, void **context,
+                   enum MHD_RequestTerminationCode code);
+/* Runs the route's handler and finishes the answer's headers. */
+void exchange__run(struct http_exchange *exchange);
+
+/* workers.c */
+void workers__start(struct http_server *server, uint32_t count);
+/* Cancels what runs, answers what waits, ends the threads. */
+void workers__stop(struct http_server *server);
+/* Suspends the connection and queues the exchange; false when the queue is full. */
+bool workers__submit(struct http_exchange *exchange);
+
+/* compress.c: replaces the body by its gzip or zlib form when the client takes it. */
+void compress__body(struct http_request *request);

@@ -1,0 +1,208 @@
+/* Listening, starting and stopping. */
+#include "exchange.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "narthex/model/regex.h"
+
+enum {
+    LISTEN_BACKLOG = 512,
+    DEFAULT_CONNECTIONS = 512,
+    DEFAULT_THREADS = 2,
+    DEFAULT_WORKERS = 28,
+    DEFAULT_READ_TIMEOUT_S = 300,
+};
+
+static err_t listen_unix(const char *path, int *fd, struct strbuf *why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return err_fail(why, ERR_INVALID, "listen unix %s: path too long", path);
+    strcpy(address.sun_path, path);
+    unlink(path);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(*fd, LISTEN_BACKLOG) != 0)
+        return err_fail_errno(why, errno, "listen unix %s", path);
+    return OK;
+}
+
+static err_t listen_tcp(const char *address, int *fd, struct strbuf *why)
+{
+    char host[256];
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || (size_t)(colon - address) >= sizeof host)
+        return err_fail(why, ERR_INVALID, "listen tcp: address %s: missing port in address",
+                        address);
+    size_t size = (size_t)(colon - address);
+    bool bracketed = size >= 2 && address[0] == '[' && address[size - 1] == ']';
+    memcpy(host, address + bracketed, size - 2 * bracketed);
+    host[size - 2 * bracketed] = '\0';
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    int failed = getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints, &found);
+    if (failed != 0)
+        return err_fail(why, ERR_INVALID, "listen tcp %s: %s", address, gai_strerror(failed));
+    /* ":9090" listens on both families through one IPv6 socket where there is IPv6. */
+    struct addrinfo *chosen = found;
+    for (struct addrinfo *a = found; a != NULL && host[0] == '\0'; a = a->ai_next) {
+        if (a->ai_family == AF_INET6)
+            chosen = a;
+    }
+    int on = 1, off = 0;
+    *fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0 && chosen->ai_family == AF_INET6 && chosen != found) {
+        chosen = found;
+        *fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    }
+    if (*fd >= 0) {
+        setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (chosen->ai_family == AF_INET6)
+            setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+    bool bound = *fd >= 0 && bind(*fd, chosen->ai_addr, chosen->ai_addrlen) == 0 &&
+                 listen(*fd, LISTEN_BACKLOG) == 0;
+    int error = errno;
+    freeaddrinfo(found);
+    if (!bound)
+        return err_fail_errno(why, error, "listen tcp %s: bind", address);
+    return OK;
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return 0;
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+static err_t start_daemon(struct http_server *server, const char *address, struct strbuf *why)
+{
+    const struct http_server_options *options = &server->options;
+    int fd = -1;
+    err_t err = strncmp(address, "unix://", 7) == 0 ? listen_unix(address + 7, &fd, why)
+                                                    : listen_tcp(address, &fd, why);
+    if (err != OK) {
+        if (fd >= 0)
+            close(fd);
+        return err;
+    }
+    if (server->port == 0)
+        server->port = bound_port(fd);
+    unsigned connections =
+        options->max_connections == 0 ? DEFAULT_CONNECTIONS : options->max_connections;
+    unsigned threads = options->threads == 0 ? DEFAULT_THREADS : options->threads;
+    unsigned timeout_s = options->read_timeout_ms == 0
+                             ? DEFAULT_READ_TIMEOUT_S
+                             : (unsigned)((options->read_timeout_ms + 999) / 1000);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
+        exchange__access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        threads, MHD_OPTION_CONNECTION_LIMIT, connections < threads ? threads : connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_URI_LOG_CALLBACK, exchange__begin,
+        server, MHD_OPTION_NOTIFY_COMPLETED, exchange__end, server, MHD_OPTION_END);
+    if (daemon == NULL) {
+        close(fd);
+        return err_fail(why, ERR_IO, "listen %s: the HTTP daemon does not start", address);
+    }
+    server->daemons[server->daemon_count++] = daemon;
+    return OK;
+}
+
+/* Path of the external URL, or the flag, without slash at the end. */
+static void set_route_prefix(struct http_server *server)
+{
+    struct str prefix = STR("");
+    if (server->options.route_prefix != NULL) {
+        prefix = str_from_cstr(server->options.route_prefix);
+    } else if (server->options.external_url != NULL) {
+        const char *host = strstr(server->options.external_url, "://");
+        const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
+        if (slash != NULL)
+            prefix = str_from_cstr(slash);
+    }
+    while (prefix.size > 0 && prefix.data[prefix.size - 1] == '/')
+        prefix.size--;
+    if (prefix.size > 0 && prefix.data[0] != '/')
+        prefix = arena_printf(&server->arena, "/%.*s", STR_ARG(prefix));
+    server->route_prefix = arena_str(&server->arena, prefix);
+}
+
+static void register_metrics(struct http_server *server, struct metrics *metrics)
+{
+    static const char *const handler_code[] = {"handler", "code", NULL};
+    static const char *const handler[] = {"handler", NULL};
+    static const double durations[] = {.1, .2, .4, 1, 3, 8, 20, 60, 120};
+    static const double sizes[] = {100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    server->requests_total = metrics_counter(metrics, "prometheus_http_requests_total",
+                                             "HTTP requests answered.", handler_code);
+    server->request_duration = metrics_histogram(
+        metrics, "prometheus_http_request_duration_seconds", "Time from request to answer.",
+        handler, durations, sizeof durations / sizeof *durations);
+    server->response_size =
+        metrics_histogram(metrics, "prometheus_http_response_size_bytes", "Bytes of answers sent.",
+                          handler, sizes, sizeof sizes / sizeof *sizes);
+    for (size_t i = 0; i < http_route_count; i++) {
+        struct str values[] = {str_from_cstr(http_routes[i].path), STR("200")};
+        metric_with(server->requests_total, values);
+    }
+}
+
+err_t http_server_start(const struct http_server_options *options, struct http_services *services,
+                        struct http_server **out, struct strbuf *why)
+{
+    struct http_server *server = MEM_NEW(MEM_HTTP, struct http_server);
+    server->options = *options;
+    server->services = services;
+    arena_init(&server->arena, MEM_HTTP, SIZE_MAX);
+    set_route_prefix(server);
+    register_metrics(server, services->metrics);
+    err_t err =
+        regex_compile(str_from_cstr(options->cors_origin == NULL ? ".*" : options->cors_origin),
+                      &server->cors_origin, why);
+    workers__start(server, options->workers == 0 ? DEFAULT_WORKERS : options->workers);
+    for (size_t i = 0; i < options->listen_address_count && err == OK; i++) {
+        if (server->daemon_count == HTTP_LISTENERS_MAX)
+            err = err_fail(why, ERR_LIMIT, "more than %d listen addresses", HTTP_LISTENERS_MAX);
+        else
+            err = start_daemon(server, options->listen_addresses[i], why);
+    }
+    if (err != OK) {
+        http_server_stop(server);
+        return err;
+    }
+    *out = server;
+    return OK;
+}
+
+void http_server_stop(struct http_server *server)
+{
+    for (size_t i = 0; i < server->daemon_count; i++) {
+        int fd = MHD_quiesce_daemon(server->daemons[i]);
+        if (fd >= 0)
+            close(fd);
+    }
+    workers__stop(server);
+    for (size_t i = 0; i < server->daemon_count; i++)
+        MHD_stop_daemon(server->daemons[i]);
+    regex_destroy(server->cors_origin);
+    arena_deinit(&server->arena);
+    mem_free(MEM_HTTP, server);
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+    return server->port;
+}

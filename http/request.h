@@ -1,0 +1,183 @@
+/* http/request.h: one request and its answer, as the routes see them. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "narthex/base/arena.h"
+#include "narthex/base/err.h"
+#include "narthex/base/strbuf.h"
+#include "narthex/http/http_server.h"
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_OPTIONS, HTTP_OTHER };
+
+enum { HTTP_RESPONSE_HEADERS_MAX = 16, HTTP_PARAMS_MAX = 10000 };
+
+/* One name=value of the URL or a form body, decoded. */
+struct http_param {
+    struct str name;
+    struct str value;
+    bool from_body;
+};
+
+struct http_header {
+    const char *name; /* static */
+    struct str value; /* in the request's arena or static */
+};
+
+struct http_response {
+    unsigned status;
+    const char *content_type; /* static; NULL: none */
+    struct strbuf body;
+    struct http_header headers[HTTP_RESPONSE_HEADERS_MAX];
+    uint32_t header_count;
+};
+
+struct http_request {
+    enum http_method method;
+    struct str raw_path; /* without query, still percent-encoded, route prefix removed */
+    struct str raw_query;
+    struct str path_param;     /* decoded <name> of /label/<name>/values */
+    struct http_param *params; /* body first, then URL */
+    uint32_t param_count;
+    bool has_bad_escape; /* some pair had a broken escape */
+    struct str bad_escape;
+    struct str body;
+    struct str accept_encoding;
+    struct str accept;
+    struct str origin;
+    struct str host;
+    struct str content_type;
+    atomic_bool cancel;
+    struct arena arena;
+    struct http_services *services;
+    const struct http_server_options *options;
+    struct http_response response;
+};
+
+/* ---- parameters (spec http-api.md 1.2) ---- */
+
+/* Splits `query` into the request's parameters. */
+void http__params_parse(struct http_request *request, struct str query, bool from_body);
+/* First value, the body's before the URL's; empty when absent. */
+struct str http__param(const struct http_request *request, const char *name);
+bool http__has_param(const struct http_request *request, const char *name);
+/* All values in order: body, then URL. Returns how many; `values` is in the arena. */
+size_t http__params_all(struct http_request *request, const char *name, struct str **values);
+/* Percent-decodes; plus means blank in queries. False on a broken escape. */
+bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, struct str *out);
+
+/* The texts of failures are those of the specification, without "invalid parameter". */
+err_t http__parse_time(struct str text, int64_t *t_ms, struct strbuf *why);
+err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why);
+err_t http__parse_limit(struct str text, size_t *limit, struct strbuf *why);
+/* strconv.ParseBool */
+bool http__parse_bool(struct str text, bool *value);
+
+/* ---- answers ---- */
+
+enum api_error {
+    API_BAD_DATA,
+    API_EXECUTION,
+    API_CANCELED,
+    API_TIMEOUT,
+    API_INTERNAL,
+    API_UNAVAILABLE,
+    API_NOT_FOUND,
+};
+
+/* {"status":"error",…} with the kind's status code. */
+void http__api_error(struct http_request *request, enum api_error kind, const char *text);
+/* As above with `invalid parameter "name": ` in front. */
+void http__api_invalid_parameter(struct http_request *request, const char *name, const char *text);
+/* The kind for an error code of the engine or the storage. */
+enum api_error http__api_error_of(err_t err);
+/* Starts {"status":"success","data": …; the caller appends the data to the returned buffer and ends
+ * with http__api_end. */
+struct strbuf *http__api_begin(struct http_request *request);
+/* Appends warnings and infos (may be 0) and the closing brace. */
+void http__api_end(struct http_request *request, const struct str *warnings, size_t warning_count,
+                   const struct str *infos, size_t info_count);
+/* Plain text with nosniff. */
+void http__text(struct http_request *request, unsigned status, const char *text);
+void http__header(struct http_request *request, const char *name, struct str value);
+
+/* ---- JSON (http/json_out.c) ---- */
+
+/* A quoted string; html escapes < > & too, as Go does outside label objects. */
+void json_add_string(struct strbuf *out, struct str s, bool html);
+/* {"a":"b"} */
+void json_add_labels(struct strbuf *out, struct labels labels);
+/* 1700000000 or 1700000000.120 */
+void json_add_timestamp(struct strbuf *out, int64_t t_ms);
+/* "0.5" with quotes */
+void json_add_value(struct strbuf *out, double v);
+/* A number, shortest. */
+void json_add_number(struct strbuf *out, double v);
+/* RFC 3339 with trailing zeros cut; 0 is 0001-01-01T00:00:00Z. Quoted. */
+void json_add_time(struct strbuf *out, int64_t t_ms);
+void json_add_histogram(struct strbuf *out, const struct histogram *h);
+
+/* ---- routes ---- */
+
+typedef void (*http_handler)(struct http_request *request);
+
+enum { /* flags of a route */
+       ROUTE_GET = 1,
+       ROUTE_POST = 2,
+       ROUTE_PUT = 4,
+       ROUTE_HEAD = 8,
+       ROUTE_API = 16,    /* CORS, compression, envelope */
+       ROUTE_GATED = 32,  /* 503 until ready */
+       ROUTE_WORKER = 64, /* runs on a worker, not in libmicrohttpd's thread */
+       ROUTE_ZIP = 128,   /* may be compressed */
+};
+
+struct http_route {
+    const char *path; /* "/api/v1/label/:name/values": one :param at most */
+    unsigned flags;
+    http_handler handle;
+};
+
+/* The table of all routes (http/routes.c). */
+extern const struct http_route http_routes[];
+extern const size_t http_route_count;
+/* Route for a path, NULL if none; fills request->path_param. */
+const struct http_route *http__route_find(struct http_request *request);
+
+void http__query(struct http_request *request);
+void http__query_range(struct http_request *request);
+void http__query_exemplars(struct http_request *request);
+void http__format_query(struct http_request *request);
+void http__parse_query(struct http_request *request);
+void http__series(struct http_request *request);
+void http__labels(struct http_request *request);
+void http__label_values(struct http_request *request);
+void http__targets(struct http_request *request);
+void http__scrape_pools(struct http_request *request);
+void http__scrape_pool_config(struct http_request *request);
+void http__targets_metadata(struct http_request *request);
+void http__metadata(struct http_request *request);
+void http__rules(struct http_request *request);
+void http__alerts(struct http_request *request);
+void http__alertmanagers(struct http_request *request);
+void http__status_config(struct http_request *request);
+void http__status_flags(struct http_request *request);
+void http__status_runtimeinfo(struct http_request *request);
+void http__status_buildinfo(struct http_request *request);
+void http__status_tsdb(struct http_request *request);
+void http__status_blocks(struct http_request *request);
+void http__features(struct http_request *request);
+void http__notifications(struct http_request *request);
+void http__delete_series(struct http_request *request);
+void http__clean_tombstones(struct http_request *request);
+void http__snapshot(struct http_request *request);
+void http__healthy(struct http_request *request);
+void http__ready(struct http_request *request);
+void http__reload(struct http_request *request);
+void http__quit(struct http_request *request);
+void http__metrics(struct http_request *request);
+void http__host_metrics(struct http_request *request);
+void http__version(struct http_request *request);
+void http__start_page(struct http_request *request);
+void http__federate(struct http_request *request);

@@ -1,0 +1,83 @@
+/* The table of all paths. */
+#include "request.h"
+
+#define API(flags) ((flags) | ROUTE_API | ROUTE_GATED | ROUTE_ZIP)
+#define API_WORK(flags) (API(flags) | ROUTE_WORKER)
+
+const struct http_route http_routes[] = {
+    {"/", ROUTE_GET, http__start_page},
+    {"/-/healthy", ROUTE_GET | ROUTE_HEAD, http__healthy},
+    {"/-/ready", ROUTE_GET | ROUTE_HEAD | ROUTE_GATED, http__ready},
+    {"/-/reload", ROUTE_GET | ROUTE_POST | ROUTE_PUT | ROUTE_WORKER, http__reload},
+    {"/-/quit", ROUTE_GET | ROUTE_POST | ROUTE_PUT, http__quit},
+    {"/metrics", ROUTE_GET | ROUTE_ZIP, http__metrics},
+    {"/metrics/host", ROUTE_GET | ROUTE_ZIP | ROUTE_WORKER, http__host_metrics},
+    {"/version", ROUTE_GET, http__version},
+    {"/federate", ROUTE_GET | ROUTE_GATED | ROUTE_ZIP | ROUTE_WORKER, http__federate},
+
+    {"/api/v1/query", API_WORK(ROUTE_GET | ROUTE_POST), http__query},
+    {"/api/v1/query_range", API_WORK(ROUTE_GET | ROUTE_POST), http__query_range},
+    {"/api/v1/query_exemplars", API_WORK(ROUTE_GET | ROUTE_POST), http__query_exemplars},
+    {"/api/v1/format_query", API(ROUTE_GET | ROUTE_POST), http__format_query},
+    {"/api/v1/parse_query", API(ROUTE_GET | ROUTE_POST), http__parse_query},
+    {"/api/v1/labels", API_WORK(ROUTE_GET | ROUTE_POST), http__labels},
+    {"/api/v1/label/:name/values", API_WORK(ROUTE_GET), http__label_values},
+    {"/api/v1/series", API_WORK(ROUTE_GET | ROUTE_POST), http__series},
+    {"/api/v1/targets", API_WORK(ROUTE_GET), http__targets},
+    {"/api/v1/targets/metadata", API_WORK(ROUTE_GET), http__targets_metadata},
+    {"/api/v1/scrape_pools", API_WORK(ROUTE_GET), http__scrape_pools},
+    {"/api/v1/scrape_pools/config", API(ROUTE_GET), http__scrape_pool_config},
+    {"/api/v1/metadata", API_WORK(ROUTE_GET), http__metadata},
+    {"/api/v1/rules", API(ROUTE_GET), http__rules},
+    {"/api/v1/alerts", API(ROUTE_GET), http__alerts},
+    {"/api/v1/alertmanagers", API(ROUTE_GET), http__alertmanagers},
+    {"/api/v1/status/config", API(ROUTE_GET), http__status_config},
+    {"/api/v1/status/flags", API(ROUTE_GET), http__status_flags},
+    {"/api/v1/status/runtimeinfo", API(ROUTE_GET), http__status_runtimeinfo},
+    {"/api/v1/status/buildinfo", API(ROUTE_GET), http__status_buildinfo},
+    {"/api/v1/status/tsdb", API_WORK(ROUTE_GET), http__status_tsdb},
+    {"/api/v1/status/tsdb/blocks", API_WORK(ROUTE_GET), http__status_blocks},
+    {"/api/v1/features", API(ROUTE_GET), http__features},
+    {"/api/v1/notifications", ROUTE_GET | ROUTE_API | ROUTE_ZIP, http__notifications},
+    {"/api/v1/admin/tsdb/delete_series", API_WORK(ROUTE_POST | ROUTE_PUT), http__delete_series},
+    {"/api/v1/admin/tsdb/clean_tombstones", API_WORK(ROUTE_POST | ROUTE_PUT),
+     http__clean_tombstones},
+    {"/api/v1/admin/tsdb/snapshot", API_WORK(ROUTE_POST | ROUTE_PUT), http__snapshot},
+};
+const size_t http_route_count = sizeof http_routes / sizeof *http_routes;
+
+/* Matches "/a/:x/b" against "/a/anything/b"; *param is what stands for :x, still encoded. */
+static bool matches(const char *pattern, struct str path, struct str *param)
+{
+    size_t at = 0;
+    while (*pattern != '\0') {
+        if (*pattern == ':') {
+            size_t end = str_find(path, '/', at);
+            if (end == SIZE_MAX)
+                end = path.size;
+            *param = str_from(path.data + at, end - at);
+            at = end;
+            while (*pattern != '/' && *pattern != '\0')
+                pattern++;
+            continue;
+        }
+        if (at >= path.size || path.data[at] != *pattern)
+            return false;
+        pattern++;
+        at++;
+    }
+    return at == path.size;
+}
+
+const struct http_route *http__route_find(struct http_request *request)
+{
+    for (size_t i = 0; i < http_route_count; i++) {
+        struct str param = STR("");
+        if (!matches(http_routes[i].path, request->raw_path, &param))
+            continue;
+        if (!http__unescape(&request->arena, param, false, &request->path_param))
+            request->path_param = param;
+        return &http_routes[i];
+    }
+    return NULL;
+}

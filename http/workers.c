@@ -1,0 +1,161 @@
+/* Workers that run requests away from libmicrohttpd's threads, and the watcher that notices clients
+ * hanging up meanwhile: libmicrohttpd does not look at a suspended connection. */
+#include "exchange.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { WATCH_EVENTS_MAX = 64 };
+#define WATCH_STOP UINT64_MAX
+
+static void watch(struct http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLONESHOT,
+                                .data.u64 = exchange->serial};
+    if (info != NULL)
+        epoll_ctl(exchange->server->work.epoll_fd, EPOLL_CTL_ADD, info->connect_fd, &event);
+}
+
+static void unwatch(struct http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL)
+        epoll_ctl(exchange->server->work.epoll_fd, EPOLL_CTL_DEL, info->connect_fd, NULL);
+}
+
+static void cancel(struct http_exchange *exchange)
+{
+    /* relaxed: the flag stands alone, its reader polls it */
+    atomic_store_explicit(&exchange->request.cancel, true, memory_order_relaxed);
+}
+
+static void watcher_run(void *context)
+{
+    struct http_work *work = context;
+    struct epoll_event events[WATCH_EVENTS_MAX];
+    for (;;) {
+        int count = epoll_wait(work->epoll_fd, events, WATCH_EVENTS_MAX, -1);
+        if (count < 0 && errno != EINTR)
+            return;
+        mutex_lock(&work->lock);
+        bool stop = false;
+        for (int i = 0; i < count; i++) {
+            stop = stop || events[i].data.u64 == WATCH_STOP;
+            /* Looked up by serial: the exchange may be gone by now. */
+            for (struct http_exchange *e = work->active; e != NULL; e = e->active_next) {
+                if (e->serial == events[i].data.u64)
+                    cancel(e);
+            }
+        }
+        mutex_unlock(&work->lock);
+        if (stop)
+            return;
+    }
+}
+
+static void unlink_active_locked(struct http_exchange *exchange)
+{
+    *exchange->active_link = exchange->active_next;
+    if (exchange->active_next != NULL)
+        exchange->active_next->active_link = exchange->active_link;
+}
+
+static struct http_exchange *take(struct http_work *work)
+{
+    mutex_lock(&work->lock);
+    while (work->first == NULL && !work->stopping)
+        cond_wait(&work->wake, &work->lock);
+    struct http_exchange *exchange = work->first;
+    if (exchange != NULL) {
+        work->first = exchange->next;
+        if (work->first == NULL)
+            work->last = &work->first;
+        work->queued--;
+    }
+    mutex_unlock(&work->lock);
+    return exchange;
+}
+
+static void worker_run(void *context)
+{
+    struct http_work *work = context;
+    struct http_exchange *exchange;
+    while ((exchange = take(work)) != NULL) {
+        exchange__run(exchange);
+        mutex_lock(&work->lock);
+        unlink_active_locked(exchange);
+        unwatch(exchange);
+        mutex_unlock(&work->lock);
+        exchange->state = EXCHANGE_DONE;
+        MHD_resume_connection(exchange->connection);
+    }
+}
+
+void workers__start(struct http_server *server, uint32_t count)
+{
+    struct http_work *work = &server->work;
+    mutex_init(&work->lock);
+    cond_init(&work->wake);
+    work->last = &work->first;
+    work->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    work->stop_fd = eventfd(0, EFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WATCH_STOP};
+    epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, work->stop_fd, &event);
+    thread_start(&work->watcher, "http-watch", watcher_run, work);
+    work->threads = MEM_NEW_ARRAY(MEM_HTTP, struct thread, count);
+    work->thread_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        thread_start(&work->threads[i], "http-work", worker_run, work);
+}
+
+void workers__stop(struct http_server *server)
+{
+    struct http_work *work = &server->work;
+    mutex_lock(&work->lock);
+    work->stopping = true;
+    for (struct http_exchange *e = work->active; e != NULL; e = e->active_next)
+        cancel(e);
+    cond_broadcast(&work->wake);
+    mutex_unlock(&work->lock);
+    for (uint32_t i = 0; i < work->thread_count; i++)
+        thread_join(&work->threads[i]);
+    uint64_t one = 1;
+    while (write(work->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+    thread_join(&work->watcher);
+    close(work->stop_fd);
+    close(work->epoll_fd);
+    mem_free(MEM_HTTP, work->threads);
+    cond_deinit(&work->wake);
+    mutex_deinit(&work->lock);
+}
+
+bool workers__submit(struct http_exchange *exchange)
+{
+    struct http_work *work = &exchange->server->work;
+    mutex_lock(&work->lock);
+    bool full = work->queued >= HTTP_QUEUE_MAX || work->stopping;
+    if (!full) {
+        exchange->state = EXCHANGE_WAITING;
+        MHD_suspend_connection(exchange->connection);
+        exchange->serial = work->next_serial++;
+        exchange->active_next = work->active;
+        exchange->active_link = &work->active;
+        if (work->active != NULL)
+            work->active->active_link = &exchange->active_next;
+        work->active = exchange;
+        watch(exchange);
+        exchange->next = NULL;
+        *work->last = exchange;
+        work->last = &exchange->next;
+        work->queued++;
+        cond_signal(&work->wake);
+    }
+    mutex_unlock(&work->lock);
+    return !full;
+}
