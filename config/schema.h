@@ -36,11 +36,12 @@ enum field_kind {
     FIELD_ANY,        /* kept as YAML, printed as scalars */
 };
 
-enum {                   /* flags */
-       FIELD_ALWAYS = 1, /* printed even when zero or empty */
-       FIELD_FLOW = 2,   /* list printed as [a, b] */
-       FIELD_PATH = 4,   /* file name relative to the configuration's folder */
-       FIELD_HIDDEN = 8, /* accepted, never printed (it was rewritten into another key) */
+enum {                    /* flags */
+       FIELD_ALWAYS = 1,  /* printed even when zero or empty */
+       FIELD_FLOW = 2,    /* list printed as [a, b] */
+       FIELD_PATH = 4,    /* file name relative to the configuration's folder */
+       FIELD_IF_SET = 16, /* printed when the file set it, even if empty */
+       FIELD_HIDDEN = 8,  /* accepted, never printed (it was rewritten into another key) */
 };
 
 struct schema;
