@@ -66,6 +66,26 @@ static void writer_copy_meta(struct block_writer *writer, const struct block_met
     writer->meta.sources = writer->sources;
 }
 
+/* Best effort: what stays is a *.tmp folder, which the database removes when it opens. */
+static void writer_remove(const struct block_writer *writer, const char *path)
+{
+    struct strbuf ignored = STRBUF_INIT;
+    if (fs_remove_tree(writer->fs, path, &ignored) != OK)
+        strbuf_clear(&ignored);
+    strbuf_deinit(&ignored);
+}
+
+static err_t writer_begin_file(struct block_writer *writer, struct strbuf *why)
+{
+    uint8_t header[BLOCK__HEADER_BYTES] = {0};
+    memcpy(header, BLOCK__MAGIC_HEAD, 8);
+    block__put32(header + 8, BLOCK__VERSION);
+    block__put32(header + 12, BLOCK__PIECE_BYTES);
+    TRY(block__output_add(&writer->output, header, sizeof header, why));
+    writer->sections[BLOCK__SYMBOL_BYTES][0] = writer->output.position;
+    return OK;
+}
+
 static err_t writer_create_file(struct block_writer *writer, struct strbuf *why)
 {
     struct strbuf path = STRBUF_INIT;
@@ -79,18 +99,17 @@ static err_t writer_create_file(struct block_writer *writer, struct strbuf *why)
     TRY_OUT(writer->fs->mkdir(writer->fs->context, strbuf_cstr(&writer->temporary_path), why));
     strbuf_clear(&path);
     strbuf_printf(&path, "%s/" BLOCK__FILE_NAME, strbuf_cstr(&writer->temporary_path));
-    TRY_OUT(block__output_open(&writer->output, writer->fs, strbuf_cstr(&path), why));
-    uint8_t header[BLOCK__HEADER_BYTES] = {0};
-    memcpy(header, BLOCK__MAGIC_HEAD, 8);
-    block__put32(header + 8, BLOCK__VERSION);
-    block__put32(header + 12, BLOCK__PIECE_BYTES);
-    TRY_OUT(block__output_add(&writer->output, header, sizeof header, why));
-    writer->sections[BLOCK__SYMBOL_BYTES][0] = writer->output.position;
+    err = block__output_open(&writer->output, writer->fs, strbuf_cstr(&path), why);
+    if (err == OK)
+        err = writer_begin_file(writer, why);
+    if (err != OK) {
+        block__output_abort(&writer->output);
+        writer_remove(writer, strbuf_cstr(&writer->temporary_path));
+    }
 out:
     strbuf_deinit(&path);
     return err;
 }
-
 err_t block_writer_open(const struct block_writer_options *options, struct block_writer **result,
                         struct strbuf *why)
 {
@@ -106,13 +125,11 @@ err_t block_writer_open(const struct block_writer_options *options, struct block
     block__postings_init(&writer->postings);
     block__bytes_add_u32(&writer->symbol_offsets, 0);
     err_t err = writer_create_file(writer, why);
-    if (err != OK) {
-        block__output_abort(&writer->output);
+    if (err != OK)
         writer_free(writer);
-        return err;
-    }
-    *result = writer;
-    return OK;
+    else
+        *result = writer;
+    return err;
 }
 
 err_t block_writer_add_symbol(struct block_writer *writer, struct str symbol, struct strbuf *why)
@@ -434,12 +451,16 @@ err_t block_writer_finish(struct block_writer *writer, struct strbuf *why)
     struct strbuf path = STRBUF_INIT;
     strbuf_printf(&path, "%s/%s", writer->parent, writer->meta.ulid.text);
     const char *temporary = strbuf_cstr(&writer->temporary_path);
+    bool renamed = false;
     err_t err;
     TRY_OUT(writer_complete_file(writer, why));
     TRY_OUT(fs->sync_dir(fs->context, temporary, why));
     TRY_OUT(fs->rename(fs->context, temporary, strbuf_cstr(&path), why));
+    renamed = true;
     TRY_OUT(fs->sync_dir(fs->context, writer->parent, why));
 out:
+    if (err != OK && renamed)
+        writer_remove(writer, strbuf_cstr(&path));
     strbuf_deinit(&path);
     if (err != OK)
         block_writer_abort(writer);
@@ -450,11 +471,7 @@ out:
 
 void block_writer_abort(struct block_writer *writer)
 {
-    struct strbuf ignored = STRBUF_INIT;
     block__output_abort(&writer->output);
-    if (fs_remove_tree(writer->fs, strbuf_cstr(&writer->temporary_path), &ignored) != OK) {
-        /* The database removes *.tmp folders when it opens. */
-    }
-    strbuf_deinit(&ignored);
+    writer_remove(writer, strbuf_cstr(&writer->temporary_path));
     writer_free(writer);
 }
