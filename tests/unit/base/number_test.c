@@ -13,7 +13,7 @@
 
 #include "narthex/base/number.h"
 
-enum { RANDOM_ROUNDS = 1000000, ORACLE_ROUNDS = 200000 };
+enum { RANDOM_ROUNDS = 2000000, ORACLE_ROUNDS = 50000 };
 
 static const uint64_t seed = UINT64_C(0x6e61727468657831);
 
