@@ -78,15 +78,8 @@ static void decode_bits(const struct int_stream *stream, double *values)
         values[i] = column__bits_double(column__image((uint64_t)images[i]));
 }
 
-static void decode_int(const struct int_stream *stream, uint32_t exponent, double *values)
-{
-    int64_t integers[COLUMN_ROWS_MAX];
-    int_stream_decode(stream, integers);
-    column__kernels->from_decimal(integers, stream->count, column__powers[exponent], values);
-}
-
 static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *stream,
-                           uint32_t exponent, double *values)
+                           double power, bool wide, double *values)
 {
     uint8_t flags = column__get_u8(reader);
     struct int_stream ulps;
@@ -95,7 +88,7 @@ static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *
     TRY(int_stream_parse(reader, flags, flags & 1, stream->count, &ulps));
     if (reader->at != reader->end)
         return ERR_CORRUPT;
-    decode_int(stream, exponent, values);
+    int_stream_decode_decimal(stream, power, wide, values);
     int64_t added[COLUMN_ROWS_MAX];
     int_stream_decode(&ulps, added);
     for (uint32_t i = 0; i < stream->count; i++) {
@@ -120,12 +113,14 @@ static err_t decode_streams(struct byte_reader *reader, uint8_t byte0, uint32_t 
     struct int_stream stream;
     TRY(int_stream_parse(reader, byte0, byte1 & COLUMN_ZIGZAG, row_count - specials.count,
                          &stream));
+    double power = column__powers[exponent];
+    bool wide = byte1 & COLUMN_WIDE;
     if (kind == COLUMN_KIND_DECULP)
-        TRY(decode_deculp(reader, &stream, exponent, values));
+        TRY(decode_deculp(reader, &stream, power, wide, values));
     else if (reader->at != reader->end)
         return ERR_CORRUPT;
     else if (kind == COLUMN_KIND_INT)
-        decode_int(&stream, exponent, values);
+        int_stream_decode_decimal(&stream, power, wide, values);
     else
         decode_bits(&stream, values);
     if (specials.count > 0)
@@ -145,8 +140,7 @@ err_t column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, doubl
     switch (byte0 & COLUMN_KIND_MASK) {
     case COLUMN_KIND_CONST:
         TRY(parse_constant(&reader, byte0, &constant));
-        for (uint32_t i = 0; i < row_count; i++)
-            values[i] = constant;
+        column__kernels->fill(constant, row_count, values);
         return OK;
     case COLUMN_KIND_RAW:
         if (byte0 != COLUMN_KIND_RAW || in_size != 1 + row_count * sizeof *values)

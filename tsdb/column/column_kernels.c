@@ -5,25 +5,86 @@
 
 #include "column_decimal.h"
 
-static void unpack64(const uint8_t *in, uint32_t count, uint32_t width, uint64_t *out)
+static void unpack32(const uint8_t *in, uint32_t count, uint32_t width, uint32_t *out)
 {
-    if (width == 0) {
-        memset(out, 0, count * sizeof *out);
-        return;
-    }
-    uint64_t mask = ~UINT64_C(0) >> (64 - width);
+    uint32_t mask = (1u << width) - 1;
     size_t bit = 0;
-    if (width <= 57) {
-        for (uint32_t i = 0; i < count; i++, bit += width)
-            out[i] = column__load_u64(in + bit / 8) >> (bit % 8) & mask;
+    for (uint32_t i = 0; i < count; i++, bit += width)
+        out[i] = (uint32_t)(column__load_u64(in + bit / 8) >> (bit % 8)) & mask;
+}
+
+static void merge32(const uint8_t *bitmap, uint32_t count, const uint32_t *small,
+                    const uint32_t *large, uint32_t *out)
+{
+    /* No branch on the bits: they are as good as random. */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bit = bitmap[i / 8] >> (i % 8) & 1;
+        const uint32_t *from = bit ? large : small;
+        out[i] = *from;
+        large += bit;
+        small += 1 - bit;
+    }
+}
+
+static int64_t unzigzag_if(uint64_t x, bool zigzag)
+{
+    return zigzag ? column__unzigzag(x) : (int64_t)x;
+}
+
+static void divide(double *values, uint32_t count, double power)
+{
+    if (power == 1)
         return;
+    for (uint32_t i = 0; i < count; i++)
+        values[i] /= power;
+}
+
+static void finish32(const struct column_line *line, const uint32_t *numbers, uint32_t count,
+                     double *values)
+{
+    uint64_t gcd = (uint64_t)line->gcd;
+    uint64_t step = gcd * (uint64_t)line->centre;
+    uint64_t m = (uint64_t)line->first;
+    if (line->predictor == 0) {
+        m += step;
+        for (uint32_t i = 0; i < count; i++)
+            values[i] =
+                (double)(int64_t)(m + gcd * (uint64_t)unzigzag_if(numbers[i], line->zigzag));
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            m += gcd * (uint64_t)unzigzag_if(numbers[i], line->zigzag) + step;
+            values[i] = (double)(int64_t)m;
+        }
     }
-    for (uint32_t i = 0; i < count; i++, bit += width) {
-        uint64_t low = column__load_u64(in + bit / 8) >> (bit % 8);
-        /* Shift in two steps: one of 64 would be undefined when the value starts a byte. */
-        uint64_t high = (uint64_t)in[bit / 8 + 8] << 1 << (63 - bit % 8);
-        out[i] = (low | high) & mask;
+    divide(values, count, line->power);
+}
+
+static void finish64(const struct column_line *line, const uint64_t *residuals, uint32_t count,
+                     double *values)
+{
+    uint64_t gcd = (uint64_t)line->gcd;
+    uint64_t step = gcd * (uint64_t)line->centre;
+    uint64_t m = (uint64_t)line->first;
+    if (line->predictor == 0) {
+        m += step;
+        for (uint32_t i = 0; i < count; i++)
+            values[i] = (double)(int64_t)(m + gcd * residuals[i]);
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            m += gcd * residuals[i] + step;
+            values[i] = (double)(int64_t)m;
+        }
     }
+    divide(values, count, line->power);
+}
+
+static void fill(double v, uint32_t count, double *values)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        values[i] = values[i + 1] = values[i + 2] = values[i + 3] = v;
+    for (; i < count; i++)
+        values[i] = v;
 }
 
 static uint32_t to_decimal(const double *values, uint32_t count, double power, int64_t *mantissas)
@@ -69,7 +130,11 @@ SUM_DELTAS(sum_deltas32, int32_t)
 
 const struct column_kernels column__kernels_scalar = {
     .name = "scalar",
-    .unpack64 = unpack64,
+    .unpack32 = unpack32,
+    .merge32 = merge32,
+    .finish32 = finish32,
+    .finish64 = finish64,
+    .fill = fill,
     .to_decimal = to_decimal,
     .from_decimal = from_decimal,
     .sum_deltas8 = sum_deltas8,
@@ -78,3 +143,10 @@ const struct column_kernels column__kernels_scalar = {
 };
 
 const struct column_kernels *column__kernels = &column__kernels_scalar;
+
+__attribute__((constructor)) static void choose_kernels(void)
+{
+    const struct column_kernels *avx2 = column__kernels_avx2();
+    if (avx2 != NULL)
+        column__kernels = avx2;
+}

@@ -4,6 +4,8 @@
 
 #include "column_kernels.h"
 
+enum { NUMBERS_MAX = COLUMN_ROWS_MAX + 2 * COLUMN_NUMBERS_SLACK };
+
 static size_t bits_to_bytes(size_t bits)
 {
     return (bits + 7) / 8;
@@ -124,48 +126,96 @@ err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, u
     return reader->failed ? ERR_CORRUPT : OK;
 }
 
-static void merge_classes(const struct int_stream *stream, const uint64_t *small,
-                          const uint64_t *large, uint64_t *out)
+static void unpack64(const uint8_t *in, uint32_t count, uint32_t width, uint64_t *out)
 {
-    for (uint32_t i = 0; i < stream->residual_count; i++) {
-        if (stream->bitmap[i / 8] >> (i % 8) & 1)
-            out[i] = *large++;
-        else
-            out[i] = *small++;
+    if (width == 0) {
+        memset(out, 0, count * sizeof *out);
+        return;
+    }
+    uint64_t mask = ~UINT64_C(0) >> (64 - width);
+    size_t bit = 0;
+    if (width <= 57) {
+        for (uint32_t i = 0; i < count; i++, bit += width)
+            out[i] = column__load_u64(in + bit / 8) >> (bit % 8) & mask;
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++, bit += width) {
+        uint64_t low = column__load_u64(in + bit / 8) >> (bit % 8);
+        /* Shift in two steps: one of 64 would be undefined when the value starts a byte. */
+        uint64_t high = (uint64_t)in[bit / 8 + 8] << 1 << (63 - bit % 8);
+        out[i] = (low | high) & mask;
     }
 }
 
-static void add_quotients(const struct int_stream *stream, uint64_t *out)
+/* No branch on the bits: they are as good as random. */
+static void merge64(const uint8_t *bitmap, uint32_t count, const uint64_t *small,
+                    const uint64_t *large, uint64_t *out)
 {
-    size_t bit = 0;
-    for (uint32_t i = 0; i < stream->residual_count; i++) {
-        uint64_t window = column__load_u64(stream->quotients + bit / 8) >> (bit % 8);
-        uint32_t quotient = (uint32_t)__builtin_ctzll(window);
-        out[i] += (uint64_t)quotient << stream->width;
-        bit += quotient + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bit = bitmap[i / 8] >> (i % 8) & 1;
+        const uint64_t *from = bit ? large : small;
+        out[i] = *from;
+        large += bit;
+        small += 1 - bit;
     }
+}
+
+/* Adds the unary parts: the gaps between the one bits of the stream. */
+static void add_quotients(const struct int_stream *stream, uint32_t *out)
+{
+    const uint8_t *at = stream->quotients;
+    uint32_t count = stream->residual_count;
+    uint32_t start = 0; /* bit after the previous one, relative to `at` */
+    for (uint32_t i = 0; i < count; at += 8) {
+        uint64_t ones = column__load_u64(at);
+        for (; ones != 0 && i < count; i++, ones &= ones - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(ones);
+            out[i] += (bit - start) << stream->width;
+            start = bit + 1;
+        }
+        start -= 64;
+    }
+}
+
+/* The numbers of the body as 32-bit, before zigzag and exceptions; widths are narrow. */
+static void unpack_narrow(const struct int_stream *stream, uint32_t *out)
+{
+    const struct column_kernels *kernels = column__kernels;
+    uint32_t count = stream->residual_count;
+    if (stream->form != INT_STREAM_DUAL) {
+        kernels->unpack32(stream->large, count, stream->width, out);
+        if (stream->form == INT_STREAM_RICE)
+            add_quotients(stream, out);
+        return;
+    }
+    uint32_t small[NUMBERS_MAX], large[NUMBERS_MAX];
+    uint32_t small_count = count - stream->large_count;
+    kernels->unpack32(stream->small, small_count, stream->width_small, small);
+    kernels->unpack32(stream->large, stream->large_count, stream->width, large);
+    kernels->merge32(stream->bitmap, count, small, large, out);
+}
+
+static bool is_narrow(const struct int_stream *stream)
+{
+    return stream->width <= COLUMN_NARROW_WIDTH_MAX;
 }
 
 /* The numbers of the body, before zigzag and exceptions. */
 static void unpack_body(const struct int_stream *stream, uint64_t *out)
 {
     uint32_t count = stream->residual_count;
-    switch ((enum int_stream_form)stream->form) {
-    case INT_STREAM_PACKED:
-        column__kernels->unpack64(stream->large, count, stream->width, out);
-        break;
-    case INT_STREAM_DUAL: {
+    if (is_narrow(stream)) {
+        uint32_t narrow[NUMBERS_MAX];
+        unpack_narrow(stream, narrow);
+        for (uint32_t i = 0; i < count; i++)
+            out[i] = narrow[i];
+    } else if (stream->form == INT_STREAM_DUAL) {
         uint64_t small[COLUMN_ROWS_MAX], large[COLUMN_ROWS_MAX];
-        column__kernels->unpack64(stream->small, count - stream->large_count, stream->width_small,
-                                  small);
-        column__kernels->unpack64(stream->large, stream->large_count, stream->width, large);
-        merge_classes(stream, small, large, out);
-        break;
-    }
-    case INT_STREAM_RICE:
-        column__kernels->unpack64(stream->large, count, stream->width, out);
-        add_quotients(stream, out);
-        break;
+        unpack64(stream->small, count - stream->large_count, stream->width_small, small);
+        unpack64(stream->large, stream->large_count, stream->width, large);
+        merge64(stream->bitmap, count, small, large, out);
+    } else {
+        unpack64(stream->large, count, stream->width, out);
     }
 }
 
@@ -184,7 +234,7 @@ static void residuals_of(const struct int_stream *stream, uint64_t *out)
 
 void int_stream_decode(const struct int_stream *stream, int64_t *out)
 {
-    uint64_t residuals[COLUMN_ROWS_MAX];
+    uint64_t residuals[NUMBERS_MAX];
     residuals_of(stream, residuals);
     uint64_t m = stream->first;
     uint64_t gcd = stream->gcd;
@@ -211,4 +261,62 @@ void int_stream_decode(const struct int_stream *stream, int64_t *out)
             out[i] = (int64_t)m;
         }
     }
+}
+
+/* Puts the exceptions where a 0 was stored. False if one is too wide for sums of eight in 32 bits:
+ * then the numbers are spoilt. */
+static bool patch_narrow(const struct int_stream *stream, uint32_t *numbers)
+{
+    struct byte_reader reader = {.at = stream->exceptions, .end = stream->end};
+    for (uint32_t i = 0; i < stream->exception_count; i++) {
+        uint32_t position = column__get_u8(&reader);
+        uint64_t x = column__get_uv(&reader);
+        if (!stream->zigzag) {
+            if (x & 1)
+                return false;
+            x >>= 1;
+        }
+        if (numbers[position] != 0 || x >> COLUMN_NARROW_WIDTH_MAX != 0)
+            return false;
+        numbers[position] = (uint32_t)x;
+    }
+    return true;
+}
+
+/* Quotients add up to 5 bits to a Rice stream's numbers. */
+static bool fits_narrow(const struct int_stream *stream)
+{
+    uint32_t width = stream->width + (stream->form == INT_STREAM_RICE ? 5 : 0);
+    return width <= COLUMN_NARROW_WIDTH_MAX;
+}
+
+void int_stream_decode_decimal(const struct int_stream *stream, double power, bool wide,
+                               double *values)
+{
+    if (wide || stream->predictor == 2) {
+        int64_t integers[COLUMN_ROWS_MAX];
+        int_stream_decode(stream, integers);
+        column__kernels->from_decimal(integers, stream->count, power, values);
+        return;
+    }
+    struct column_line line = {
+        .first = (int64_t)stream->first,
+        .gcd = (int64_t)stream->gcd,
+        .centre = (int64_t)stream->centre,
+        .power = power,
+        .predictor = stream->predictor,
+        .zigzag = stream->zigzag,
+    };
+    values[0] = (double)line.first / power;
+    uint32_t numbers[NUMBERS_MAX];
+    if (fits_narrow(stream)) {
+        unpack_narrow(stream, numbers);
+        if (patch_narrow(stream, numbers)) {
+            column__kernels->finish32(&line, numbers, stream->residual_count, values + 1);
+            return;
+        }
+    }
+    uint64_t residuals[NUMBERS_MAX];
+    residuals_of(stream, residuals);
+    column__kernels->finish64(&line, residuals, stream->residual_count, values + 1);
 }

@@ -43,6 +43,11 @@ err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, u
  * COLUMN_SLACK_BYTES past the stream. */
 void int_stream_decode(const struct int_stream *stream, int64_t *out);
 
+/* Decodes the integers and divides them by power (10^e): values[i] = (double)m / power. `wide` says
+ * that some |m| may be 2^50 or more. */
+void int_stream_decode_decimal(const struct int_stream *stream, double power, bool wide,
+                               double *values);
+
 /* How a stream is going to be written. */
 struct int_plan {
     uint64_t gcd;

@@ -94,8 +94,7 @@ void open_buffer_decode(const struct open_buffer *buffer, uint32_t count, double
     double power = column__powers[buffer->exponent];
     switch (buffer->element_size) {
     case 0:
-        for (uint32_t i = 0; i < count; i++)
-            values[i] = column__bits_double(buffer->first);
+        column__kernels->fill(column__bits_double(buffer->first), count, values);
         break;
     case 1:
         column__kernels->sum_deltas8((const int8_t *)elements, count, (int64_t)buffer->first, power,

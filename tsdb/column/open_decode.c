@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "column_bytes.h"
+#include "column_kernels.h"
 #include "narthex/tsdb/open_column.h"
 #include "open_buffer.h"
 
@@ -58,7 +59,6 @@ uint32_t open_column_decode(const struct open_column_view *view, uint32_t row_li
         open_buffer_decode(view->buffer, count, values);
         return count;
     }
-    for (uint32_t i = 0; i < count; i++)
-        values[i] = column__bits_double(view->constant_bits);
+    column__kernels->fill(column__bits_double(view->constant_bits), count, values);
     return count;
 }
