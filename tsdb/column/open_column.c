@@ -408,14 +408,14 @@ uint32_t open_column_last_row(const struct open_column *slot)
     assert(state_count(state) > 0);
     if (!(slot->flags & SLOT_GAPS))
         return state_row0(state) + state_count(state) - 1;
-    for (uint32_t i = 4; i-- > 0;) {
-        uint64_t word =
-            atomic_load_explicit(&open_buffer_bitmap(state_buffer(state))[i], memory_order_relaxed);
-        if (word != 0)
-            return i * 64 + 63 - (uint32_t)__builtin_clzll(word);
+    const _Atomic uint64_t *bitmap = open_buffer_bitmap(state_buffer(state));
+    uint32_t i = 3;
+    uint64_t word;
+    while ((word = atomic_load_explicit(&bitmap[i], memory_order_relaxed)) == 0) {
+        assert(i > 0);
+        i--;
     }
-    assert(!"a slot with gaps has rows");
-    return 0;
+    return i * 64 + 63 - (uint32_t)__builtin_clzll(word);
 }
 
 struct open_column_view open_column_view(const struct open_column *slot)

@@ -53,7 +53,8 @@ static void times_come_back(void **state)
         if (step != 0)
             assert_true(summary.step_ms == step);
         for (uint32_t i = 0; i < count && summary.step_ms != 0; i++)
-            assert_true(times[i] == summary.first_ms + i * summary.step_ms);
+            assert_true((uint64_t)times[i] ==
+                        (uint64_t)summary.first_ms + i * (uint64_t)summary.step_ms);
     }
 }
 
