@@ -1,8 +1,25 @@
 /* What can be done with query text without running it: selectors and durations. */
 #include "narthex/query/promql.h"
 
+#include "narthex/query/printer.h"
+
 #include "promql_number.h"
 #include "promql_parser.h"
+
+err_t promql_format(struct str text, const struct promql_features *features, struct strbuf *out,
+                    struct strbuf *why)
+{
+    struct arena arena;
+    arena_init(&arena, MEM_QUERY, SIZE_MAX);
+    struct parsed_query query;
+    err_t err = promql_parse(text, features, &arena, &query, why);
+    if (err == OK) {
+        expr_print_pretty(query.root, out);
+        parsed_query_deinit(&query);
+    }
+    arena_deinit(&arena);
+    return err;
+}
 
 static bool selector_matches_empty(const struct selector *selector)
 {
