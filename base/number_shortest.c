@@ -8,6 +8,7 @@
  * which makes every comparison below exact.
  */
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "narthex/base/number.h"
@@ -106,36 +107,88 @@ static struct decimal decimal_of(double v)
     return shortest(c, q, fraction == 0 && biased > 1);
 }
 
+/* Digits of n < 10^17: the bit length tells them but for one, 1233/4096 being about log10(2). */
 static int digit_count(uint64_t n)
 {
-    int count = 1;
-    for (uint64_t limit = 10; n >= limit && count < 19; limit *= 10)
-        count++;
-    return count;
+    static const uint64_t powers[] = {
+        0,
+        10,
+        100,
+        1000,
+        10000,
+        100000,
+        1000000,
+        10000000,
+        100000000,
+        1000000000,
+        10000000000,
+        100000000000,
+        1000000000000,
+        10000000000000,
+        100000000000000,
+        1000000000000000,
+        10000000000000000,
+        100000000000000000,
+    };
+    int guess = (64 - __builtin_clzll(n)) * 1233 >> 12;
+    return guess + (n >= powers[guess]);
+}
+
+static const char digit_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233"
+    "34353637383940414243444546474849505152535455565758596061626364656667"
+    "6869707172737475767778798081828384858687888990919293949596979899";
+
+/* Writes n < 10^8 as eight digits, zeros in front: four independent divisions instead of a chain.
+ */
+static void write_eight(uint32_t n, char *out)
+{
+    uint32_t high = n / 10000;
+    uint32_t low = n % 10000;
+    memcpy(out, digit_pairs + high / 100 * 2, 2);
+    memcpy(out + 2, digit_pairs + high % 100 * 2, 2);
+    memcpy(out + 4, digit_pairs + low / 100 * 2, 2);
+    memcpy(out + 6, digit_pairs + low % 100 * 2, 2);
+}
+
+/* Size without the zeros at the end. Short decimals come with ten or more of them, so eight are
+ * counted at a time; the last digit is the highest byte of a little-endian word. */
+static size_t strip_zeros(const char *digits, size_t size)
+{
+    const uint64_t zeros = UINT64_C(0x3030303030303030);
+    while (size > sizeof zeros) {
+        uint64_t word;
+        memcpy(&word, digits + size - sizeof word, sizeof word);
+        word = le64toh(word) ^ zeros;
+        if (word != 0)
+            return size - (size_t)__builtin_clzll(word) / 8;
+        size -= sizeof word;
+    }
+    while (size > 1 && digits[size - 1] == '0')
+        size--;
+    return size;
 }
 
 size_t number_shortest_digits(double v, char digits[NUMBER_DIGITS_MAX], int *exponent10)
 {
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313"
-                                "23334353637383940414243444546474849505152535455565758596061626364"
-                                "65666768697071727374757677787980818283848586878889909192939495969"
-                                "79899";
     struct decimal decimal = decimal_of(v);
     uint64_t n = decimal.significand;
     int count = digit_count(n);
     assert(count <= NUMBER_DIGITS_MAX);
     *exponent10 = decimal.exponent + count;
 
+    const uint32_t eight = 100000000;
     int at = count;
-    for (; n >= 100; n /= 100) {
-        at -= 2;
-        memcpy(digits + at, pairs + n % 100 * 2, 2);
+    for (; at >= 8; n /= eight) {
+        at -= 8;
+        write_eight((uint32_t)(n % eight), digits + at);
     }
-    if (n >= 10)
-        memcpy(digits, pairs + n * 2, 2);
-    else
-        digits[0] = (char)('0' + n);
-    while (count > 1 && digits[count - 1] == '0')
-        count--;
-    return (size_t)count;
+    uint32_t rest = (uint32_t)n;
+    for (; at >= 2; rest /= 100) {
+        at -= 2;
+        memcpy(digits + at, digit_pairs + rest % 100 * 2, 2);
+    }
+    if (at == 1)
+        digits[0] = (char)('0' + rest);
+    return strip_zeros(digits, (size_t)count);
 }
