@@ -216,8 +216,12 @@ static err_t split_address(const char *address, struct strbuf *host, struct strb
                            struct strbuf *why)
 {
     const char *colon = strrchr(address, ':');
+    uint64_t number;
     if (colon == NULL)
         return err_fail(why, ERR_INVALID, "address %s: missing port", address);
+    /* The resolver would take the port modulo 65536. */
+    if (!str_to_uint64(str_from_cstr(colon + 1), &number) || number > UINT16_MAX)
+        return err_fail(why, ERR_INVALID, "address %s: invalid port", address);
     struct str name = str_from(address, (size_t)(colon - address));
     if (name.size >= 2 && name.data[0] == '[' && name.data[name.size - 1] == ']')
         name = str_from(name.data + 1, name.size - 2);
