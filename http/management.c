@@ -60,6 +60,7 @@ void http__metrics(struct http_request *request)
 {
     text_format(request);
     exposition_write_metrics(&request->response.body, request->services->metrics);
+    request->services->process_metrics(request->services->owner, &request->response.body);
 }
 
 void http__host_metrics(struct http_request *request)

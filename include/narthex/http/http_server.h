@@ -65,6 +65,8 @@ struct http_services {
     void (*quit)(void *owner);
     /* The host exporter's page in text format 0.0.4, appended to `out`. */
     void (*host_metrics)(void *owner, struct strbuf *out);
+    /* process_* of this process, appended to our own /metrics. */
+    void (*process_metrics)(void *owner, struct strbuf *out);
 
     const struct http_flag *flags; /* sorted by name */
     size_t flag_count;

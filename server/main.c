@@ -1,0 +1,110 @@
+/* narthex: reads the command line, starts the server, waits for signals. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "flags.h"
+#include "server.h"
+
+enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 1 };
+
+/* Each target, client and file takes a descriptor. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void announce(const struct server_flags *flags)
+{
+    const char *address = flags->listen_addresses.items[0];
+    const char *colon = strrchr(address, ':');
+    if (strncmp(address, "unix://", 7) == 0 || colon == NULL) {
+        printf("Narthex serves on %s\n", address);
+    } else {
+        printf("Narthex serves on http://localhost%s/\n"
+               "Try: curl 'http://localhost%s/api/v1/query?query=rate(node_cpu_seconds_total[1m])'"
+               " --globoff\n",
+               colon, colon);
+    }
+    fflush(stdout);
+}
+
+/* Returns when the server shall stop. */
+static void wait_for_signals(struct server *server, const sigset_t *signals)
+{
+    for (;;) {
+        int number;
+        if (sigwait(signals, &number) != 0)
+            continue;
+        if (number != SIGHUP) {
+            LOG_WARN("Received an OS signal, exiting gracefully...", "signal",
+                     number == SIGTERM ? "terminated" : "interrupt");
+            return;
+        }
+        struct strbuf why = STRBUF_INIT;
+        /* The failure is logged and counted where it happens. */
+        err_t err = server_reload(server, &why);
+        (void)err;
+        strbuf_deinit(&why);
+    }
+}
+
+static int run(const struct server_flags *flags)
+{
+    /* Blocked before any thread starts, so that all of them leave signals to this one. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+
+    struct server *server;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = server_start(flags, &server, &why);
+    if (err != OK) {
+        LOG_ERROR("Narthex cannot start", "err", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+        return err == ERR_INVALID ? EXIT_BAD_INPUT : EXIT_FAILED;
+    }
+    strbuf_deinit(&why);
+    LOG_INFO("Server is ready to receive web requests.", "version", NARTHEX_VERSION);
+    announce(flags);
+    wait_for_signals(server, &signals);
+    server_stop(server);
+    LOG_INFO("See you next time!");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct server_flags flags;
+    struct strbuf text = STRBUF_INIT;
+    int status = 0;
+    if (server_flags_parse(&flags, argc, argv, &text) != OK) {
+        fprintf(stderr,
+                "Error parsing command line arguments: %s\nnarthex: error: %s, try --help\n",
+                strbuf_cstr(&text), strbuf_cstr(&text));
+        status = EXIT_BAD_INPUT;
+    } else if (flags.help) {
+        server_flags_help(&text);
+        fputs(strbuf_cstr(&text), stdout);
+    } else if (flags.version) {
+        printf("narthex, version %s (answers as Prometheus 3.14)\n", NARTHEX_VERSION);
+    } else {
+        log_configure(flags.log_level, flags.log_format);
+        server_flags_warn(&flags);
+        status = run(&flags);
+    }
+    strbuf_deinit(&text);
+    server_flags_deinit(&flags);
+    return status;
+}
