@@ -74,8 +74,7 @@ static void add_awkward(struct decimal_split *split, double v, uint32_t row)
     split->special_rows[split->special_count++] = (uint8_t)row;
 }
 
-/* Noise is found out by a few rows, before the expensive search runs over all of them. */
-static bool looks_decimal(const double *values, uint32_t row_count)
+bool column__looks_decimal(const double *values, uint32_t row_count)
 {
     uint32_t step = row_count / 8;
     uint32_t failure_count = 0;
@@ -111,7 +110,7 @@ bool column__decimal_split(const double *values, uint32_t row_count, uint32_t ex
     uint32_t row = column__kernels->to_decimal(values, row_count, column__powers[exponent_start],
                                                split->integers);
     split->count = row;
-    if (row < row_count && !looks_decimal(values, row_count))
+    if (row < row_count && !column__looks_decimal(values, row_count))
         return false;
     while (row < row_count) {
         add_awkward(split, values[row], row);

@@ -54,6 +54,9 @@ static inline bool column__decimal_at(double v, uint32_t exponent, int64_t *m)
  * False: none. */
 bool column__decimal_find(double v, uint32_t *exponent, int64_t *m);
 
+/* Asks a few rows only: noise is found out before an expensive search runs over all of them. */
+bool column__looks_decimal(const double *values, uint32_t row_count);
+
 /* Splits values[0..row_count), starting at `exponent_start` (0 unless hinted). False if too many
  * rows would be special: the column is better stored otherwise. */
 bool column__decimal_split(const double *values, uint32_t row_count, uint32_t exponent_start,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "column_decimal.h"
+#include "residual_tally.h"
 
 static void unpack32(const uint8_t *in, uint32_t count, uint32_t width, uint32_t *out)
 {
@@ -140,6 +141,8 @@ const struct column_kernels column__kernels_scalar = {
     .sum_deltas8 = sum_deltas8,
     .sum_deltas16 = sum_deltas16,
     .sum_deltas32 = sum_deltas32,
+    .count_lengths = count_lengths,
+    .spread = spread,
 };
 
 const struct column_kernels *column__kernels = &column__kernels_scalar;

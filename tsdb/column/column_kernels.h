@@ -13,6 +13,9 @@ enum { COLUMN_NARROW_WIDTH_MAX = 25 };
 /* Slack in arrays of numbers: kernels load and store 8 at a time. */
 enum { COLUMN_NUMBERS_SLACK = 8 };
 
+/* Bit lengths 0 to 64. */
+enum { COLUMN_LENGTHS = 65 };
+
 /* How numbers of a narrow stream become doubles. */
 struct column_line {
     int64_t first;
@@ -54,6 +57,12 @@ struct column_kernels {
                          double *values);
     void (*sum_deltas32)(const int32_t *deltas, uint32_t count, int64_t first, double power,
                          double *values);
+    /* Counts the residuals by bit length of residual - centre (zigzagged if asked); returns the sum
+     * of the lengths. */
+    uint32_t (*count_lengths)(const int64_t *residuals, uint32_t count, uint64_t centre,
+                              bool zigzag, uint16_t lengths[COLUMN_LENGTHS]);
+    /* Sum of distances from the mean or from zero, whichever is less. */
+    double (*spread)(const int64_t *residuals, uint32_t count, int64_t mean);
 };
 
 /* Set before main. */

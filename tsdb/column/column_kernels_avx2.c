@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "column_decimal.h"
+#include "residual_tally.h"
 
 #define TABLE_WIDTHS (COLUMN_NARROW_WIDTH_MAX + 1)
 
@@ -373,10 +374,13 @@ static const struct column_kernels kernels_avx2 = {
     .sum_deltas8 = sum_deltas8,
     .sum_deltas16 = sum_deltas16,
     .sum_deltas32 = sum_deltas32,
+    .count_lengths = count_lengths,
+    .spread = spread,
 };
 
 const struct column_kernels *column__kernels_avx2(void)
 {
+    /* Every processor with AVX2 has the leading-zero count too. */
     if (!__builtin_cpu_supports("avx2"))
         return NULL;
     build_tables();

@@ -6,8 +6,9 @@
 #include "int_stream.h"
 #include "narthex/tsdb/column.h"
 
-/* Hinted packing is taken when within this many percent of the last full search. */
-enum { HINT_TOLERANCE_PERCENT = 106 };
+/* A hinted encoding is taken when its size is within these bounds of what the last search reached.
+ */
+enum { HINT_PERCENT_MIN = 70, HINT_PERCENT_MAX = 106 };
 
 size_t column_size_max(uint32_t row_count)
 {
@@ -105,6 +106,7 @@ static bool split_deculp(const double *values, uint32_t row_count, uint32_t expo
     return true;
 }
 
+/* What the encodings for columns that are no decimals would take. */
 struct general_choice {
     uint64_t size_bits;
     uint32_t kind; /* BITS or DECULP */
@@ -114,29 +116,65 @@ struct general_choice {
     int64_t images[COLUMN_ROWS_MAX];
 };
 
-static void try_deculp(const double *values, uint32_t row_count, bool rice,
-                       struct general_choice *choice)
+/* Stream headers of DECULP beyond the plans: bytes 0 and 1 and the second stream's. */
+enum { HEAD_BITS = 16, DECULP_HEAD_BITS = 24 };
+
+/* Bits the rows of a sample would need as decimal steps and ulps; SIZE_MAX if no decimals. */
+static uint64_t estimate_deculp(const double *values, uint32_t row_count, uint32_t exponent)
 {
-    static const uint8_t exponents[] = {2, 3, 6, 9};
-    for (size_t i = 0; i < sizeof exponents; i++) {
-        struct deculp split;
-        struct int_plan plan, ulp_plan;
-        if (!split_deculp(values, row_count, exponents[i], &split))
-            break;
-        int_plan_search(split.integers, row_count, rice, &plan);
-        int_plan_search(split.ulps, row_count, rice, &ulp_plan);
-        uint64_t size_bits = 24 + plan.size_bits + ulp_plan.size_bits;
-        if (size_bits >= choice->size_bits)
-            continue;
-        choice->size_bits = size_bits;
-        choice->kind = COLUMN_KIND_DECULP;
-        choice->plan = plan;
-        choice->ulp_plan = ulp_plan;
-        choice->deculp = split;
+    enum { PAIRS = 24 };
+    uint64_t bits = 0;
+    uint32_t step = row_count > 2 * PAIRS ? row_count / PAIRS : 2;
+    uint32_t pair_count = 0;
+    for (uint32_t row = 0; row + 1 < row_count; row += step, pair_count++) {
+        struct deculp pair;
+        if (!split_deculp(values + row, 2, exponent, &pair))
+            return UINT64_MAX;
+        bits += column__bit_length(column__zigzag(pair.integers[1] - pair.integers[0])) +
+                column__bit_length(column__zigzag(pair.ulps[1]));
     }
+    return pair_count == 0 ? UINT64_MAX : bits * row_count / pair_count;
 }
 
-static size_t seal_deculp(const struct general_choice *choice, uint32_t row_count, uint8_t *out)
+/* The exponent that looks best, or 0 if none looks better than `size_bits`. */
+static uint32_t guess_deculp(const double *values, uint32_t row_count, uint64_t size_bits)
+{
+    static const uint8_t exponents[] = {2, 3, 6, 9};
+    uint32_t best = 0;
+    for (size_t i = 0; i < sizeof exponents; i++) {
+        uint64_t bits = estimate_deculp(values, row_count, exponents[i]);
+        if (bits < size_bits) {
+            size_bits = bits;
+            best = exponents[i];
+        }
+    }
+    return best;
+}
+
+static void try_deculp(const double *values, uint32_t row_count, uint32_t exponent, bool rice,
+                       struct general_choice *choice)
+{
+    struct deculp *split = &choice->deculp;
+    struct int_plan plan;
+    if (exponent == 0 || !split_deculp(values, row_count, exponent, split))
+        return;
+    int_plan_search(split->integers, row_count, rice, &plan);
+    int_plan_search(split->ulps, row_count, rice, &choice->ulp_plan);
+    uint64_t size_bits = DECULP_HEAD_BITS + plan.size_bits + choice->ulp_plan.size_bits;
+    if (size_bits >= choice->size_bits)
+        return;
+    choice->size_bits = size_bits;
+    choice->kind = COLUMN_KIND_DECULP;
+    choice->plan = plan;
+}
+
+static void image_all(const double *values, uint32_t row_count, int64_t *images)
+{
+    for (uint32_t i = 0; i < row_count; i++)
+        images[i] = (int64_t)column__image(column__double_bits(values[i]));
+}
+
+static size_t write_deculp(const struct general_choice *choice, uint32_t row_count, uint8_t *out)
 {
     uint8_t *at = out;
     *at++ = COLUMN_KIND_DECULP | int_plan_flags(&choice->plan);
@@ -147,26 +185,57 @@ static size_t seal_deculp(const struct general_choice *choice, uint32_t row_coun
     return (size_t)(at - out);
 }
 
-/* For columns that are no decimals. */
-static size_t seal_general(const double *values, uint32_t row_count, bool rice, uint8_t *out)
+static size_t write_bits(const struct general_choice *choice, uint32_t row_count, uint8_t *out)
 {
-    struct general_choice choice;
-    for (uint32_t i = 0; i < row_count; i++)
-        choice.images[i] = (int64_t)column__image(column__double_bits(values[i]));
-    int_plan_search(choice.images, row_count, rice, &choice.plan);
-    choice.kind = COLUMN_KIND_BITS;
-    choice.size_bits = 16 + choice.plan.size_bits;
-    try_deculp(values, row_count, rice, &choice);
-    if (choice.size_bits / 8 >= row_count * sizeof *values)
-        return seal_raw(values, row_count, out);
-    if (choice.kind == COLUMN_KIND_DECULP)
-        return seal_deculp(&choice, row_count, out);
-    out[0] = COLUMN_KIND_BITS | int_plan_flags(&choice.plan);
-    out[1] = choice.plan.zigzag ? COLUMN_ZIGZAG : 0;
-    return (size_t)(int_plan_write(&choice.plan, choice.images, row_count, out + 2) - out);
+    out[0] = COLUMN_KIND_BITS | int_plan_flags(&choice->plan);
+    out[1] = choice->plan.zigzag ? COLUMN_ZIGZAG : 0;
+    return (size_t)(int_plan_write(&choice->plan, choice->images, row_count, out + 2) - out);
 }
 
-static size_t seal_search(const double *values, uint32_t row_count, bool rice, uint8_t *out)
+static size_t write_general(const double *values, const struct general_choice *choice,
+                            uint32_t row_count, uint8_t *out)
+{
+    if (choice->size_bits / 8 >= row_count * sizeof *values)
+        return seal_raw(values, row_count, out);
+    if (choice->kind == COLUMN_KIND_DECULP)
+        return write_deculp(choice, row_count, out);
+    return write_bits(choice, row_count, out);
+}
+
+/* Remembers a choice; `size_bits` is the column's. */
+static void remember(struct column_hint *hint, uint32_t kind, uint32_t exponent,
+                     const struct int_plan *plan, const struct int_plan *ulp_plan,
+                     uint64_t size_bits, uint32_t row_count)
+{
+    if (hint == NULL)
+        return;
+    *hint = (struct column_hint){
+        .kind = (uint8_t)kind,
+        .exponent = (uint8_t)exponent,
+        .form = int_plan_hint(plan),
+        .ulp_form = ulp_plan == NULL ? 0 : int_plan_hint(ulp_plan),
+        .bits_per_row_x64 = (uint32_t)(size_bits * 64 / row_count),
+    };
+}
+
+/* For columns that are no decimals. */
+static size_t seal_general(const double *values, uint32_t row_count, bool rice,
+                           struct column_hint *hint, uint8_t *out)
+{
+    struct general_choice choice;
+    image_all(values, row_count, choice.images);
+    int_plan_search(choice.images, row_count, rice, &choice.plan);
+    choice.kind = COLUMN_KIND_BITS;
+    choice.size_bits = HEAD_BITS + choice.plan.size_bits;
+    try_deculp(values, row_count, guess_deculp(values, row_count, choice.size_bits), rice, &choice);
+    bool ulps = choice.kind == COLUMN_KIND_DECULP;
+    remember(hint, choice.kind, ulps ? choice.deculp.exponent : 0, &choice.plan,
+             ulps ? &choice.ulp_plan : NULL, choice.size_bits, row_count);
+    return write_general(values, &choice, row_count, out);
+}
+
+static size_t seal_search(const double *values, uint32_t row_count, bool rice,
+                          struct column_hint *hint, uint8_t *out)
 {
     size_t raw_size = 1 + row_count * sizeof *values;
     struct decimal_split split;
@@ -174,21 +243,83 @@ static size_t seal_search(const double *values, uint32_t row_count, bool rice, u
     if (column__decimal_split(values, row_count, 0, &split)) {
         struct int_plan plan;
         int_plan_search(split.integers, split.count, rice, &plan);
-        if (2 + specials_size(&split) + plan.size_bits / 8 < raw_size)
+        uint64_t size_bits = HEAD_BITS + 8 * specials_size(&split) + plan.size_bits;
+        remember(hint, COLUMN_KIND_INT, split.exponent, &plan, NULL, size_bits, row_count);
+        if (size_bits / 8 < raw_size)
             size = seal_int(values, &split, &plan, out);
     } else {
-        size = seal_general(values, row_count, rice, out);
+        size = seal_general(values, row_count, rice, hint, out);
     }
     return size < raw_size ? size : seal_raw(values, row_count, out);
+}
+
+/* Whether a hinted size is close enough to what the last search reached. Much smaller is not: the
+ * series has changed its ways, and a search may find still less. */
+static bool is_as_hinted(const struct column_hint *hint, uint64_t size_bits, uint32_t row_count)
+{
+    uint64_t x64_percent = size_bits * 64 * 100 / row_count;
+    return x64_percent <= (uint64_t)hint->bits_per_row_x64 * HINT_PERCENT_MAX &&
+           x64_percent >= (uint64_t)hint->bits_per_row_x64 * HINT_PERCENT_MIN &&
+           size_bits < row_count * UINT64_C(64);
+}
+
+static size_t retry_int(const double *values, uint32_t row_count, const struct column_hint *hint,
+                        uint8_t *out)
+{
+    struct decimal_split split;
+    struct int_plan plan;
+    if (!column__decimal_split(values, row_count, hint->exponent, &split) ||
+        !int_plan_retry(split.integers, split.count, hint->form, &plan))
+        return 0;
+    uint64_t size_bits = HEAD_BITS + 8 * specials_size(&split) + plan.size_bits;
+    return is_as_hinted(hint, size_bits, row_count) ? seal_int(values, &split, &plan, out) : 0;
+}
+
+static size_t retry_general(const double *values, uint32_t row_count,
+                            const struct column_hint *hint, uint8_t *out)
+{
+    struct general_choice choice = {.kind = hint->kind};
+    if (column__looks_decimal(values, row_count))
+        return 0;
+    if (hint->kind == COLUMN_KIND_BITS) {
+        image_all(values, row_count, choice.images);
+        if (!int_plan_retry(choice.images, row_count, hint->form, &choice.plan))
+            return 0;
+        choice.size_bits = HEAD_BITS + choice.plan.size_bits;
+    } else {
+        if (!split_deculp(values, row_count, hint->exponent, &choice.deculp) ||
+            !int_plan_retry(choice.deculp.integers, row_count, hint->form, &choice.plan) ||
+            !int_plan_retry(choice.deculp.ulps, row_count, hint->ulp_form, &choice.ulp_plan))
+            return 0;
+        choice.size_bits = DECULP_HEAD_BITS + choice.plan.size_bits + choice.ulp_plan.size_bits;
+    }
+    if (!is_as_hinted(hint, choice.size_bits, row_count))
+        return 0;
+    return write_general(values, &choice, row_count, out);
+}
+
+/* Encodes as the hint says if that is good enough; 0 otherwise. */
+static size_t seal_hinted(const double *values, uint32_t row_count, const struct column_hint *hint,
+                          uint8_t *out)
+{
+    if (hint->exponent > COLUMN_EXPONENT_MAX)
+        return 0;
+    size_t size = 0;
+    if (hint->kind == COLUMN_KIND_INT)
+        size = retry_int(values, row_count, hint, out);
+    else if (hint->kind == COLUMN_KIND_BITS ||
+             (hint->kind == COLUMN_KIND_DECULP && hint->exponent > 0))
+        size = retry_general(values, row_count, hint, out);
+    return size < 1 + row_count * sizeof *values ? size : 0;
 }
 
 size_t column_seal(const double *values, uint32_t row_count, struct column_hint *hint, uint8_t *out)
 {
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
-    (void)hint;
     if (all_equal(values, row_count))
         return seal_constant(values[0], out);
-    return seal_search(values, row_count, false, out);
+    size_t size = hint == NULL ? 0 : seal_hinted(values, row_count, hint, out);
+    return size > 0 ? size : seal_search(values, row_count, false, hint, out);
 }
 
 size_t column_seal_small(const double *values, uint32_t row_count, uint8_t *out)
@@ -196,5 +327,5 @@ size_t column_seal_small(const double *values, uint32_t row_count, uint8_t *out)
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
     if (all_equal(values, row_count))
         return seal_constant(values[0], out);
-    return seal_search(values, row_count, true, out);
+    return seal_search(values, row_count, true, NULL, out);
 }

@@ -3,19 +3,19 @@
  * Each candidate (predictor, centre) is judged by the histogram of its residuals' bit lengths, from
  * which the sizes of all packed and dual forms follow exactly. */
 #include <assert.h>
+#include <math.h>
 
+#include "column_kernels.h"
 #include "int_stream.h"
 
 /* Percent of its size at which a form that is slower to read is compared with plain packing. */
 enum { SCORE_PACKED = 100, SCORE_SPLIT = 103, SCORE_RICE = 105 };
 
-enum { LENGTH_COUNT = 65 };
-
 struct search {
     uint64_t gcd;
     uint64_t first_difference; /* in units of gcd */
     uint64_t best_score;
-    uint32_t integer_count;
+    uint32_t header_bits; /* first integer and gcd */
     bool rice;
     struct int_plan *best;
 };
@@ -27,9 +27,11 @@ struct candidate {
     uint64_t header_bits;
     uint64_t centre;
     uint8_t predictor;
+    uint8_t centre_kind;
     bool zigzag;
     uint32_t longest;
-    uint16_t lengths[LENGTH_COUNT];
+    uint32_t length_sum;
+    uint16_t lengths[COLUMN_LENGTHS];
     uint64_t negative_exception_bits; /* of residuals below the centre, without zigzag */
 };
 
@@ -58,8 +60,36 @@ static void offer(struct search *search, const struct candidate *candidate, uint
     form.centre = candidate->centre;
     form.size_bits = size_bits;
     form.predictor = candidate->predictor;
+    form.centre_kind = candidate->centre_kind;
     form.zigzag = candidate->zigzag;
     *search->best = form;
+}
+
+/* No form stores a residual in fewer bits than its length, and all but packed ones add a bit. */
+static bool can_win(const struct search *search, const struct candidate *candidate,
+                    uint32_t added_per_residual, uint32_t score_percent)
+{
+    uint64_t least = candidate->header_bits + candidate->length_sum +
+                     (uint64_t)added_per_residual * candidate->count;
+    return least * score_percent < search->best_score;
+}
+
+/* All dual forms of one larger width. */
+static void offer_dual(struct search *search, const struct candidate *candidate,
+                       struct int_plan plan, uint32_t exception_count, uint64_t exceptions)
+{
+    uint32_t count = candidate->count;
+    uint32_t small_count = exception_count;
+    plan.form = INT_STREAM_DUAL;
+    for (uint32_t small = 0; small < plan.width; small++) {
+        small_count += candidate->lengths[small];
+        if (small > 0 && candidate->lengths[small] == 0)
+            continue;
+        plan.width_small = (uint8_t)small;
+        uint64_t body =
+            (uint64_t)small_count * small + (uint64_t)(count - small_count) * plan.width;
+        offer(search, candidate, exceptions + 8 + count + body, SCORE_SPLIT, plan);
+    }
 }
 
 /* All packed and dual forms: widths are lengths that occur, from the longest down. */
@@ -68,6 +98,7 @@ static void offer_widths(struct search *search, const struct candidate *candidat
     uint64_t exceptions = 0;
     uint32_t exception_count = 0;
     uint32_t count = candidate->count;
+    bool dual = can_win(search, candidate, 1, SCORE_SPLIT);
     for (uint32_t width = candidate->longest;; width--) {
         if (width < candidate->longest) {
             uint32_t longer = candidate->lengths[width + 1];
@@ -86,16 +117,8 @@ static void offer_widths(struct search *search, const struct candidate *candidat
               exception_count > 0 ? SCORE_SPLIT : SCORE_PACKED, plan);
         if (width == 0)
             return;
-        plan.form = INT_STREAM_DUAL;
-        uint32_t small_count = exception_count;
-        for (uint32_t small = 0; small < width; small++) {
-            small_count += candidate->lengths[small];
-            if (small > 0 && candidate->lengths[small] == 0)
-                continue;
-            plan.width_small = (uint8_t)small;
-            uint64_t body = (uint64_t)small_count * small + (uint64_t)(count - small_count) * width;
-            offer(search, candidate, extra + 8 + count + body, SCORE_SPLIT, plan);
-        }
+        if (dual)
+            offer_dual(search, candidate, plan, exception_count, extra);
     }
 }
 
@@ -126,32 +149,49 @@ static void offer_rice(struct search *search, const struct candidate *candidate)
     }
 }
 
-static void consider(struct search *search, const int64_t *residuals, uint32_t count,
-                     uint32_t predictor, int64_t centre, bool zigzag)
+/* Exceptions that residuals below the centre would be, where lower ones have 64 bits. */
+static uint64_t negative_exception_bits(const int64_t *residuals, uint32_t count, uint64_t centre)
 {
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t x = (int64_t)((uint64_t)residuals[i] - centre);
+        if (x < 0)
+            bits += 8 + 8 * column__uv_size(column__zigzag(x));
+    }
+    return bits;
+}
+
+static void consider(struct search *search, const int64_t *residuals, uint32_t count,
+                     uint32_t predictor, enum int_centre centre_kind, int64_t centre)
+{
+    bool zigzag = centre_kind == INT_CENTRE_ZERO || centre_kind == INT_CENTRE_MEAN;
     struct candidate candidate = {
         .residuals = residuals,
         .count = count,
         .centre = (uint64_t)centre,
         .predictor = (uint8_t)predictor,
+        .centre_kind = (uint8_t)centre_kind,
         .zigzag = zigzag,
     };
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t u = number_of(residuals[i], (uint64_t)centre, zigzag);
-        uint32_t length = column__bit_length(u);
-        candidate.lengths[length]++;
-        if (length == 64 && !zigzag)
-            candidate.negative_exception_bits +=
-                8 + 8 * column__uv_size(column__zigzag((int64_t)u));
-        if (length > candidate.longest)
+    candidate.length_sum = column__kernels->count_lengths(residuals, count, (uint64_t)centre,
+                                                          zigzag, candidate.lengths);
+    if (!zigzag && candidate.lengths[64] > 0)
+        candidate.negative_exception_bits =
+            negative_exception_bits(residuals, count, (uint64_t)centre);
+    for (uint32_t length = 0; length < COLUMN_LENGTHS; length++)
+        if (candidate.lengths[length] > 0)
             candidate.longest = length;
-    }
-    candidate.header_bits = 8 + 8 * column__uv_size(column__zigzag(centre));
+    candidate.header_bits =
+        search->header_bits + 8 + 8 * (uint32_t)column__uv_size(column__zigzag(centre));
     if (predictor == 2)
         candidate.header_bits +=
             8 * column__uv_size(column__zigzag((int64_t)search->first_difference));
+    /* Residuals below the centre are exceptions of a few bytes, whatever their length says. */
+    if (candidate.negative_exception_bits == 0 && !can_win(search, &candidate, 0, SCORE_PACKED))
+        return;
     offer_widths(search, &candidate);
-    if (search->rice && count > 0 && candidate.longest > 1)
+    if (search->rice && count > 0 && candidate.longest > 1 &&
+        can_win(search, &candidate, 1, SCORE_RICE))
         offer_rice(search, &candidate);
 }
 
@@ -187,23 +227,33 @@ static int64_t smallest_rise(const int64_t *residuals, uint32_t count)
     return negative_count > count / 8 || smallest == INT64_MAX ? -1 : smallest;
 }
 
+/* The centre of a kind; false if it is not worth a try or the same as another. */
+static bool centre_of(const int64_t *residuals, uint32_t count, uint32_t predictor,
+                      enum int_centre kind, int64_t *centre)
+{
+    *centre = 0;
+    switch (kind) {
+    case INT_CENTRE_MINIMUM:
+        *centre = minimum_of(residuals, count);
+        return true;
+    case INT_CENTRE_ZERO:
+        return true;
+    case INT_CENTRE_MEAN:
+        *centre = mean_of(residuals, count);
+        return *centre != 0;
+    default:
+        *centre = predictor == 1 ? smallest_rise(residuals, count) : -1;
+        return *centre >= 0;
+    }
+}
+
 static void consider_centres(struct search *search, const int64_t *residuals, uint32_t count,
                              uint32_t predictor)
 {
-    if (count == 0) {
-        consider(search, residuals, 0, predictor, 0, true);
-        return;
-    }
-    int64_t minimum = minimum_of(residuals, count);
-    consider(search, residuals, count, predictor, minimum, false);
-    consider(search, residuals, count, predictor, 0, true);
-    int64_t mean = mean_of(residuals, count);
-    if (mean != 0)
-        consider(search, residuals, count, predictor, mean, true);
-    if (predictor == 1 && minimum < 0) {
-        int64_t rise = smallest_rise(residuals, count);
-        if (rise >= 0)
-            consider(search, residuals, count, predictor, rise, false);
+    for (enum int_centre kind = INT_CENTRE_MINIMUM; kind < INT_CENTRE_KINDS; kind++) {
+        int64_t centre;
+        if (centre_of(residuals, count, predictor, kind, &centre))
+            consider(search, residuals, count, predictor, kind, centre);
     }
 }
 
@@ -266,38 +316,113 @@ static void divide_all(int64_t *differences, uint32_t count, uint64_t gcd)
         differences[i] /= (int64_t)gcd;
 }
 
-void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan)
+/* A predictor is tried if its spread is at most this many times the smallest one. (1.3 costs 1 % in
+ * size on recorded scrapes and saves 1 ns a sample.). */
+#define SPREAD_TOLERANCE 2.0
+
+/* Differences in units of the common divisor, and the sums and differences of those. */
+struct residuals {
+    uint32_t counts[INT_PREDICTORS];
+    int64_t values[INT_PREDICTORS][COLUMN_ROWS_MAX];
+};
+
+static void residuals_for(struct residuals *residuals, uint32_t predictor)
 {
-    int64_t differences[COLUMN_ROWS_MAX];
-    int64_t others[COLUMN_ROWS_MAX];
-    uint32_t difference_count = count - 1;
+    const int64_t *differences = residuals->values[1];
+    uint32_t count = residuals->counts[1];
+    residuals->counts[predictor] = predictor == 2 ? count - 1 : count;
+    if (predictor == 0)
+        sums_from_first(differences, count, residuals->values[0]);
+    else if (predictor == 2)
+        second_differences(differences, count, residuals->values[2]);
+}
+
+static struct search search_begin(const int64_t *integers, uint32_t count,
+                                  struct residuals *residuals, struct int_plan *plan)
+{
+    int64_t *differences = residuals->values[1];
+    residuals->counts[1] = count - 1;
     differences_of(integers, count, differences);
     struct search search = {
-        .gcd = common_divisor(differences, difference_count),
+        .gcd = common_divisor(differences, count - 1),
         .best_score = UINT64_MAX,
-        .integer_count = count,
-        .rice = rice,
+        .header_bits = 8 * (uint32_t)column__uv_size(column__zigzag(integers[0])),
         .best = plan,
     };
     /* 2^63 is no int64; such differences are random anyway. */
     if (search.gcd > INT64_MAX)
         search.gcd = 1;
-    if (search.gcd > 1)
-        divide_all(differences, difference_count, search.gcd);
-    search.first_difference = difference_count > 0 ? (uint64_t)differences[0] : 0;
+    if (search.gcd > 1) {
+        divide_all(differences, count - 1, search.gcd);
+        search.header_bits += 8 * (uint32_t)column__uv_size(search.gcd);
+    }
+    search.first_difference = (uint64_t)differences[0];
+    return search;
+}
 
-    consider_centres(&search, differences, difference_count, 1);
-    if (difference_count > 0) {
-        sums_from_first(differences, difference_count, others);
-        consider_centres(&search, others, difference_count, 0);
+/* One integer: a stream without residuals. */
+static void plan_single(const int64_t *integers, struct int_plan *plan)
+{
+    *plan = (struct int_plan){
+        .gcd = 1,
+        .predictor = 1,
+        .zigzag = true,
+        .size_bits = 16 + 8 * column__uv_size(column__zigzag(integers[0])),
+    };
+}
+
+void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan)
+{
+    if (count == 1) {
+        plan_single(integers, plan);
+        return;
     }
-    if (difference_count > 2) {
-        second_differences(differences, difference_count, others);
-        consider_centres(&search, others, difference_count - 1, 2);
+    struct residuals residuals;
+    struct search search = search_begin(integers, count, &residuals, plan);
+    search.rice = rice;
+    /* The order decides between equals: differences first. */
+    static const uint8_t predictors[INT_PREDICTORS] = {1, 0, 2};
+    double spreads[INT_PREDICTORS];
+    double smallest = INFINITY;
+    uint32_t tried = count > 3 ? INT_PREDICTORS : INT_PREDICTORS - 1;
+    for (uint32_t i = 0; i < tried; i++) {
+        uint32_t predictor = predictors[i];
+        residuals_for(&residuals, predictor);
+        const int64_t *values = residuals.values[predictor];
+        uint32_t residual_count = residuals.counts[predictor];
+        spreads[i] =
+            column__kernels->spread(values, residual_count, mean_of(values, residual_count));
+        smallest = spreads[i] < smallest ? spreads[i] : smallest;
     }
-    plan->size_bits += 8 * column__uv_size(column__zigzag(integers[0]));
-    if (plan->gcd > 1)
-        plan->size_bits += 8 * column__uv_size(plan->gcd);
+    for (uint32_t i = 0; i < tried; i++) {
+        uint32_t predictor = predictors[i];
+        if (spreads[i] <= smallest * SPREAD_TOLERANCE)
+            consider_centres(&search, residuals.values[predictor], residuals.counts[predictor],
+                             predictor);
+    }
+}
+
+uint8_t int_plan_hint(const struct int_plan *plan)
+{
+    return (uint8_t)(plan->predictor | plan->centre_kind << 2);
+}
+
+bool int_plan_retry(const int64_t *integers, uint32_t count, uint8_t hint, struct int_plan *plan)
+{
+    uint32_t predictor = hint & 3;
+    enum int_centre centre_kind = hint >> 2;
+    if (predictor >= INT_PREDICTORS || centre_kind >= INT_CENTRE_KINDS || count < 4)
+        return false;
+    struct residuals residuals;
+    struct search search = search_begin(integers, count, &residuals, plan);
+    residuals_for(&residuals, predictor);
+    const int64_t *values = residuals.values[predictor];
+    uint32_t residual_count = residuals.counts[predictor];
+    int64_t centre;
+    if (!centre_of(values, residual_count, predictor, centre_kind, &centre))
+        return false;
+    consider(&search, values, residual_count, predictor, centre_kind, centre);
+    return true;
 }
 
 uint8_t int_plan_flags(const struct int_plan *plan)

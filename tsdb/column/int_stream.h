@@ -48,6 +48,17 @@ void int_stream_decode(const struct int_stream *stream, int64_t *out);
 void int_stream_decode_decimal(const struct int_stream *stream, double power, bool wide,
                                double *values);
 
+enum { INT_PREDICTORS = 3 };
+
+/* What residuals are counted from; ZERO and MEAN are zigzagged. */
+enum int_centre {
+    INT_CENTRE_MINIMUM,
+    INT_CENTRE_ZERO,
+    INT_CENTRE_MEAN,
+    INT_CENTRE_RISE, /* smallest residual that is not negative; counter resets are exceptions */
+    INT_CENTRE_KINDS,
+};
+
 /* How a stream is going to be written. */
 struct int_plan {
     uint64_t gcd;
@@ -56,7 +67,8 @@ struct int_plan {
     uint8_t predictor;
     uint8_t width;
     uint8_t width_small;
-    uint8_t form;
+    uint8_t form;        /* enum int_stream_form */
+    uint8_t centre_kind; /* enum int_centre */
     bool zigzag;
     bool exceptions;
 };
@@ -64,10 +76,12 @@ struct int_plan {
 /* Finds a small encoding of integers[0..count). `rice`: Rice may be chosen. */
 void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan);
 
-/* Packs with the minimum as centre and the given predictor and gcd, no search. False if the
- * differences are not multiples of gcd. */
-bool int_plan_retry(const int64_t *integers, uint32_t count, uint32_t predictor, uint64_t gcd,
-                    struct int_plan *plan);
+/* Four bits that remember predictor and centre for int_plan_retry. */
+uint8_t int_plan_hint(const struct int_plan *plan);
+
+/* As int_plan_search, with the hint's predictor and centre only. False if the hint does not fit
+ * these integers. */
+bool int_plan_retry(const int64_t *integers, uint32_t count, uint8_t hint, struct int_plan *plan);
 
 /* The STREAM_ bits that announce the plan. */
 uint8_t int_plan_flags(const struct int_plan *plan);

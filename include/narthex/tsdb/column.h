@@ -26,12 +26,11 @@ enum {
 /* What the last seal of a slot chose, so that the next one need not search. One per slot, zeroed
  * when the slot is created, afterwards written by column_seal only. */
 struct column_hint {
-    uint8_t kind;     /* 0: nothing known */
-    uint8_t exponent; /* decimal exponent */
-    uint8_t form;     /* predictor and centre */
-    uint8_t reserved;
-    uint16_t bits_per_row_x64; /* size reached by the full search, 1/64 bit per row */
-    uint16_t gcd;              /* 0: larger than 65535, search again */
+    uint8_t kind;              /* 0: nothing known */
+    uint8_t exponent;          /* decimal exponent */
+    uint8_t form;              /* predictor and centre of the stream */
+    uint8_t ulp_form;          /* and of the second stream, if the kind has one */
+    uint32_t bits_per_row_x64; /* size the last search reached, 1/64 bit per row */
 };
 
 /* Bytes that column_seal may write for `row_count` values, slack included. */
