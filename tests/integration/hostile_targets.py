@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Targets that misbehave show a clear error and harm nothing else; bad requests get Prometheus'
+status codes and texts; reload and stop keep their promises.
+
+usage: hostile_targets.py NARTHEX WORK_FOLDER
+"""
+import http.server
+import os
+import signal
+import sys
+import threading
+import time
+
+import harness
+
+GOOD = b"# TYPE good gauge\ngood 1\n"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body, content_type="text/plain; version=0.0.4"):
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        kind = self.path.strip("/")
+        if kind == "good":
+            self.answer(GOOD)
+        elif kind == "garbage":
+            self.answer(b"\x00\xff{{{ this is not a metric }}}\n")
+        elif kind == "half":
+            self.answer(b"fine 1\nbroken{a=\"b\" 2\n")
+        elif kind == "oversized":
+            self.answer(b"big 1\n" * 20000)
+        elif kind == "missing":
+            self.send_error(404)
+        elif kind == "no_type":
+            self.answer(GOOD, "application/octet-stream")
+        elif kind == "slow":
+            time.sleep(3)
+        elif kind == "cut":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"cut 1\n")
+            self.wfile.flush()
+            self.connection.close()
+        elif kind == "endless":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"endless 1\n" * 1000)
+            except OSError:
+                pass
+
+    def log_message(self, *arguments):
+        pass
+
+
+# Job name -> part of its last error.
+EXPECTED = {
+    "down": "connection refused",
+    "garbage": "while parsing",
+    "half": "while parsing",
+    "oversized": "body size limit exceeded",
+    "endless": "body size limit exceeded",
+    "missing": "server returned HTTP status 404 Not Found",
+    "no_type": 'received unsupported Content-Type "application/octet-stream"',
+    "slow": "context deadline exceeded",
+    "cut": "EOF",
+}
+
+# (path, parameters, status, error type, part of the error)
+BAD_REQUESTS = [
+    ("query", {}, 400, "bad_data",
+     'invalid parameter "query": unknown position: parse error: no expression found in input'),
+    ("query", {"query": "sum("}, 400, "bad_data", "unclosed left parenthesis"),
+    ("query", {"query": "up", "time": "x"}, 400, "bad_data",
+     'invalid parameter "time": invalid time value for \'time\': cannot parse "x" to a valid '
+     "timestamp"),
+    ("query", {"query": "up", "timeout": "x"}, 400, "bad_data",
+     'invalid parameter "timeout": cannot parse "x" to a valid duration'),
+    ("query", {"query": "up", "limit": "-1"}, 400, "bad_data",
+     'invalid parameter "limit": limit must be non-negative'),
+    ("query", {"query": "up + on() up"}, 0, "", ""),
+    ("query_range", {"query": "up", "start": "0", "end": "11001", "step": "1"}, 400, "bad_data",
+     "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+     "resolution (?step=XX)"),
+    ("query_range", {"query": "up", "start": "0", "end": "10", "step": "0"}, 400, "bad_data",
+     'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
+     "Try a positive integer"),
+    ("query_range", {"query": "up", "start": "10", "end": "0", "step": "1"}, 400, "bad_data",
+     'invalid parameter "end": end timestamp must not be before start time'),
+    ("query_range", {"query": "up", "end": "0", "step": "1"}, 400, "bad_data",
+     'invalid parameter "start": cannot parse "" to a valid timestamp'),
+    ("query_range", {"query": "up[1m]", "start": "0", "end": "10", "step": "1"}, 400, "bad_data",
+     'invalid parameter "query": invalid expression type "range vector" for range query, must be '
+     "Scalar or instant Vector"),
+    ("series", {}, 400, "bad_data", "no match[] parameter provided"),
+    ("series", {"match[]": "{}"}, 400, "bad_data",
+     "match[] must contain at least one non-empty matcher"),
+    ("admin/tsdb/delete_series", {}, 405, None, None),
+]
+
+
+def check_bad_requests(server):
+    for path, params, status, kind, text in BAD_REQUESTS:
+        if status == 0:
+            continue
+        if kind is None:
+            got = harness.http_get(f"{server.url}/api/v1/{path}")[0]
+            assert got == status, (path, got)
+            continue
+        got, answer = server.api(path, **params)
+        assert got == status, (path, params, got, answer)
+        assert answer["status"] == "error" and answer["errorType"] == kind, answer
+        assert text in answer["error"], answer
+    # 11,001 points are still answered.
+    server.data("query_range", query="up", start="0", end="11000", step="1")
+
+
+def targets_of(server):
+    return {t["scrapePool"]: t for t in server.data("targets")["activeTargets"]}
+
+
+def check_targets(server):
+    def all_judged():
+        targets = targets_of(server)
+        return all(targets[job]["health"] == "down" and part in targets[job]["lastError"]
+                   for job, part in EXPECTED.items() if job in targets) and \
+            len(targets) == len(EXPECTED) + 1
+    try:
+        harness.wait_until(all_judged, "all targets judged", 30)
+    except AssertionError:
+        for job, target in sorted(targets_of(server).items()):
+            print(job, target["health"], target["lastError"])
+        raise
+    good = targets_of(server)["good"]
+    assert good["health"] == "up" and good["lastError"] == "", good
+    samples = server.data("query", query="count_over_time(good[5s])")["result"]
+    assert samples and float(samples[0]["value"][1]) >= 15, samples
+    up = {s["metric"]["job"]: s["value"][1] for s in
+          server.data("query", query="up")["result"]}
+    assert up["good"] == "1" and all(up[job] == "0" for job in EXPECTED), up
+    # Nothing of a body that failed was stored.
+    assert server.data("query", query='{__name__=~"fine|broken|big|cut|endless"}')["result"] == []
+
+
+def check_reload(server, config_path):
+    with open(config_path) as file:
+        text = file.read()
+    with open(config_path, "w") as file:
+        file.write(text + "unknown_section: 1\n")
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until(
+        lambda: server.data("status/runtimeinfo")["reloadConfigSuccess"] is False, "reload fails")
+    assert targets_of(server)["good"]["health"] == "up"
+    with open(config_path, "w") as file:
+        file.write(text.replace("job_name: garbage", "job_name: renamed"))
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until(lambda: "renamed" in targets_of(server), "reload applies")
+    assert server.data("status/runtimeinfo")["reloadConfigSuccess"] is True
+
+
+def main():
+    program, work = sys.argv[1:3]
+    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    origin.daemon_threads = True
+    threading.Thread(target=origin.serve_forever, daemon=True).start()
+    port = origin.server_address[1]
+    jobs = []
+    for job in ["good", *EXPECTED]:
+        target = harness.free_port() if job == "down" else port
+        jobs.append(f"- job_name: {job}\n  metrics_path: /{job}\n  static_configs:\n"
+                    f"  - targets: ['127.0.0.1:{target}']\n")
+    config = ("global: {scrape_interval: 250ms, scrape_timeout: 250ms, body_size_limit: 64KB}\n"
+              "scrape_configs:\n" + "".join(jobs))
+    with harness.WorkFolder(work) as folder:
+        server = harness.start_narthex(program, folder, config).wait_ready()
+        try:
+            check_targets(server)
+            check_bad_requests(server)
+            check_reload(server, os.path.join(folder, "narthex.yml"))
+        finally:
+            status, seconds = server.stop()
+        assert status == 0, status
+        # The promise is two seconds; sanitizers take longer.
+        assert seconds < 8, seconds
+        with open(os.path.join(folder, "bad.yml"), "w") as file:
+            file.write("global:\n  scrape_intervall: 15s\n")
+        bad = harness.Server([program, f"--config.file={folder}/bad.yml"], "", folder + "/bad.log")
+        assert bad.process.wait(20) == 2
+        text = bad.log_tail()
+        assert "bad.yml" in text and "line 2" in text and "scrape_intervall" in text, text
+    print("all hostile targets contained")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
