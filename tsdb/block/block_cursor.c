@@ -1,4 +1,6 @@
 /* Walks the columns of series: range, tombstones, decoding. */
+#include "block_cursor.h"
+
 #include <lz4.h>
 
 #include "block_directory.h"
@@ -16,6 +18,7 @@ struct block_cursor {
     int64_t min_t_ms;
     int64_t max_t_ms;
     bool done;
+    int64_t previous_last_ms; /* of the column before, INT64_MIN at first */
     const struct tombstone_interval *intervals;
     uint32_t interval_count;
 
@@ -266,6 +269,7 @@ err_t block_cursor_seek(struct block_cursor *cursor, uint32_t series, int64_t mi
     TRY(block__directory_walk_to(cursor->block, &cursor->directory, series, why));
     cursor->min_t_ms = min_t_ms;
     cursor->max_t_ms = max_t_ms;
+    cursor->previous_last_ms = INT64_MIN;
     cursor->windows_left = 0;
     cursor->place_group = BLOCK_NONE;
     cursor->interval_count = 0;
@@ -349,6 +353,10 @@ static err_t cursor_look(struct block_cursor *cursor, struct block_column_info *
                               "rows of a column are beyond its window", why);
     TRY(cursor_row_time(cursor, cursor_row(cursor, 0), &first_ms, why));
     TRY(cursor_row_time(cursor, cursor_row(cursor, cursor->encoded_count - 1), &last_ms, why));
+    if (first_ms <= cursor->previous_last_ms && cursor->previous_last_ms != INT64_MIN)
+        return block__corrupt(cursor->block, cursor->place.offset,
+                              "columns of a series overlap in time", why);
+    cursor->previous_last_ms = last_ms;
     if (last_ms < cursor->min_t_ms || first_ms > cursor->max_t_ms)
         return OK;
     TRY(cursor_apply_tombstones(cursor, first_ms, last_ms, why));
@@ -549,17 +557,35 @@ err_t block_cursor_stats(struct block_cursor *cursor, struct column_stats *stats
     return OK;
 }
 
+static void cursor_present(const struct block_cursor *cursor, bool kept_only,
+                           uint64_t present[BLOCK_PRESENT_WORDS])
+{
+    memset(present, 0, BLOCK_PRESENT_WORDS * sizeof *present);
+    uint32_t count = kept_only ? cursor->count : cursor->encoded_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = cursor_row(cursor, kept_only && cursor->filtered ? cursor->kept[i] : i);
+        present[row / 64] |= UINT64_C(1) << (row % 64);
+    }
+}
+
+bool block__cursor_is_filtered(const struct block_cursor *cursor)
+{
+    return cursor->filtered;
+}
+
+void block__cursor_present(const struct block_cursor *cursor, uint64_t present[BLOCK_PRESENT_WORDS])
+{
+    assert(cursor->has_column);
+    cursor_present(cursor, true, present);
+}
+
 err_t block_cursor_raw(struct block_cursor *cursor, struct block_column *column, struct strbuf *why)
 {
     assert(cursor->has_column);
     const struct block__record *record = &cursor->record;
     if (record->size + record->start_times_size > 0)
         TRY(cursor_load_page(cursor, why));
-    memset(cursor->present, 0, sizeof cursor->present);
-    for (uint32_t i = 0; i < cursor->encoded_count; i++) {
-        uint32_t row = cursor_row(cursor, i);
-        cursor->present[row / 64] |= UINT64_C(1) << (row % 64);
-    }
+    cursor_present(cursor, false, cursor->present);
     *column = (struct block_column){
         .kind = record->flags & BLOCK__HISTOGRAM ? BLOCK_COLUMN_HISTOGRAM : BLOCK_COLUMN_FLOAT,
         .group = cursor->place_group,

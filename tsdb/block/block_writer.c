@@ -178,8 +178,10 @@ err_t block_writer_add_group(struct block_writer *writer, uint64_t key,
         assert(window->row_count >= 1 && window->row_count <= COLUMN_ROWS_MAX);
         assert(window->times_size < 1 << 24);
         struct time_column_summary summary;
-        TRY(time_column_peek(window->times, window->times_size, window->row_count, &summary));
-        assert(i == 0 || summary.first_ms > last_ms);
+        if (time_column_peek(window->times, window->times_size, window->row_count, &summary) !=
+                OK ||
+            (i > 0 && summary.first_ms <= last_ms))
+            return err_fail(why, ERR_INVALID, "windows of a group do not ascend");
         last_ms = summary.last_ms;
         if (offset > UINT32_MAX)
             return err_fail(why, ERR_LIMIT, "times of a group are larger than 4 GiB");
@@ -366,9 +368,11 @@ err_t block_writer_add_column(struct block_writer *writer, const struct block_co
                             column->start_times, start_times_size, why);
 }
 
-uint32_t block_writer_series_count(const struct block_writer *writer)
+void block_writer_counts(const struct block_writer *writer, struct block_counts *counts)
 {
-    return writer->meta.counts.series + (writer->series_open && writer->series_has_columns);
+    *counts = writer->meta.counts;
+    counts->series += writer->series_open && writer->series_has_columns;
+    counts->pages = block__pages_next(&writer->pages) + (writer->pages.open.count > 0);
 }
 
 /* ---- the end of the file ---- */

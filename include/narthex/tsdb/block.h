@@ -142,7 +142,7 @@ struct block_column {
 };
 
 /* Makes <parent>/<ulid>.tmp. ERR_EXISTS when it or the block is there. All writer calls: on an
- * error (ERR_IO, ERR_NO_SPACE, ERR_LIMIT) the writer can only be aborted. */
+ * error (ERR_IO, ERR_NO_SPACE, ERR_LIMIT, ERR_INVALID) the writer can only be aborted. */
 err_t block_writer_open(const struct block_writer_options *options, struct block_writer **writer,
                         struct strbuf *why);
 
@@ -150,8 +150,8 @@ err_t block_writer_open(const struct block_writer_options *options, struct block
 err_t block_writer_add_symbol(struct block_writer *writer, struct str symbol, struct strbuf *why);
 
 /* A group with all its windows, ascending and without overlap in time. `key` says which source it
- * is, across blocks (a merge joins groups of one key). Any time after the symbols and not between a
- * begin_series and its columns' end; *group is its ordinal. */
+ * is, across blocks (a merge joins groups of one key). Any time after the symbols, but before the
+ * first column that refers to it; *group is its ordinal. */
 err_t block_writer_add_group(struct block_writer *writer, uint64_t key,
                              const struct block_window *windows, uint32_t window_count,
                              uint32_t *group, struct strbuf *why);
@@ -166,8 +166,8 @@ err_t block_writer_begin_series(struct block_writer *writer, const struct block_
 err_t block_writer_add_column(struct block_writer *writer, const struct block_column *column,
                               struct strbuf *why);
 
-/* Series written so far (with columns), for the caller's progress and limits. */
-uint32_t block_writer_series_count(const struct block_writer *writer);
+/* What was written so far, an open series included. */
+void block_writer_counts(const struct block_writer *writer, struct block_counts *counts);
 
 /* Writes the rest, syncs, renames the folder to <parent>/<ulid> and syncs the parent; always frees
  * the writer. After an error the block does not exist (a folder *.tmp may remain). */

@@ -63,7 +63,7 @@ struct model_column {
     uint8_t rows[COLUMN_ROWS_MAX];
     double values[COLUMN_ROWS_MAX];
     int64_t start_times[COLUMN_ROWS_MAX];
-    uint8_t *bytes; /* histogram: opaque */
+    uint8_t *bytes; /* histogram: a byte `unit`, then so many bytes per sample */
     size_t size;
 };
 
@@ -92,7 +92,7 @@ static inline void model_make_groups(struct model *model, int64_t start_ms)
     model->groups = MEM_NEW_ARRAY(MEM_TEST, struct model_group, model->group_count);
     for (uint32_t g = 0; g < model->group_count; g++) {
         struct model_group *group = &model->groups[g];
-        group->key = random_next(random);
+        group->key = 1000 + g; /* the same in every model */
         group->window_count = 1 + random_below(random, MODEL_WINDOWS_MAX);
         group->windows = MEM_NEW_ARRAY(MEM_TEST, struct model_window, group->window_count);
         int64_t t = start_ms + random_below(random, 1000);
@@ -146,9 +146,11 @@ static inline void model_make_column(struct model *model, struct model_column *c
     if (random_below(random, 6) == 0) {
         column->kind = BLOCK_COLUMN_HISTOGRAM;
         column->has_stats = false;
-        column->size = 1 + random_below(random, random_below(random, 20) == 0 ? 20000 : 300);
+        size_t unit = 1 + random_below(random, random_below(random, 20) == 0 ? 200 : 10);
+        column->size = 1 + unit * column->count;
         column->bytes = mem_alloc(MEM_TEST, column->size);
-        for (size_t i = 0; i < column->size; i++)
+        column->bytes[0] = (uint8_t)unit;
+        for (size_t i = 1; i < column->size; i++)
             column->bytes[i] = (uint8_t)random_below(random, 7);
     }
 }
@@ -204,17 +206,18 @@ static inline int model_compare_series(const void *left, const void *right)
     return a->label_count < b->label_count ? -1 : a->label_count > b->label_count;
 }
 
-static inline void model_make_labels(struct model_random *random, struct model_series *series,
-                                     uint32_t number)
+/* Series `number` has the same labels in every model. */
+static inline void model_make_labels(struct model_series *series, uint32_t number)
 {
     static const char *const names[] = {"__name__", "code", "instance", "path", "unique"};
+    struct model_random own = {number};
     for (uint32_t i = 0; i < 4; i++) {
-        if (i > 0 && random_below(random, 3) == 0)
+        if (i > 0 && random_below(&own, 3) == 0)
             continue;
         uint32_t at = series->label_count++;
         snprintf(series->names[at], sizeof series->names[at], "%s", names[i]);
         snprintf(series->values[at], sizeof series->values[at], "%c%u", 'a' + (int)i,
-                 random_below(random, 1 + 4 * i));
+                 random_below(&own, 1 + 4 * i));
     }
     uint32_t at = series->label_count++;
     snprintf(series->names[at], sizeof series->names[at], "%s", names[4]);
@@ -234,7 +237,7 @@ static inline struct model *model_create(uint64_t seed, uint32_t group_count, ui
     model->series = MEM_NEW_ARRAY(MEM_TEST, struct model_series, series_count);
     for (uint32_t s = 0; s < series_count; s++) {
         struct model_series *series = &model->series[s];
-        model_make_labels(&model->random, series, s);
+        model_make_labels(series, s);
         while (series->column_count == 0) {
             uint32_t g = random_below(&model->random, group_count);
             uint32_t windows = model->groups[g].window_count;
