@@ -1,0 +1,48 @@
+/* One request on a curl easy handle: set-up from a client block, the answer's head, error texts.
+ * Used by the scrape shards (multi handle) and by http_client_fetch. One owner thread. */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "narthex/scraper/http_client.h"
+
+struct http_transfer {
+    CURL *easy;
+    struct curl_slist *headers;
+    struct curl_slist *proxy_headers;
+    struct curl_slist *connect_to;
+    char curl_error[CURL_ERROR_SIZE];
+    struct strbuf scratch;
+    struct strbuf url;
+    char method[8];           /* as Go prints it: "Get" */
+    struct str unix_socket;   /* borrowed from the request */
+    struct strbuf token_body; /* answer of the OAuth2 token endpoint */
+    bool for_token;
+    struct http_answer answer;
+    bool answered; /* the head of the final answer is complete */
+    /* Takes a piece of the body; false ends the transfer (CURLE_WRITE_ERROR). */
+    bool (*on_body)(void *context, const char *data, size_t size);
+    void *context;
+};
+
+void http_transfer_init(struct http_transfer *transfer);
+void http_transfer_deinit(struct http_transfer *transfer);
+/* Sets the easy handle up anew; its connections stay. */
+err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *client,
+                            const struct http_request *request,
+                            bool (*on_body)(void *context, const char *data, size_t size),
+                            void *context, struct strbuf *why);
+/* Go's text for the way a transfer ended; `code` is not CURLE_OK. */
+void http_transfer_failure(struct http_transfer *transfer, CURLcode code, struct strbuf *why);
+/* `Get "URL": ` in front of `cause`. */
+void http_transfer_explain(const struct http_transfer *transfer, const char *cause,
+                           struct strbuf *why);
+
+/* OAuth2: whether a token must be fetched before the request itself can be prepared. */
+bool http_client_needs_token(struct http_client *client);
+err_t http_transfer_prepare_token(struct http_transfer *transfer, struct http_client *client,
+                                  const struct http_request *request, struct strbuf *why);
+/* After that transfer ended with CURLE_OK: keeps the token. */
+err_t http_client_take_token(struct http_client *client, struct http_transfer *transfer,
+                             struct strbuf *why);
