@@ -1,6 +1,6 @@
-/* scraper/http_config.h: the HTTP client block of the configuration (spec config-and-scrape.md 1.4),
- * shared by scraping, discovery, remote and notifications. Filled by the loader; strings are owned by
- * the configuration's arena, absent ones have size 0. */
+/* scraper/http_config.h: the HTTP client block of the configuration (spec
+ * config-and-scrape.md 1.4), shared by scraping, discovery, remote and notifications. Filled by the
+ * loader; strings are owned by the configuration's arena, absent ones have size 0. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,8 @@
 
 #include "narthex/base/str.h"
 
-/* A secret given in place, in a file read on every request, or by reference (which always fails). */
+/* A secret given in place, in a file read on every request, or by reference (which always fails).
+ */
 struct secret_source {
     struct str value;
     struct str file;

@@ -35,9 +35,9 @@ struct query_param {
 
 /* One <mechanism>_sd_configs element. */
 struct discovery_config {
-    struct str mechanism;  /* "file", "dns", "docker", "ec2", … */
-    bool supported;        /* this build can run it */
-    const void *settings;  /* the mechanism's own struct; NULL when not supported */
+    struct str mechanism; /* "file", "dns", "docker", "ec2", … */
+    bool supported;       /* this build can run it */
+    const void *settings; /* the mechanism's own struct; NULL when not supported */
 };
 
 struct scrape_config {
@@ -80,8 +80,8 @@ struct scrape_config {
     uint32_t static_group_count;
     const struct discovery_config *discovery;
     uint32_t discovery_count;
-    /* XXH64 of the job as printed by the configuration, whole and without what a running scrape loop
-     * can take over (interval, timeout, sample limit, HTTP client): reload compares them. */
+    /* XXH64 of the job as printed by the configuration, whole and without what a running scrape
+     * loop can take over (interval, timeout, sample limit, HTTP client): reload compares them. */
     uint64_t fingerprint;
     uint64_t cache_fingerprint;
 };

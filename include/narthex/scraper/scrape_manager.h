@@ -20,16 +20,20 @@
 
 struct scrape_manager;
 
+enum { SCRAPE_BODY_BYTES_MAX = 256 << 20 };
+
 struct scrape_manager_options {
     struct storage *storage;
-    const struct clock *clock;    /* NULL: the real one */
-    struct metrics *metrics;      /* NULL: none */
-    uint32_t shards;              /* threads; 0: one per core, at most 8 */
-    int64_t timestamp_tolerance_ms; /* --scrape.timestamp-tolerance, 2 */
-    bool adjust_timestamps;         /* --scrape.adjust-timestamps, true */
-    bool exemplar_storage;          /* feature exemplar-storage */
-    bool created_timestamp_zero;    /* feature created-timestamp-zero-ingestion */
-    bool type_and_unit_labels;      /* feature type-and-unit-labels */
+    const struct clock *clock;       /* NULL: the real one */
+    struct metrics *metrics;         /* NULL: none */
+    uint32_t shards;                 /* threads; 0: one per core, at most 8 */
+    int64_t timestamp_tolerance_ms;  /* --scrape.timestamp-tolerance, 2 */
+    bool adjust_timestamps;          /* --scrape.adjust-timestamps, true */
+    bool exemplar_storage;           /* feature exemplar-storage */
+    bool created_timestamp_zero;     /* feature created-timestamp-zero-ingestion */
+    bool type_and_unit_labels;       /* feature type-and-unit-labels */
+    size_t body_bytes_max;           /* of one decompressed body, whatever the job's own limit is;
+                                        0: SCRAPE_BODY_BYTES_MAX */
     struct str external_labels_text; /* printed; with the host name it seeds the phase offsets */
 };
 
@@ -48,11 +52,11 @@ enum target_health { TARGET_UNKNOWN, TARGET_UP, TARGET_DOWN };
 
 struct target_view {
     struct labels discovered_labels;
-    struct labels labels;         /* public */
-    struct str scrape_pool;       /* job name */
+    struct labels labels;   /* public */
+    struct str scrape_pool; /* job name */
     struct str scrape_url;
     struct str last_error;
-    int64_t last_scrape_ms;       /* wall clock; 0: never */
+    int64_t last_scrape_ms; /* wall clock; 0: never */
     double last_scrape_duration_s;
     enum target_health health;
     int64_t interval_ms;
@@ -92,5 +96,5 @@ struct metadata_view {
     size_t count;
 };
 /* metric: only this family, or empty for all. */
-void scrape_manager_metadata(struct scrape_manager *manager, struct str metric,
-                             struct arena *arena, struct metadata_view *view);
+void scrape_manager_metadata(struct scrape_manager *manager, struct str metric, struct arena *arena,
+                             struct metadata_view *view);

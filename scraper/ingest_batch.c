@@ -1,0 +1,107 @@
+#include "scrape_ingest.h"
+
+static struct cache_line *line_of(struct scrape_ingest *ingest, uint32_t row)
+{
+    uint32_t index = ingest->batch.lines[row];
+    if (index == UINT32_MAX)
+        return NULL;
+    if (ingest->rewrite.active)
+        return &ingest->rewrite.lines[index];
+    return &ingest->task->cache->lines[index];
+}
+
+/* A sample that was not appended: its series is as alive as it was before. */
+static void book_refusal(struct scrape_ingest *ingest, uint32_t row, err_t outcome)
+{
+    struct ingest_result *result = ingest->result;
+    switch (outcome) {
+    case ERR_STALE_REF:
+        result->stale_refs = true;
+        break;
+    case ERR_OUT_OF_ORDER:
+    case ERR_TOO_OLD:
+        result->out_of_order++;
+        break;
+    case ERR_OUT_OF_BOUNDS:
+        result->out_of_bounds++;
+        break;
+    default:
+        result->duplicates++;
+    }
+    ingest->seen_all = false;
+    struct cache_line *line = line_of(ingest, row);
+    if (line != NULL && line->seen == ingest->task->scrape)
+        line->seen = ingest->task->scrape_prev;
+}
+
+void ingest__batch_drop(struct ingest_batch *batch)
+{
+    if (batch->has_histograms)
+        arena_deinit(&batch->arena);
+    batch->count = 0;
+    batch->has_times = false;
+    batch->has_histograms = false;
+}
+
+err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
+{
+    struct ingest_batch *batch = &ingest->batch;
+    if (batch->count == 0)
+        return OK;
+    struct append_batch rows = {
+        .count = batch->count,
+        .refs = batch->refs,
+        .t_ms = batch->has_times ? batch->t_ms : NULL,
+        .t_all_ms = ingest->task->t_ms,
+        .values = batch->values,
+        .histograms = batch->has_histograms ? batch->histograms : NULL,
+        .outcomes = batch->outcomes,
+    };
+    err_t err = appender_add(ingest->task->appender, &rows, why);
+    for (uint32_t i = 0; err == OK && i < batch->count; i++) {
+        if (batch->outcomes[i] != OK)
+            book_refusal(ingest, i, (err_t)batch->outcomes[i]);
+    }
+    ingest__batch_drop(batch);
+    return err;
+}
+
+/* The columns that most scrapes do without start with the first row that needs them. */
+static void set_time(struct scrape_ingest *ingest, uint32_t row, int64_t t_ms)
+{
+    struct ingest_batch *batch = &ingest->batch;
+    if (!batch->has_times && t_ms != ingest->task->t_ms) {
+        batch->has_times = true;
+        for (uint32_t i = 0; i < row; i++)
+            batch->t_ms[i] = ingest->task->t_ms;
+    }
+    batch->t_ms[row] = t_ms;
+}
+
+static void set_histogram(struct ingest_batch *batch, uint32_t row,
+                          const struct histogram *histogram)
+{
+    if (!batch->has_histograms && histogram != NULL) {
+        batch->has_histograms = true;
+        for (uint32_t i = 0; i < row; i++)
+            batch->histograms[i] = NULL;
+    }
+    /* The parser's histogram lives until its next entry only. */
+    batch->histograms[row] = histogram == NULL ? NULL : histogram_copy(&batch->arena, histogram);
+}
+
+err_t ingest__batch_push(struct scrape_ingest *ingest, series_ref ref, int64_t t_ms, double value,
+                         const struct histogram *histogram, uint32_t line, struct strbuf *why)
+{
+    struct ingest_batch *batch = &ingest->batch;
+    if (batch->count == INGEST_BATCH_ROWS)
+        TRY(ingest__batch_flush(ingest, why));
+    uint32_t row = batch->count++;
+    batch->refs[row] = ref;
+    batch->values[row] = value;
+    batch->lines[row] = line;
+    set_time(ingest, row, t_ms);
+    set_histogram(batch, row, histogram);
+    ingest->result->pushed++;
+    return OK;
+}

@@ -1,0 +1,79 @@
+/* The positional cache of one target: what line i of its last scrape was.
+ *
+ * Targets expose their lines in the same order every time, so line i is compared with line i of the
+ * last scrape by a seeded hash of its key (the text of name and labels; the text itself is not
+ * kept). On a match no label is parsed, and a value whose text is the same is not converted. At the
+ * first line that differs the cache is rewritten: from there on lines are also looked up in a table
+ * of all lines, and what is found nowhere is parsed in full.
+ *
+ * Belongs to the target's loop; rewriting uses buffers of the shard (scrape_rewrite). One thread.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+
+#include "narthex/base/htable.h"
+#include "narthex/tsdb/storage.h"
+
+enum cache_line_kind {
+    CACHE_LINE_SERIES,
+    CACHE_LINE_DROPPED, /* by relabeling */
+    CACHE_LINE_COMMENT, /* TYPE, HELP or UNIT */
+};
+
+enum cache_line_flags {
+    CACHE_LINE_DUPLICATE = 1,  /* the same key stands further up */
+    CACHE_LINE_HISTOGRAM = 2,  /* its samples are native histograms */
+    CACHE_LINE_NORMALISED = 4, /* le or quantile were rewritten: labels depend on the TYPE line */
+    CACHE_LINE_TAKEN = 8,      /* while rewriting: found again in this scrape */
+};
+
+enum { CACHE_TEXT_BYTES = 13 };
+
+struct cache_line {
+    uint64_t key_hash;
+    series_ref ref; /* of a comment: its item in the target's metadata */
+    double value;
+    uint32_t key_size;
+    uint32_t seen; /* the scrape whose sample of this series was appended last; 0: none */
+    char text[CACHE_TEXT_BYTES]; /* the value's, when it fits */
+    uint8_t text_size;
+    uint8_t kind;
+    uint8_t flags;
+};
+static_assert(sizeof(struct cache_line) == 48, "part of the memory budget of a series");
+
+struct scrape_cache {
+    struct cache_line *lines;
+    uint32_t count;
+    uint64_t seed;
+};
+
+/* Buffers for rewriting one cache at a time. */
+struct scrape_rewrite {
+    bool active;
+    struct cache_line *lines; /* of this scrape, so far */
+    uint32_t count;
+    uint32_t capacity;
+    /* Old lines by number, lines of this scrape by number + old count; duplicates are not in it. */
+    struct htable table;
+};
+
+void scrape_cache_deinit(struct scrape_cache *cache);
+void scrape_rewrite_init(struct scrape_rewrite *rewrite);
+void scrape_rewrite_deinit(struct scrape_rewrite *rewrite);
+
+/* Starts rewriting: the first `matched` lines were found in place. */
+void scrape_rewrite_begin(struct scrape_rewrite *rewrite, struct scrape_cache *cache,
+                          uint32_t matched);
+/* The line with this key, old or of this scrape (then *is_new), or NULL. */
+struct cache_line *scrape_rewrite_find(struct scrape_rewrite *rewrite, struct scrape_cache *cache,
+                                       uint64_t key_hash, uint32_t key_size, bool *is_new);
+/* Appends a line to this scrape's; one with a key of its own is put into the table. */
+struct cache_line *scrape_rewrite_push(struct scrape_rewrite *rewrite,
+                                       const struct scrape_cache *cache,
+                                       const struct cache_line *line, bool own_key);
+/* Ends rewriting: the lines of this scrape become the cache's. Old lines that were not found again
+ * are appended when `keep_lost` (the scrape failed), else forgotten. */
+void scrape_rewrite_end(struct scrape_rewrite *rewrite, struct scrape_cache *cache, bool keep_lost);

@@ -1,0 +1,353 @@
+#include "scrape_ingest.h"
+
+#include <string.h>
+
+#include "narthex/base/hash.h"
+#include "narthex/base/mem.h"
+#include "narthex/base/vec.h"
+
+void scrape_ingest_init(struct scrape_ingest *ingest)
+{
+    memset(ingest, 0, sizeof *ingest);
+    ingest->exposition = exposition_create();
+    scrape_rewrite_init(&ingest->rewrite);
+    arena_init(&ingest->arena, MEM_SCRAPE, SIZE_MAX);
+    arena_init(&ingest->batch.arena, MEM_SCRAPE, SIZE_MAX);
+    arena_alloc(&ingest->arena, 1); /* the first chunk stays when the arena goes back to the mark */
+    ingest->arena_start = arena_mark(&ingest->arena);
+}
+
+void scrape_ingest_deinit(struct scrape_ingest *ingest)
+{
+    exposition_destroy(ingest->exposition);
+    scrape_rewrite_deinit(&ingest->rewrite);
+    label_builder_deinit(&ingest->builder);
+    arena_deinit(&ingest->arena);
+    arena_deinit(&ingest->batch.arena);
+    mem_free(MEM_SCRAPE, ingest->lost);
+}
+
+static bool is_normalised(enum metadata_type type)
+{
+    return type == METADATA_HISTOGRAM || type == METADATA_GAUGEHISTOGRAM ||
+           type == METADATA_SUMMARY;
+}
+
+static uint64_t key_hash(const struct scrape_ingest *ingest, struct str key)
+{
+    return hash_bytes_seeded(key.data, key.size, ingest->seed);
+}
+
+/* The old line that the next one is compared with. */
+static struct cache_line *candidate(const struct scrape_ingest *ingest)
+{
+    const struct scrape_cache *cache = ingest->task->cache;
+    if (ingest->cursor >= cache->count)
+        return NULL;
+    struct cache_line *line = &cache->lines[ingest->cursor];
+    /* While rewriting, the table decides which of two equal keys was first. */
+    if (ingest->rewrite.active && (line->flags & (CACHE_LINE_TAKEN | CACHE_LINE_DUPLICATE)) != 0)
+        return NULL;
+    return line;
+}
+
+static bool line_has_type(const struct cache_line *line, enum metadata_type type)
+{
+    return ((line->flags & CACHE_LINE_NORMALISED) != 0) == is_normalised(type);
+}
+
+struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line)
+{
+    ingest->cursor++;
+    if (!ingest->rewrite.active)
+        return line;
+    line->flags |= CACHE_LINE_TAKEN;
+    return scrape_rewrite_push(&ingest->rewrite, ingest->task->cache, line, false);
+}
+
+static uint32_t line_index(const struct scrape_ingest *ingest, const struct cache_line *line)
+{
+    const struct cache_line *first =
+        ingest->rewrite.active ? ingest->rewrite.lines : ingest->task->cache->lines;
+    return (uint32_t)(line - first);
+}
+
+static err_t add_exemplars(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                           series_ref ref, int64_t t_ms, struct strbuf *why)
+{
+    arena_reset_to(&ingest->arena, ingest->arena_start);
+    struct exposition_exemplar found;
+    while (exposition_next_exemplar(ingest->exposition, &ingest->arena, &found)) {
+        if (!found.has_timestamp && entry->kind == EXPOSITION_HISTOGRAM)
+            continue;
+        struct exemplar exemplar = {found.labels, found.value,
+                                    found.has_timestamp ? found.timestamp_ms : t_ms};
+        /* An exemplar never fails a scrape. */
+        err_t err = appender_add_exemplar(ingest->task->appender, ref, &exemplar, why);
+        ingest->result->exemplars_out_of_order += err == ERR_OUT_OF_ORDER;
+    }
+    return OK;
+}
+
+/* The value of the line's sample goes to the batch. */
+static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
+                    const struct exposition_entry *entry, struct strbuf *why)
+{
+    const struct ingest_task *task = ingest->task;
+    const struct scrape_config *config = task->target->job->config;
+    struct ingest_result *result = ingest->result;
+    result->scraped++;
+    if (line->kind == CACHE_LINE_DROPPED)
+        return OK;
+    result->kept++;
+    bool timed = entry->has_timestamp && config->honor_timestamps;
+    if ((line->flags & CACHE_LINE_DUPLICATE) != 0 && !timed) {
+        result->duplicates++;
+        return OK;
+    }
+    if (config->sample_limit > 0 && result->pushed >= config->sample_limit)
+        result->sample_limit_hit = true;
+    if (result->sample_limit_hit)
+        return OK;
+    if (!timed || ingest->track_times)
+        line->seen = task->scrape;
+    else
+        ingest->seen_all = false;
+    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
+    TRY(ingest__batch_push(ingest, line->ref, t_ms, entry->value, entry->histogram,
+                           line_index(ingest, line), why));
+    if (entry->has_exemplar && task->options->exemplar_storage)
+        return add_exemplars(ingest, entry, line->ref, t_ms, why);
+    return OK;
+}
+
+static void remember_value(struct cache_line *line, const struct exposition_entry *entry)
+{
+    line->value = entry->value;
+    line->text_size = 0;
+    if (entry->value_text.size <= CACHE_TEXT_BYTES) {
+        memcpy(line->text, entry->value_text.data, entry->value_text.size);
+        line->text_size = (uint8_t)entry->value_text.size;
+    }
+}
+
+/* The line now means another series: the one it meant ends here. */
+static void lose_series(struct scrape_ingest *ingest, const struct cache_line *line,
+                        series_ref before)
+{
+    if (line->seen == ingest->task->scrape_prev)
+        VEC_PUSH(MEM_SCRAPE, ingest->lost, ingest->lost_count, ingest->lost_capacity, before);
+}
+
+/* The storage gives the line's series; the sample limit is judged first, so that a target over its
+ * limit creates no series. */
+static err_t resolve_series(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                            struct cache_line *line, struct strbuf *why)
+{
+    struct labels labels;
+    switch (ingest__build_labels(ingest, entry, &labels, why)) {
+    case LABELS_REFUSED:
+        ingest->result->scraped++;
+        return ERR_INVALID;
+    case LABELS_DROPPED:
+        if (line->ref != 0)
+            lose_series(ingest, line, line->ref);
+        line->kind = CACHE_LINE_DROPPED;
+        line->ref = 0;
+        return OK;
+    case LABELS_KEPT:
+        break;
+    }
+    line->kind = CACHE_LINE_SERIES;
+    const struct scrape_config *config = ingest->task->target->job->config;
+    if (config->sample_limit > 0 && ingest->result->pushed >= config->sample_limit) {
+        ingest->result->sample_limit_hit = true;
+        return OK;
+    }
+    series_ref before = line->ref;
+    bool created;
+    TRY(appender_series(ingest->task->appender, labels, &line->ref, &created, why));
+    if (before != 0 && before != line->ref)
+        lose_series(ingest, line, before);
+    return OK;
+}
+
+/* A sample whose key was not met in this scrape or the last one. */
+static err_t add_new_line(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                          uint64_t hash, struct strbuf *why)
+{
+    struct cache_line line = {.key_hash = hash, .key_size = (uint32_t)entry->key.size};
+    if (entry->kind == EXPOSITION_HISTOGRAM)
+        line.flags |= CACHE_LINE_HISTOGRAM;
+    if (is_normalised(entry->type))
+        line.flags |= CACHE_LINE_NORMALISED;
+    TRY(resolve_series(ingest, entry, &line, why));
+    if (line.kind == CACHE_LINE_SERIES && line.ref == 0) {
+        ingest->result->scraped++; /* over the sample limit: counted only */
+        ingest->result->kept++;
+        return OK;
+    }
+    ingest->result->series_added += line.kind == CACHE_LINE_SERIES;
+    remember_value(&line, entry);
+    struct cache_line *kept =
+        scrape_rewrite_push(&ingest->rewrite, ingest->task->cache, &line, true);
+    return append(ingest, kept, entry, why);
+}
+
+static err_t add_repeated_line(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                               const struct cache_line *first, struct strbuf *why)
+{
+    struct cache_line line = *first;
+    line.flags |= CACHE_LINE_DUPLICATE;
+    line.seen = 0;
+    remember_value(&line, entry);
+    struct cache_line *kept =
+        scrape_rewrite_push(&ingest->rewrite, ingest->task->cache, &line, false);
+    return append(ingest, kept, entry, why);
+}
+
+/* A sample that is not where it was, or not known at all. */
+static err_t add_displaced(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                           uint64_t hash, struct strbuf *why)
+{
+    struct scrape_cache *cache = ingest->task->cache;
+    if (!ingest->rewrite.active)
+        scrape_rewrite_begin(&ingest->rewrite, cache, ingest->cursor);
+    bool is_new = false;
+    struct cache_line *found =
+        scrape_rewrite_find(&ingest->rewrite, cache, hash, (uint32_t)entry->key.size, &is_new);
+    if (found == NULL)
+        return add_new_line(ingest, entry, hash, why);
+    if (is_new || (found->flags & CACHE_LINE_TAKEN) != 0)
+        return add_repeated_line(ingest, entry, found, why);
+    ingest->cursor = (uint32_t)(found - cache->lines);
+    if (!line_has_type(found, entry->type))
+        return add_new_line(ingest, entry, hash, why);
+    struct cache_line *line = ingest__keep_line(ingest, found);
+    if (ingest->task->refresh) {
+        TRY(resolve_series(ingest, entry, line, why));
+        found->ref = line->ref; /* what a repetition of the key copies */
+        found->kind = line->kind;
+    }
+    remember_value(line, entry);
+    return append(ingest, line, entry, why);
+}
+
+static err_t take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                         struct strbuf *why)
+{
+    uint64_t hash = key_hash(ingest, entry->key);
+    struct cache_line *line = candidate(ingest);
+    bool in_place = line != NULL && !ingest->task->refresh && line->kind != CACHE_LINE_COMMENT &&
+                    line->key_hash == hash && line->key_size == entry->key.size &&
+                    line_has_type(line, entry->type);
+    if (!in_place)
+        return add_displaced(ingest, entry, hash, why);
+    line = ingest__keep_line(ingest, line);
+    if (entry->kind == EXPOSITION_HISTOGRAM)
+        line->flags |= CACHE_LINE_HISTOGRAM;
+    else
+        line->flags &= (uint8_t)~CACHE_LINE_HISTOGRAM;
+    remember_value(line, entry);
+    return append(ingest, line, entry, why);
+}
+
+/* The hot path: the line is what it was, up to the value. False when it is not; nothing was read
+ * then. */
+static bool take_known(struct scrape_ingest *ingest, struct exposition_entry *entry,
+                       struct cache_line **known)
+{
+    struct cache_line *line = candidate(ingest);
+    if (line == NULL || line->kind == CACHE_LINE_COMMENT || ingest->task->refresh)
+        return false;
+    struct str rest = exposition_peek(ingest->exposition);
+    if (rest.size <= line->key_size ||
+        key_hash(ingest, str_from(rest.data, line->key_size)) != line->key_hash)
+        return false;
+    entry->value = line->value;
+    if (!exposition_next_known(ingest->exposition, line->key_size,
+                               str_from(line->text, line->text_size), entry))
+        return false;
+    *known = line;
+    return true;
+}
+
+static err_t take_known_sample(struct scrape_ingest *ingest, struct exposition_entry *entry,
+                               struct cache_line *line, struct strbuf *why)
+{
+    entry->histogram = NULL;
+    if (!line_has_type(line, entry->type))
+        return add_displaced(ingest, entry, line->key_hash, why);
+    line = ingest__keep_line(ingest, line);
+    if (!str_equal(entry->value_text, str_from(line->text, line->text_size)))
+        remember_value(line, entry);
+    return append(ingest, line, entry, why);
+}
+
+static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
+{
+    for (;;) {
+        struct exposition_entry entry;
+        struct cache_line *known;
+        if (take_known(ingest, &entry, &known)) {
+            TRY(take_known_sample(ingest, &entry, known, why));
+            continue;
+        }
+        TRY(exposition_next(ingest->exposition, &entry, why));
+        switch (entry.kind) {
+        case EXPOSITION_SAMPLE:
+            entry.histogram = NULL;
+            TRY(take_sample(ingest, &entry, why));
+            break;
+        case EXPOSITION_HISTOGRAM:
+            TRY(take_sample(ingest, &entry, why));
+            break;
+        case EXPOSITION_END:
+            return ingest__batch_flush(ingest, why);
+        case EXPOSITION_COMMENT:
+            break;
+        default:
+            ingest__comment(ingest, &entry);
+        }
+    }
+}
+
+static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
+                  struct ingest_result *result)
+{
+    const struct scrape_config *config = task->target->job->config;
+    *result = (struct ingest_result){0};
+    ingest->task = task;
+    ingest->result = result;
+    ingest->cursor = 0;
+    ingest->track_times = config->track_timestamps_staleness || !config->honor_timestamps;
+    ingest->seed = task->cache->seed;
+    ingest->type_name = STR("");
+    ingest->lost_count = 0;
+    ingest->seen_all = true;
+    ingest__batch_drop(&ingest->batch);
+}
+
+err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task *task,
+                         struct ingest_result *result, struct strbuf *why)
+{
+    start(ingest, task, result);
+    struct exposition_options options = {
+        .native_histograms = task->target->scrape_native_histograms,
+        .always_classic = task->target->always_scrape_classic_histograms,
+    };
+    exposition_start(ingest->exposition, task->format, &options, task->body);
+    err_t err = walk(ingest, why);
+    if (err == OK && result->sample_limit_hit)
+        err = err_fail(why, ERR_LIMIT, "sample limit exceeded");
+    if (err == OK && result->bucket_limit_hit)
+        err = err_fail(why, ERR_LIMIT, "histogram bucket limit exceeded");
+    return err;
+}
+
+void scrape_ingest_abandon(struct scrape_ingest *ingest, const struct ingest_task *task)
+{
+    if (ingest->rewrite.active)
+        scrape_rewrite_end(&ingest->rewrite, task->cache, true);
+    ingest->lost_count = 0;
+}

@@ -1,0 +1,115 @@
+/* From a body to samples in an appender: the per-sample pipeline of a scrape (spec 3.3 to 3.6).
+ *
+ * A scrape_ingest belongs to one shard and is reused for all its targets; nothing allocates per
+ * sample once its buffers have grown. The caller begins and commits the appender.
+ */
+#pragma once
+
+#include "narthex/model/exposition.h"
+#include "narthex/scraper/scrape_manager.h"
+#include "scrape_cache.h"
+#include "scrape_target.h"
+
+enum { INGEST_BATCH_ROWS = 1024 };
+
+/* Samples on their way to the appender, and the cache lines they belong to. */
+struct ingest_batch {
+    uint32_t count;
+    bool has_times;
+    bool has_histograms;
+    series_ref refs[INGEST_BATCH_ROWS];
+    int64_t t_ms[INGEST_BATCH_ROWS];
+    double values[INGEST_BATCH_ROWS];
+    const struct histogram *histograms[INGEST_BATCH_ROWS];
+    uint8_t outcomes[INGEST_BATCH_ROWS];
+    uint32_t lines[INGEST_BATCH_ROWS]; /* UINT32_MAX: none */
+    struct arena arena;                /* of the histograms */
+};
+
+struct ingest_result {
+    uint64_t scraped;      /* samples in the body */
+    uint64_t kept;         /* after relabeling, duplicates and those over a limit included */
+    uint64_t pushed;       /* handed to the appender */
+    uint64_t series_added; /* new to the target's cache */
+    uint64_t out_of_order;
+    uint64_t duplicates;
+    uint64_t out_of_bounds;
+    uint64_t exemplars_out_of_order;
+    bool sample_limit_hit;
+    bool label_limit_hit;
+    bool bucket_limit_hit;
+    bool stale_refs; /* the storage forgot series: ingest again with `refresh` */
+};
+
+/* One scrape of one target. */
+struct ingest_task {
+    const struct scrape_manager_options *options;
+    struct scrape_target *target;
+    struct scrape_cache *cache;
+    struct appender *appender;
+    enum exposition_format format;
+    struct str body;
+    int64_t t_ms;
+    uint32_t scrape;      /* its number, from 2 */
+    uint32_t scrape_prev; /* the one whose series are alive now */
+    bool refresh;         /* ask the storage for every series again */
+};
+
+struct scrape_ingest {
+    struct exposition *exposition;
+    struct ingest_batch batch;
+    struct scrape_rewrite rewrite;
+    struct label_builder builder;
+    struct arena arena; /* labels of one line */
+    struct arena_mark arena_start;
+
+    /* Of the task at hand. */
+    const struct ingest_task *task;
+    struct ingest_result *result;
+    uint32_t cursor;  /* next old line to compare with */
+    bool track_times; /* samples with explicit timestamps become stale too */
+    uint64_t seed;
+    struct str type_name; /* family of the latest TYPE line */
+    bool seen_all;        /* every series in the cache was seen, so far */
+    series_ref *lost;     /* alive series that their line no longer means */
+    uint32_t lost_count;
+    uint32_t lost_capacity;
+};
+
+void scrape_ingest_init(struct scrape_ingest *ingest);
+void scrape_ingest_deinit(struct scrape_ingest *ingest);
+
+/* Parses the body and adds its samples, without the stale markers. On an error nothing of it may be
+ * committed, and the text is what the target's last error shall say; the cache then still knows
+ * what was seen before the error. */
+err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task *task,
+                         struct ingest_result *result, struct strbuf *why);
+
+/* Between a failed attempt and another one with the same body. */
+void scrape_ingest_abandon(struct scrape_ingest *ingest, const struct ingest_task *task);
+
+/* Adds a stale marker at task->t_ms for every series that was alive and was not seen in this
+ * scrape, and forgets lines that are gone (not when `failed`). */
+err_t scrape_ingest_stale(struct scrape_ingest *ingest, const struct ingest_task *task, bool failed,
+                          struct strbuf *why);
+
+/* ---- inside ---- */
+
+enum label_outcome { LABELS_KEPT, LABELS_DROPPED, LABELS_REFUSED };
+
+/* Final labels of a sample, in ingest->builder; the reason of a refusal in *why. */
+enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
+                                        const struct exposition_entry *entry, struct labels *labels,
+                                        struct strbuf *why);
+
+/* Adds one row; `line` is an index into the lines of this scrape. */
+err_t ingest__batch_push(struct scrape_ingest *ingest, series_ref ref, int64_t t_ms, double value,
+                         const struct histogram *histogram, uint32_t line, struct strbuf *why);
+/* Hands the rows to the appender and books their outcomes. */
+err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why);
+/* Forgets the rows. */
+void ingest__batch_drop(struct ingest_batch *batch);
+/* Keeps an old line that stands next in this scrape; returns it in the lines of this scrape. */
+struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line);
+/* TYPE, HELP and UNIT lines. */
+void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry *entry);

@@ -1,0 +1,148 @@
+#include "scrape_metrics.h"
+
+#include "narthex/base/duration.h"
+#include "narthex/base/strbuf.h"
+
+static const char *const by_job[] = {"scrape_job", NULL};
+static const char *const by_interval[] = {"interval", NULL};
+static const double quantiles[] = {.01, .05, .5, .9, .99};
+static const double bounds[] = {.01, .1, 1, 10};
+enum {
+    QUANTILE_COUNT = sizeof quantiles / sizeof quantiles[0],
+    BOUND_COUNT = sizeof bounds / sizeof bounds[0],
+};
+
+static struct metric *plain(struct metrics *registry, const char *name, const char *help)
+{
+    return metric_only(metrics_counter(registry, name, help, NULL));
+}
+
+static void init_distributions(struct scrape_metrics *m, struct metrics *r)
+{
+    m->interval_length = metrics_summary(r, "prometheus_target_interval_length_seconds",
+                                         "Time between two scrapes of a target.", by_interval,
+                                         quantiles, QUANTILE_COUNT);
+    m->interval_length_histogram = metrics_histogram(
+        r, "prometheus_target_interval_length_histogram_seconds",
+        "Time between two scrapes of a target.", by_interval, bounds, BOUND_COUNT);
+    m->reload_length = metrics_summary(r, "prometheus_target_reload_length_seconds",
+                                       "Time it took to apply a new configuration to a job.",
+                                       by_interval, quantiles, QUANTILE_COUNT);
+    m->sync_length = metrics_summary(r, "prometheus_target_sync_length_seconds",
+                                     "Time it took to turn a job's groups into targets.", by_job,
+                                     quantiles, QUANTILE_COUNT);
+    m->sync_length_histogram = metrics_histogram(
+        r, "prometheus_target_sync_length_histogram_seconds",
+        "Time it took to turn a job's groups into targets.", by_job, bounds, BOUND_COUNT);
+}
+
+static void init_by_job(struct scrape_metrics *m, struct metrics *r)
+{
+    m->sync_failed = metrics_counter(r, "prometheus_target_sync_failed_total",
+                                     "Targets refused for their labels.", by_job);
+    m->pool_sync = metrics_counter(r, "prometheus_target_scrape_pool_sync_total",
+                                   "Times a job's targets were computed.", by_job);
+    m->pool_targets = metrics_gauge(r, "prometheus_target_scrape_pool_targets",
+                                    "Targets the job scrapes now.", by_job);
+    m->pool_target_limit = metrics_gauge(r, "prometheus_target_scrape_pool_target_limit",
+                                         "Most targets the job may have; 0 is no limit.", by_job);
+    m->metadata_entries = metrics_gauge(r, "prometheus_target_metadata_cache_entries",
+                                        "Metric families whose metadata is kept.", by_job);
+    m->metadata_bytes = metrics_gauge(r, "prometheus_target_metadata_cache_bytes",
+                                      "Size of the texts of kept metadata.", by_job);
+}
+
+static void init_counters(struct scrape_metrics *m, struct metrics *r)
+{
+    m->pools = plain(r, "prometheus_target_scrape_pools_total", "Jobs that were set up.");
+    m->pools_failed =
+        plain(r, "prometheus_target_scrape_pools_failed_total", "Jobs that could not be set up.");
+    m->pool_reloads =
+        plain(r, "prometheus_target_scrape_pool_reloads_total", "Jobs changed by a reload.");
+    m->pool_reloads_failed = plain(r, "prometheus_target_scrape_pool_reloads_failed_total",
+                                   "Jobs that a reload could not change.");
+    m->exceeded_target_limit = plain(r, "prometheus_target_scrape_pool_exceeded_target_limit_total",
+                                     "Syncs that gave a job more targets than its limit.");
+    m->exceeded_label_limits = plain(r, "prometheus_target_scrape_pool_exceeded_label_limits_total",
+                                     "Scrapes refused for the number or length of labels.");
+    m->exceeded_sample_limit = plain(r, "prometheus_target_scrapes_exceeded_sample_limit_total",
+                                     "Scrapes refused for their number of samples.");
+    m->exceeded_body_size_limit =
+        plain(r, "prometheus_target_scrapes_exceeded_body_size_limit_total",
+              "Scrapes refused for the size of their body.");
+    m->exceeded_bucket_limit =
+        plain(r, "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+              "Scrapes refused for the buckets of a native histogram.");
+    m->duplicates = plain(r, "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+                          "Samples left out: another value with the same timestamp was there.");
+    m->out_of_order = plain(r, "prometheus_target_scrapes_sample_out_of_order_total",
+                            "Samples left out: older than what was stored.");
+    m->out_of_bounds = plain(r, "prometheus_target_scrapes_sample_out_of_bounds_total",
+                             "Samples left out: outside the time range that can be appended.");
+    m->exemplars_out_of_order = plain(r, "prometheus_target_scrapes_exemplar_out_of_order_total",
+                                      "Exemplars left out: older than what was stored.");
+    (void)plain(r, "prometheus_target_scrapes_cache_flush_forced_total",
+                "Series caches emptied because they grew too large while scrapes failed.");
+}
+
+void scrape_metrics_init(struct scrape_metrics *metrics, struct metrics *registry)
+{
+    *metrics = (struct scrape_metrics){.registry = registry};
+    if (registry == NULL)
+        return;
+    init_distributions(metrics, registry);
+    init_by_job(metrics, registry);
+    init_counters(metrics, registry);
+}
+
+void scrape_metrics_count(const struct scrape_metrics *metrics, struct metric *counter, double by)
+{
+    if (metrics->registry != NULL && by > 0)
+        metric_add(counter, by);
+}
+
+void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
+                             double seconds)
+{
+    if (metrics->registry == NULL)
+        return;
+    struct strbuf text = STRBUF_INIT;
+    duration_print(interval_ms, &text);
+    struct str value = strbuf_str(&text);
+    metric_observe(metric_distribution_with(metrics->interval_length, &value), seconds);
+    metric_observe(metric_distribution_with(metrics->interval_length_histogram, &value), seconds);
+    strbuf_deinit(&text);
+}
+
+void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, double seconds,
+                         uint64_t targets, uint64_t target_limit, uint64_t refused)
+{
+    if (metrics->registry == NULL)
+        return;
+    metric_observe(metric_distribution_with(metrics->sync_length, &job), seconds);
+    metric_observe(metric_distribution_with(metrics->sync_length_histogram, &job), seconds);
+    metric_add(metric_with(metrics->pool_sync, &job), 1);
+    metric_add(metric_with(metrics->sync_failed, &job), (double)refused);
+    metric_set(metric_with(metrics->pool_targets, &job), (double)targets);
+    metric_set(metric_with(metrics->pool_target_limit, &job), (double)target_limit);
+}
+
+void scrape_metrics_metadata(const struct scrape_metrics *metrics, struct str job, uint64_t entries,
+                             uint64_t bytes)
+{
+    if (metrics->registry == NULL)
+        return;
+    metric_set(metric_with(metrics->metadata_entries, &job), (double)entries);
+    metric_set(metric_with(metrics->metadata_bytes, &job), (double)bytes);
+}
+
+void scrape_metrics_forget(const struct scrape_metrics *metrics, struct str job)
+{
+    if (metrics->registry == NULL)
+        return;
+    struct metric_family *const gauges[] = {metrics->pool_targets,     metrics->pool_target_limit,
+                                            metrics->metadata_entries, metrics->metadata_bytes,
+                                            metrics->pool_sync,        metrics->sync_failed};
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
+        metric_remove(gauges[i], &job);
+}

@@ -1,0 +1,60 @@
+#include "scrape_schedule.h"
+
+#include <assert.h>
+
+static const int64_t ns_per_ms = 1000000;
+
+void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms, uint64_t spread,
+                           int64_t wall_ms, int64_t monotonic_ns)
+{
+    assert(interval_ms > 0);
+    int64_t interval_ns = interval_ms * ns_per_ms;
+    int64_t offset_ns = (int64_t)(spread % (uint64_t)interval_ns);
+    int64_t wall_phase_ns = (wall_ms % interval_ms) * ns_per_ms;
+    int64_t wait_ns = (offset_ns - wall_phase_ns) % interval_ns;
+    if (wait_ns < 0)
+        wait_ns += interval_ns;
+    schedule->interval_ms = interval_ms;
+    schedule->due_ns = monotonic_ns + wait_ns;
+    schedule->anchored = false;
+}
+
+void scrape_schedule_advance(struct scrape_schedule *schedule, int64_t monotonic_ns)
+{
+    int64_t interval_ns = schedule->interval_ms * ns_per_ms;
+    schedule->due_ns += interval_ns;
+    if (schedule->due_ns < monotonic_ns)
+        schedule->due_ns += (monotonic_ns - schedule->due_ns) / interval_ns * interval_ns;
+}
+
+static int64_t nearest_tick(const struct scrape_schedule *schedule, int64_t t_ms)
+{
+    int64_t interval = schedule->interval_ms;
+    int64_t rest = (t_ms - schedule->anchor_ms) % interval;
+    if (rest < 0)
+        rest += interval;
+    return rest * 2 > interval ? t_ms + interval - rest : t_ms - rest;
+}
+
+static int64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+int64_t scrape_schedule_stamp(struct scrape_schedule *schedule, int64_t wall_ms,
+                              int64_t monotonic_ns, int64_t tolerance_ms, bool adjust)
+{
+    int64_t late_ms = (monotonic_ns - schedule->due_ns) / ns_per_ms;
+    int64_t ideal_ms = wall_ms - late_ms;
+    int64_t tolerance = schedule->interval_ms / 100;
+    if (tolerance > tolerance_ms)
+        tolerance = tolerance_ms;
+    if (!schedule->anchored || distance(ideal_ms, nearest_tick(schedule, ideal_ms)) > tolerance) {
+        /* First scrape, or the wall clock jumped: timestamps are regular from here on. */
+        schedule->anchored = true;
+        schedule->anchor_ms = ideal_ms;
+    }
+    if (!adjust || late_ms > tolerance)
+        return wall_ms;
+    return nearest_tick(schedule, ideal_ms);
+}

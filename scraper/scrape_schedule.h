@@ -1,0 +1,25 @@
+/* When a target is scraped and which timestamp its samples get (spec 3.2). Pure functions.
+ *
+ * The schedule runs on the monotonic clock; the wall clock is asked once for the phase and then
+ * only for timestamps, so a jump of it moves no scrape. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scrape_schedule {
+    int64_t interval_ms;
+    int64_t due_ns;    /* monotonic time of the next tick */
+    int64_t anchor_ms; /* wall time of a tick; the others are whole intervals away */
+    bool anchored;
+};
+
+/* The first tick is the next moment at which Unix time modulo interval is `spread` modulo it. */
+void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms, uint64_t spread,
+                           int64_t wall_ms, int64_t monotonic_ns);
+/* Moves on to the next tick. Of several missed ones only the latest is made up for, at once. */
+void scrape_schedule_advance(struct scrape_schedule *schedule, int64_t monotonic_ns);
+/* Timestamp of the scrape that starts now, for the tick in due_ns: the wall clock, or the tick's
+ * ideal time when that is at most min(tolerance_ms, interval / 100) away. */
+int64_t scrape_schedule_stamp(struct scrape_schedule *schedule, int64_t wall_ms,
+                              int64_t monotonic_ns, int64_t tolerance_ms, bool adjust);

@@ -1,0 +1,153 @@
+/* A shard: one thread that scrapes its share of the targets, with its own connections, timers,
+ * caches and appender. The manager hands it targets through an inbox; nothing else is shared but
+ * the targets' status. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "http_transfer.h"
+#include "narthex/base/thread.h"
+#include "scrape_body.h"
+#include "scrape_ingest.h"
+#include "scrape_metrics.h"
+#include "scrape_schedule.h"
+#include "scrape_timers.h"
+
+enum {
+    SCRAPE_REPORT_SERIES = 8,
+    SCRAPE_SPARE_REQUESTS = 32, /* idle easy handles kept */
+};
+
+struct scrape_shard;
+
+enum inbox_kind {
+    INBOX_ADD,
+    INBOX_REMOVE,  /* with stale markers, after a while */
+    INBOX_REPLACE, /* target continues `old` */
+};
+
+struct inbox_item {
+    struct inbox_item *next;
+    enum inbox_kind kind;
+    struct scrape_target *target; /* each holds a reference */
+    struct scrape_target *old;
+    bool keep_cache; /* the series of the old loop's lines stay what they are */
+};
+
+struct scrape_shard_options {
+    const struct scrape_manager_options *manager; /* with all defaults filled in */
+    const struct scrape_metrics *metrics;
+    uint64_t seed; /* spreads the phases; the same for all shards of a server */
+    uint32_t index;
+};
+
+struct scrape_shard *scrape_shard_start(const struct scrape_shard_options *options,
+                                        struct appender *appender);
+/* Ends the thread without writing markers; targets it still has are let go. */
+void scrape_shard_stop(struct scrape_shard *shard);
+/* Takes the item (allocated by mem_alloc under MEM_SCRAPE). Any thread. */
+void scrape_shard_post(struct scrape_shard *shard, struct inbox_item *item);
+
+/* ---- inside ---- */
+
+/* One transfer and the body it brings; reused. */
+struct scrape_request {
+    struct http_transfer transfer;
+    struct scrape_body body;
+    struct scrape_loop *loop;
+    struct scrape_request *next_spare;
+    size_t limit_bytes;
+    size_t discarded_bytes; /* of the body of an error answer */
+    bool over_limit;
+    bool over_budget;
+};
+
+enum loop_state {
+    LOOP_WAITING, /* for the next tick */
+    LOOP_FETCHING,
+    LOOP_ENDING, /* removed: until the stale markers are written */
+};
+
+/* The scraping of one target. */
+struct scrape_loop {
+    struct scrape_timer timer;
+    struct scrape_shard *shard;
+    struct scrape_target *target; /* holds a reference */
+    struct scrape_loop *next, *previous;
+    enum loop_state state;
+    struct scrape_schedule schedule;
+    struct scrape_cache cache;
+    source_ref source;
+    series_ref report_refs[SCRAPE_REPORT_SERIES];
+    struct scrape_request *request; /* while fetching */
+    uint32_t scrape;                /* number of the next scrape */
+    bool refresh;                   /* the series of its lines must be asked for again */
+    size_t body_bytes_last;
+    int64_t t_ms;
+    int64_t started_ns;
+    int64_t started_last_ns; /* 0: never */
+    int64_t marker_ms;       /* LOOP_ENDING */
+};
+
+struct scrape_shard {
+    struct scrape_shard_options options;
+    struct thread thread;
+    int epoll_fd;
+    int wake_fd; /* eventfd: inbox or stop */
+    int timer_fd;
+    CURLM *multi;
+    struct scrape_timers timers;
+    struct scrape_timer curl_timer;
+    int64_t armed_ns; /* what timer_fd is set to */
+    struct scrape_loop *loops;
+    uint32_t loop_count;
+    struct appender *appender;
+    struct scrape_ingest *ingest;
+    struct scrape_body unpacked;
+    struct libdeflate_decompressor *decompressor;
+    struct scrape_request *spare;
+    uint32_t spare_count;
+    size_t body_bytes; /* held by all requests in flight */
+    struct strbuf why;
+
+    struct mutex lock;
+    /* guarded by lock */
+    struct inbox_item *inbox_first;
+    struct inbox_item *inbox_last;
+    bool stopping;
+};
+
+/* scrape_loop.c */
+struct scrape_loop *scrape_loop_create(struct scrape_shard *shard, struct scrape_target *target);
+/* Without any marker. */
+void scrape_loop_destroy(struct scrape_loop *loop);
+/* Goes on with another target object of the same labels. */
+void scrape_loop_continue(struct scrape_loop *loop, struct scrape_target *target, bool keep_cache);
+/* Stops scraping; destroys itself once the markers are written. */
+void scrape_loop_end(struct scrape_loop *loop);
+/* The transfer of the loop's request ended. */
+void scrape_loop_fetched(struct scrape_loop *loop, CURLcode code);
+
+/* scrape_fetch.c: starts the transfer of a loop; on an error the scrape has failed. */
+err_t scrape_fetch_start(struct scrape_loop *loop, struct strbuf *why);
+/* After a transfer: whether another one is under way (the token came first). */
+err_t scrape_fetch_continue(struct scrape_loop *loop, CURLcode code, bool *again,
+                            struct strbuf *why);
+/* The body as text and its format, or why there is none. */
+err_t scrape_fetch_result(struct scrape_loop *loop, CURLcode code, struct str *body,
+                          enum exposition_format *format, struct strbuf *why);
+/* Gives the request back; a transfer still running is cut off. */
+void scrape_fetch_release(struct scrape_loop *loop);
+
+/* scrape_commit.c: one scrape into the storage. */
+struct scrape_outcome {
+    struct ingest_result result;
+    bool failed; /* `why` says how */
+    bool body_over_limit;
+    size_t body_bytes;
+};
+void scrape_commit(struct scrape_loop *loop, bool has_body, struct str body,
+                   enum exposition_format format, struct scrape_outcome *outcome,
+                   struct strbuf *why);
+/* Stale markers for everything the loop still shows, at loop->marker_ms. */
+void scrape_commit_end(struct scrape_loop *loop);

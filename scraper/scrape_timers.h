@@ -1,0 +1,27 @@
+/* A heap of timers of one thread, ordered by monotonic time. A timer is embedded in its owner. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scrape_timer {
+    int64_t due_ns;
+    uint32_t position; /* in the heap, from 1; 0: not set */
+    void (*fire)(struct scrape_timer *timer, void *context);
+};
+
+struct scrape_timers {
+    struct scrape_timer **items;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+void scrape_timers_deinit(struct scrape_timers *timers);
+/* Sets or moves a timer. */
+void scrape_timers_set(struct scrape_timers *timers, struct scrape_timer *timer, int64_t due_ns);
+/* Forgets a timer; one that is not set is fine. */
+void scrape_timers_remove(struct scrape_timers *timers, struct scrape_timer *timer);
+/* The earliest due time, INT64_MAX when there is none. */
+int64_t scrape_timers_next(const struct scrape_timers *timers);
+/* Removes and returns the earliest timer due at now_ns, NULL when there is none. */
+struct scrape_timer *scrape_timers_take(struct scrape_timers *timers, int64_t now_ns);
