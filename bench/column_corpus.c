@@ -5,6 +5,7 @@
  *     column_corpus --synthetic
  *     column_corpus --open FOLDER SLOTS    appends into that many slots at once
  *
+ * A first argument --scalar turns the vector kernels off.
  * Times are CPU time of the thread, the median of RUNS runs. Every decoded column is compared.
  */
 #include <stdio.h>
@@ -283,6 +284,11 @@ static int run_recorded(const char *folder, uint32_t row_step, uint32_t open_slo
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--scalar") == 0) {
+        column_kernels_use_scalar();
+        argc--;
+        argv++;
+    }
     if (argc == 2 && strcmp(argv[1], "--synthetic") == 0) {
         for (uint32_t i = 0; column_synthetic_name(i) != NULL; i++) {
             struct corpus_columns columns = {0};
@@ -296,6 +302,8 @@ int main(int argc, char **argv)
         return run_recorded(argv[2], 1, (uint32_t)strtoul(argv[3], NULL, 10));
     if (argc == 2 || argc == 3)
         return run_recorded(argv[1], argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1, 0);
-    fprintf(stderr, "usage: column_corpus FOLDER [ROW_STEP] | --synthetic | --open FOLDER SLOTS\n");
+    fprintf(
+        stderr,
+        "usage: column_corpus [--scalar] FOLDER [ROW_STEP] | --synthetic | --open FOLDER SLOTS\n");
     return 2;
 }

@@ -155,8 +155,3 @@ err_t column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, doubl
         return ERR_CORRUPT;
     }
 }
-
-const char *column_kernels_name(void)
-{
-    return column__kernels->name;
-}

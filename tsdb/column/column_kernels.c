@@ -20,8 +20,8 @@ static void merge32(const uint8_t *bitmap, uint32_t count, const uint32_t *small
     /* No branch on the bits: they are as good as random. */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bit = bitmap[i / 8] >> (i % 8) & 1;
-        const uint32_t *from = bit ? large : small;
-        out[i] = *from;
+        uint32_t mask = 0 - (uint32_t)bit;
+        out[i] = (*large & mask) | (*small & ~mask);
         large += bit;
         small += 1 - bit;
     }
@@ -152,4 +152,14 @@ __attribute__((constructor)) static void choose_kernels(void)
     const struct column_kernels *avx2 = column__kernels_avx2();
     if (avx2 != NULL)
         column__kernels = avx2;
+}
+
+const char *column_kernels_name(void)
+{
+    return column__kernels->name;
+}
+
+void column_kernels_use_scalar(void)
+{
+    column__kernels = &column__kernels_scalar;
 }

@@ -41,25 +41,31 @@ static uint32_t count_bits(const uint8_t *bitmap, uint32_t count)
     return sum;
 }
 
-/* Finds the end of the unary part: residual_count ones, runs of zeros within the limit. */
+/* Reads the unary part, a word at a time: the gaps between one bits. */
 static void parse_quotients(struct byte_reader *reader, struct int_stream *stream)
 {
-    stream->quotients = reader->at;
-    size_t bit_count = (size_t)(reader->end - reader->at) * 8;
-    size_t bit = 0;
-    for (uint32_t i = 0; i < stream->residual_count; i++) {
-        uint32_t zeros = 0;
-        for (;; bit++, zeros++) {
-            if (bit >= bit_count || zeros > STREAM_RICE_QUOTIENT_MAX) {
+    const uint8_t *at = reader->at;
+    int32_t start = 0; /* bit after the last one, relative to `at` */
+    for (uint32_t i = 0; i < stream->residual_count; at += 8) {
+        if (at >= reader->end) {
+            reader->failed = true;
+            return;
+        }
+        uint64_t ones = column__load_u64(at);
+        if (reader->end - at < 8)
+            ones &= (UINT64_C(1) << (8 * (reader->end - at))) - 1;
+        for (; ones != 0 && i < stream->residual_count; ones &= ones - 1) {
+            int32_t bit = __builtin_ctzll(ones);
+            if (bit - start > STREAM_RICE_QUOTIENT_MAX) {
                 reader->failed = true;
                 return;
             }
-            if (stream->quotients[bit / 8] >> (bit % 8) & 1)
-                break;
+            stream->quotients[i++] = (uint8_t)(bit - start);
+            start = bit + 1;
         }
-        bit++;
+        start -= 64;
     }
-    reader->at += bits_to_bytes(bit);
+    reader->at += bits_to_bytes((size_t)(8 * (at - reader->at) + start));
 }
 
 static void parse_body(struct byte_reader *reader, struct int_stream *stream)
@@ -153,27 +159,10 @@ static void merge64(const uint8_t *bitmap, uint32_t count, const uint64_t *small
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bit = bitmap[i / 8] >> (i % 8) & 1;
-        const uint64_t *from = bit ? large : small;
-        out[i] = *from;
+        uint64_t mask = 0 - (uint64_t)bit;
+        out[i] = (*large & mask) | (*small & ~mask);
         large += bit;
         small += 1 - bit;
-    }
-}
-
-/* Adds the unary parts: the gaps between the one bits of the stream. */
-static void add_quotients(const struct int_stream *stream, uint32_t *out)
-{
-    const uint8_t *at = stream->quotients;
-    uint32_t count = stream->residual_count;
-    uint32_t start = 0; /* bit after the previous one, relative to `at` */
-    for (uint32_t i = 0; i < count; at += 8) {
-        uint64_t ones = column__load_u64(at);
-        for (; ones != 0 && i < count; i++, ones &= ones - 1) {
-            uint32_t bit = (uint32_t)__builtin_ctzll(ones);
-            out[i] += (bit - start) << stream->width;
-            start = bit + 1;
-        }
-        start -= 64;
     }
 }
 
@@ -185,7 +174,8 @@ static void unpack_narrow(const struct int_stream *stream, uint32_t *out)
     if (stream->form != INT_STREAM_DUAL) {
         kernels->unpack32(stream->large, count, stream->width, out);
         if (stream->form == INT_STREAM_RICE)
-            add_quotients(stream, out);
+            for (uint32_t i = 0; i < count; i++)
+                out[i] += (uint32_t)stream->quotients[i] << stream->width;
         return;
     }
     uint32_t small[NUMBERS_MAX], large[NUMBERS_MAX];

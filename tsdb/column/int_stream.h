@@ -21,7 +21,6 @@ struct int_stream {
     const uint8_t *bitmap;     /* dual */
     const uint8_t *small;      /* dual: values of class 0 */
     const uint8_t *large;      /* dual: class 1; else the values; Rice: low bits */
-    const uint8_t *quotients;  /* Rice */
     const uint8_t *end;
     uint16_t count; /* integers */
     uint16_t residual_count;
@@ -32,6 +31,7 @@ struct int_stream {
     uint8_t width_small;
     uint8_t form; /* enum int_stream_form */
     bool zigzag;
+    uint8_t quotients[COLUMN_ROWS_MAX]; /* Rice */
 };
 
 /* Parses a stream of `count` integers at the reader. `flags` are the STREAM_ bits of the byte that

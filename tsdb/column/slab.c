@@ -6,6 +6,25 @@
 
 #include "narthex/base/thread.h"
 
+/* Under the address sanitizer free blocks are poisoned: a reader that holds a retired buffer too
+ * long is found. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLAB_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SLAB_ASAN 1
+#endif
+#ifdef SLAB_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(pointer, size) ASAN_POISON_MEMORY_REGION((pointer), (size))
+#define UNPOISON(pointer, size) ASAN_UNPOISON_MEMORY_REGION((pointer), (size))
+#else
+#define POISON(pointer, size) ((void)(pointer), (void)(size))
+#define UNPOISON(pointer, size) ((void)(pointer), (void)(size))
+#endif
+
 enum {
     SLAB_BYTES = 64 * 1024,
     FINE_STEP = 16, /* up to FINE_MAX */
@@ -77,6 +96,7 @@ void slab_pool_destroy(struct slab_pool *pool)
         struct slab_class *class = &pool->classes[i];
         for (struct slab *slab = class->slabs; slab != NULL;) {
             struct slab *next = slab->next;
+            UNPOISON(slab, SLAB_BYTES);
             mem_free(pool->subsystem, slab);
             slab = next;
         }
@@ -89,6 +109,7 @@ static void *take_block_locked(struct slab_pool *pool, struct slab_class *class,
 {
     struct free_block *block = class->free;
     if (block != NULL) {
+        UNPOISON(block, size);
         class->free = block->next;
         return block;
     }
@@ -122,6 +143,7 @@ void slab_free(struct slab_pool *pool, void *block, size_t size)
     mutex_lock(&class->mutex);
     freed->next = class->free;
     class->free = freed;
+    POISON(freed, slab_usable_size(size));
     atomic_fetch_sub_explicit(&class->used_bytes, (int64_t)slab_usable_size(size),
                               memory_order_relaxed);
     mutex_unlock(&class->mutex);

@@ -59,3 +59,6 @@ bool column_peek_constant(const uint8_t *in, size_t in_size, double *value);
 
 /* Name of the instruction set the decoder uses, "avx2" or "scalar", for logs and benchmarks. */
 const char *column_kernels_name(void);
+
+/* Goes back to the plain C kernels, for measurements. Call before any other thread runs. */
+void column_kernels_use_scalar(void);

@@ -166,6 +166,33 @@ static void whole_columns_agree(void **state)
     }
 }
 
+/* Streams whose numbers have each width from 0 to 64, plain and beside smaller ones (dual). */
+static void columns_of_all_widths_agree(void **state)
+{
+    (void)state;
+    struct random_source source = random_source_seeded(57);
+    static uint8_t encoded[2200];
+    double values[COLUMN_ROWS_MAX], back[COLUMN_ROWS_MAX];
+    for (uint32_t trial = 0; trial < 65 * 20; trial++) {
+        uint32_t width = trial % 65;
+        uint64_t mask = width == 0 ? 0 : ~UINT64_C(0) >> (64 - width);
+        for (uint32_t i = 0; i < COLUMN_ROWS_MAX; i++) {
+            uint64_t random = random_u64(&source) & mask;
+            if (trial % 2 && random_u64(&source) % 3)
+                random >>= 10;
+            values[i] = width <= 50 ? (double)random : sample_from_bits(random);
+        }
+        size_t size = trial % 3 ? column_seal(values, COLUMN_ROWS_MAX, NULL, encoded)
+                                : column_seal_small(values, COLUMN_ROWS_MAX, encoded);
+        column__kernels = plain;
+        assert_int_equal(column_decode(encoded, size, COLUMN_ROWS_MAX, back), OK);
+        assert_memory_equal(values, back, sizeof values);
+        column__kernels = vector;
+        assert_int_equal(column_decode(encoded, size, COLUMN_ROWS_MAX, back), OK);
+        assert_memory_equal(values, back, sizeof values);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(decimals_of_any_values),
         cmocka_unit_test(sums_of_any_deltas),
         cmocka_unit_test(whole_columns_agree),
+        cmocka_unit_test(columns_of_all_widths_agree),
     };
     vector = column__kernels_avx2();
     if (vector == NULL) {
