@@ -1,0 +1,105 @@
+#include "narthex/model/exposition.h"
+
+#include <assert.h>
+
+#include "exposition_parser.h"
+#include "narthex/base/mem.h"
+
+struct exposition *exposition_create(void)
+{
+    return MEM_NEW(MEM_SCRAPE, struct exposition);
+}
+
+void exposition_destroy(struct exposition *exposition)
+{
+    mem_free(MEM_SCRAPE, exposition);
+}
+
+void exposition_start(struct exposition *exposition, enum exposition_format format,
+                      const struct exposition_options *options, struct str body)
+{
+    exposition->format = format;
+    exposition->options = *options;
+    exposition->lexer = (struct lexer){
+        .data = body.size == 0 ? "" : body.data,
+        .size = body.size,
+        .limit = body.size + (format == EXPOSITION_TEXT),
+        .state = LEX_INIT,
+    };
+    exposition->entry_start = 0;
+    exposition->type = METADATA_UNKNOWN;
+    exposition->ended = false;
+    exposition->exemplar = (struct str){NULL, 0};
+}
+
+err_t exposition_next(struct exposition *exposition, struct exposition_entry *entry,
+                      struct strbuf *why)
+{
+    if (exposition->ended) {
+        *entry = (struct exposition_entry){.kind = EXPOSITION_END};
+        return OK;
+    }
+    if (exposition->format == EXPOSITION_PROTOBUF)
+        return err_fail(why, ERR_UNSUPPORTED, "the protobuf exposition format is not built in yet");
+    size_t key_size = exposition__quick_key(exposition);
+    if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
+        return OK;
+    exposition->exemplar = (struct str){NULL, 0};
+    if (exposition->format == EXPOSITION_OPENMETRICS)
+        return err_fail(why, ERR_UNSUPPORTED, "the OpenMetrics format is not built in yet");
+    return exposition__text_next(exposition, entry, why);
+}
+
+struct str exposition_peek(struct exposition *exposition)
+{
+    struct lexer *lexer = &exposition->lexer;
+    if (exposition->ended || exposition->format == EXPOSITION_PROTOBUF || lexer->state != LEX_INIT)
+        return (struct str){NULL, 0};
+    while (exposition->format == EXPOSITION_TEXT && lexer->at < lexer->size &&
+           lexer->data[lexer->at] == '\n')
+        lexer->at++;
+    if (lexer->at >= lexer->size || lexer->data[lexer->at] == '#')
+        return (struct str){NULL, 0};
+    return str_from(lexer->data + lexer->at, lexer->size - lexer->at);
+}
+
+bool exposition_next_known(struct exposition *exposition, size_t key_size, struct str same_text,
+                           struct exposition_entry *entry)
+{
+    const struct lexer *lexer = &exposition->lexer;
+    assert(!exposition->ended && lexer->state == LEX_INIT);
+    assert(key_size > 0 && key_size <= lexer->size - lexer->at);
+    return exposition__quick_value(exposition, key_size, same_text, entry);
+}
+
+void exposition_key_labels(enum exposition_format format, struct str key, enum metadata_type type,
+                           struct arena *arena, struct label **items, uint32_t *count)
+{
+    assert(format != EXPOSITION_PROTOBUF);
+    exposition__text_key_labels(key, type, arena, items, count);
+}
+
+bool exposition_next_exemplar(struct exposition *exposition, struct arena *arena,
+                              struct exposition_exemplar *exemplar)
+{
+    (void)arena;
+    (void)exemplar;
+    assert(exposition->exemplar.size == 0);
+    return false;
+}
+
+void exposition_help(enum exposition_format format, struct str text, struct strbuf *out)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        char following = i + 1 < text.size ? text.data[i + 1] : '\0';
+        bool escape = c == '\\' && format != EXPOSITION_PROTOBUF &&
+                      (following == '\\' || following == 'n' ||
+                       (following == '"' && format == EXPOSITION_OPENMETRICS));
+        if (escape) {
+            c = following == 'n' ? '\n' : following;
+            i++;
+        }
+        strbuf_add_char(out, c);
+    }
+}

@@ -1,0 +1,172 @@
+/* From raw series text to labels. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "exposition_parser.h"
+#include "narthex/base/mem.h"
+#include "narthex/base/number.h"
+
+struct str exposition__unescape(struct str text, struct arena *arena)
+{
+    if (str_find(text, '\\', 0) == SIZE_MAX)
+        return text;
+    char *out = arena_alloc(arena, text.size);
+    size_t size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        char following = i + 1 < text.size ? text.data[i + 1] : '\0';
+        if (c == '\\' && (following == '\\' || following == '"' || following == 'n')) {
+            c = following == 'n' ? '\n' : following;
+            i++;
+        }
+        out[size++] = c;
+    }
+    return str_from(out, size);
+}
+
+/* le of histograms and quantile of summaries in the one form of OpenMetrics. */
+static struct str normalise(struct label label, enum metadata_type type, struct arena *arena)
+{
+    bool applies = (type == METADATA_HISTOGRAM && str_equal(label.name, STR("le"))) ||
+                   (type == METADATA_SUMMARY && str_equal(label.name, STR("quantile")));
+    double v;
+    bool range;
+    char text[NUMBER_TEXT_MAX];
+    if (!applies || !number_parse(label.value, &v, &range))
+        return label.value;
+    struct str formatted = str_from(text, number_format_openmetrics(v, text));
+    return str_equal(formatted, label.value) ? label.value : arena_str(arena, formatted);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The quoted text at key[at], whose inside is returned; *at moves behind it. */
+static struct str take_quoted(struct str key, size_t *at)
+{
+    size_t from = ++*at;
+    while (key.data[*at] != '"')
+        *at += key.data[*at] == '\\' ? 2 : 1;
+    return str_from(key.data + from, (*at)++ - from);
+}
+
+/* As take_quoted for a label value. NULs behind the closing quote are taken for a part of it, and
+ * then the last byte of the whole, not the quote, is cut off: that is how the format's own reader
+ * sees it. */
+static struct str take_value(struct str key, size_t *at)
+{
+    struct str value = take_quoted(key, at);
+    while (*at < key.size && key.data[*at] == '\0') {
+        value.size++;
+        (*at)++;
+    }
+    return value;
+}
+
+static struct str take_plain(struct str key, size_t *at)
+{
+    size_t from = *at;
+    while (*at < key.size && key.data[*at] != '=' && !is_blank(key.data[*at]))
+        (*at)++;
+    assert(*at > from);
+    return str_from(key.data + from, *at - from);
+}
+
+static void skip_blanks(struct str key, size_t *at)
+{
+    while (*at < key.size && is_blank(key.data[*at]))
+        (*at)++;
+}
+
+/* Pairs inside the braces, from behind the opening one. Room for all of them is there. */
+static uint32_t take_pairs(struct str key, size_t at, enum metadata_type type, struct arena *arena,
+                           struct label *items)
+{
+    uint32_t count = 1;
+    for (;;) {
+        skip_blanks(key, &at);
+        if (key.data[at] == ',') {
+            at++;
+            continue;
+        }
+        if (key.data[at] == '}')
+            return count;
+        struct str name = key.data[at] == '"' ? take_quoted(key, &at) : take_plain(key, &at);
+        assert(at < key.size);
+        name = exposition__unescape(name, arena);
+        skip_blanks(key, &at);
+        if (key.data[at] != '=') {
+            items[0].value = name; /* a quoted text without a value is the metric name */
+            continue;
+        }
+        at++;
+        skip_blanks(key, &at);
+        struct label label = {name, exposition__unescape(take_value(key, &at), arena)};
+        label.value = normalise(label, type, arena);
+        items[count++] = label;
+    }
+}
+
+void exposition__text_key_labels(struct str key, enum metadata_type type, struct arena *arena,
+                                 struct label **items, uint32_t *count)
+{
+    /* Every pair has an '='; values may have more of them, which wastes a little room. */
+    uint32_t room = 1;
+    for (size_t at = str_find(key, '=', 0); at != SIZE_MAX; at = str_find(key, '=', at + 1))
+        room++;
+    *items = ARENA_NEW_ARRAY(arena, struct label, room);
+    (*items)[0].name = LABEL_NAME;
+    *count = 1;
+    /* Blanks before a name are part of it; before a brace they are not. */
+    size_t at = 0;
+    skip_blanks(key, &at);
+    if (key.data[at] != '{') {
+        while (at < key.size && key.data[at] != '{' && !is_blank(key.data[at]))
+            at++;
+        (*items)[0].value = str_from(key.data, at);
+        skip_blanks(key, &at);
+    }
+    if (at < key.size)
+        *count = take_pairs(key, at + 1, type, arena, *items);
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+    const struct label *left = *(const struct label *const *)a;
+    const struct label *right = *(const struct label *const *)b;
+    int order = str_compare(left->name, right->name);
+    return order != 0 ? order : left < right ? -1 : left > right;
+}
+
+/* Sorting keeps a line with very many labels from costing their square. */
+static const struct label *find_duplicate_sorted(const struct label *items, uint32_t count)
+{
+    const struct label *found = NULL;
+    const struct label **sorted = MEM_NEW_ARRAY(MEM_MODEL, const struct label *, count);
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = &items[i];
+    qsort(sorted, count, sizeof *sorted, compare_pointers);
+    for (uint32_t i = 1; i < count; i++) {
+        bool repeated = str_equal(sorted[i - 1]->name, sorted[i]->name);
+        if (repeated && (found == NULL || sorted[i] < found))
+            found = sorted[i];
+    }
+    mem_free(MEM_MODEL, sorted);
+    return found;
+}
+
+const struct label *exposition_find_duplicate(const struct label *items, uint32_t count)
+{
+    enum { PAIRWISE_MAX = 40 };
+    if (count > PAIRWISE_MAX)
+        return find_duplicate_sorted(items, count);
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (str_equal(items[i].name, items[k].name))
+                return &items[i];
+        }
+    }
+    return NULL;
+}
