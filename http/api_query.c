@@ -405,7 +405,7 @@ void http__query_exemplars(struct http_request *request)
         http__api_error(request, API_BAD_DATA, strbuf_cstr(&why));
     else if (count == 0)
         request->response.status = 204;
-    else if ((err = find_exemplars(request, start_ms, end_ms, selectors, count, &list, &why)) != OK)
+    else if (find_exemplars(request, start_ms, end_ms, selectors, count, &list, &why) != OK)
         http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
     for (size_t i = 0; i < count; i++)
         promql_selector_deinit(&selectors[i]);

@@ -24,7 +24,7 @@ static err_t listen_unix(const char *path, int *fd, struct strbuf *why)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
         return err_fail(why, ERR_INVALID, "listen unix %s: path too long", path);
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     unlink(path);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) != 0 ||
@@ -47,7 +47,7 @@ static err_t listen_tcp(const char *address, int *fd, struct strbuf *why)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints, &found);
-    if (failed != 0)
+    if (failed != 0 || found == NULL)
         return err_fail(why, ERR_INVALID, "listen tcp %s: %s", address, gai_strerror(failed));
     /* ":9090" listens on both families through one IPv6 socket where there is IPv6. */
     struct addrinfo *chosen = found;
@@ -77,7 +77,7 @@ static err_t listen_tcp(const char *address, int *fd, struct strbuf *why)
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         return 0;
