@@ -1,0 +1,341 @@
+/* query/eval.h: the running query and its operators (private to query/).
+ *
+ * A plan is a tree of operators. op__next hands out a batch of rows: one row is one series over all
+ * steps of its scope, a column of values with a bit per step that says whether there is a sample.
+ * Rows stream; what an operator hands out stays valid until its next op__next, labels until the end
+ * of the query. Everything but the lanes of a selector runs in the calling thread.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "annotations.h"
+#include "narthex/base/arena.h"
+#include "narthex/base/clock.h"
+#include "narthex/base/err.h"
+#include "narthex/base/htable.h"
+#include "narthex/base/thread.h"
+#include "narthex/model/histogram.h"
+#include "narthex/model/labels.h"
+#include "narthex/query/ast.h"
+#include "narthex/query/engine.h"
+#include "narthex/tsdb/storage.h"
+
+enum {
+    EVAL_BATCH_CELLS = 256 * 1024, /* values of a batch: 2 MiB */
+    EVAL_BATCH_ROWS_MAX = 1024,
+    EVAL_LANES_MAX = 64,
+};
+
+/* Steps start_ms, start_ms + step_ms, …; count >= 1. */
+struct grid {
+    int64_t start_ms;
+    int64_t step_ms;
+    uint32_t count;
+};
+
+static inline int64_t grid_time(const struct grid *grid, uint32_t step)
+{
+    return grid->start_ms + (int64_t)step * grid->step_ms;
+}
+
+static inline int64_t grid_end(const struct grid *grid)
+{
+    return grid_time(grid, grid->count - 1);
+}
+
+enum scope_kind {
+    SCOPE_ROOT,
+    SCOPE_SUBQUERY,  /* its samples count at the last step of the parent */
+    SCOPE_INVARIANT, /* one step, its samples count at every step of the parent */
+};
+
+/* The steps that a part of the plan is evaluated at, and the samples it read. */
+struct scope {
+    struct grid grid;
+    enum scope_kind kind;
+    struct scope *parent;
+    struct scope *older; /* all scopes of the query */
+    int64_t *queryable;  /* [grid.count] */
+    int64_t *read;
+};
+
+struct row {
+    struct labels labels;
+    bool drop_name; /* delayed name removal: the name goes at the end */
+    double *values; /* where present and not a histogram */
+    uint64_t *present;
+    const struct histogram **histograms; /* NULL: floats only; else NULL per float */
+};
+
+struct batch {
+    struct row *rows;
+    uint32_t count; /* 0: the end */
+};
+
+struct op;
+
+typedef err_t (*op_next_fn)(struct op *op, struct batch *batch, struct strbuf *why);
+
+/* What every operator begins with. */
+struct op {
+    op_next_fn next;
+    struct eval *eval;
+    struct scope *scope;
+    const struct expr *expr;
+    bool unique; /* no two rows have equal labels */
+    bool ended;
+    bool scalar_type; /* one dense row without labels */
+    /* Samples handed out so far; per step: dense_rows + sparse[step] (NULL: none). */
+    int64_t produced;
+    int64_t dense_rows;
+    int64_t *sparse;
+    const double *scalar; /* of op__scalar */
+    /* For the peak of samples: the operators whose results are held while this one runs. */
+    struct op *inputs[4];
+    uint32_t input_count;
+    bool is_aggregation;
+};
+
+/* Memory and cursors that end with the query. */
+struct eval_arena {
+    struct arena arena;
+    struct eval_arena *older;
+};
+
+struct eval_cleanup {
+    void (*run)(void *context);
+    void *context;
+    struct eval_cleanup *older;
+};
+
+/* One query while it runs. */
+struct eval {
+    /* constant */
+    const struct query_engine_options *options; /* defaults filled in */
+    const struct query_request *request;
+    struct str text;
+    struct worker_pool *pool;
+    uint32_t lane_count;
+    int64_t lookback_ms;
+    int64_t subquery_step_ms;
+    int64_t deadline_ns;       /* monotonic */
+    const atomic_bool *cancel; /* the request's, or NULL */
+    const atomic_bool *kill;   /* the engine's */
+    bool delayed_names;
+    bool *invariant; /* by expr.ordinal */
+
+    /* owner thread only */
+    struct arena *arena;
+    struct eval_arena *arenas;
+    struct eval_cleanup *cleanups;
+    struct scope *scopes;
+    struct querier *querier;
+    int64_t min_t_ms; /* what the selectors need */
+    int64_t max_t_ms;
+    int64_t peak_samples;
+
+    struct annotations annotations; /* has a lock of its own */
+    atomic_size_t memory_bytes;     /* sample buffers; arenas are added up when checked */
+};
+
+/* ---- eval.c ---- */
+
+/* ERR_CANCELED, ERR_TIMEOUT or OK; any thread. */
+err_t eval__check(const struct eval *eval, struct strbuf *why);
+/* ERR_LIMIT if the arenas exceed the budget; owner thread. */
+err_t eval__check_memory(const struct eval *eval, struct strbuf *why);
+err_t eval__too_many_samples(struct strbuf *why);
+/* Opens the querier over all that the operators built so far need. */
+err_t eval__open(struct eval *eval, struct strbuf *why);
+/* An arena that is freed with the query. */
+struct arena *eval__arena(struct eval *eval);
+/* Prepares a table at a fixed address that is freed with the query. */
+void eval__table(struct eval *eval, struct htable *table);
+struct scope *eval__scope(struct eval *eval, enum scope_kind kind, struct scope *parent,
+                          struct grid grid);
+/* Runs a function when the query ends, newest first. */
+void eval__on_end(struct eval *eval, void (*run)(void *context), void *context);
+/* Runs the above and frees arenas and annotations. */
+void eval__deinit(struct eval *eval);
+
+/* The next batch, counted and checked against the limits. */
+err_t op__next(struct op *op, struct batch *batch, struct strbuf *why);
+/* The one dense row of a scalar operator; may be called again. */
+err_t op__scalar(struct op *op, const double **column, struct strbuf *why);
+void op__init(struct op *op, op_next_fn next, struct eval *eval, struct scope *scope,
+              const struct expr *expr);
+void op__add_input(struct op *op, struct op *input);
+/* Samples of the whole row as limits count them. */
+int64_t row__samples(const struct row *row, uint32_t steps);
+int64_t histogram__samples(const struct histogram *h);
+
+#define EVAL_OP(eval, type, next, scope, expr)                                                     \
+    ((type *)eval__op((eval), sizeof(type), (next), (scope), (expr)))
+/* A zeroed operator of `size` bytes, beginning with a struct op, in the query's arena. */
+void *eval__op(struct eval *eval, size_t size, op_next_fn next, struct scope *scope,
+               const struct expr *expr);
+
+/* ---- rows.c ---- */
+
+static inline uint32_t bits__words(uint32_t steps)
+{
+    return (steps + 63) / 64;
+}
+
+static inline bool bits__get(const uint64_t *bits, uint32_t i)
+{
+    return (bits[i >> 6] >> (i & 63)) & 1;
+}
+
+static inline void bits__set(uint64_t *bits, uint32_t i)
+{
+    bits[i >> 6] |= UINT64_C(1) << (i & 63);
+}
+
+static inline void bits__clear(uint64_t *bits, uint32_t i)
+{
+    bits[i >> 6] &= ~(UINT64_C(1) << (i & 63));
+}
+
+static inline const struct histogram *row__histogram(const struct row *row, uint32_t step)
+{
+    return row->histograms == NULL ? NULL : row->histograms[step];
+}
+
+uint32_t bits__count(const uint64_t *bits, uint32_t steps);
+/* Sets the first `steps` bits. */
+void bits__fill(uint64_t *bits, uint32_t steps);
+bool bits__any(const uint64_t *bits, uint32_t steps);
+bool bits__overlap(const uint64_t *a, const uint64_t *b, uint32_t steps);
+
+/* An empty row in `arena`: no bit set, values not initialised. */
+void row__init(struct row *row, struct arena *arena, uint32_t steps);
+/* Puts a histogram into a cell; the column of pointers is made on first use. */
+void row__set_histogram(struct row *row, struct arena *arena, uint32_t steps, uint32_t step,
+                        const struct histogram *h);
+static inline void row__set(struct row *row, uint32_t step, double value)
+{
+    row->values[step] = value;
+    bits__set(row->present, step);
+}
+
+/* Rows that are kept. Has a fixed address: its table is freed with the query. */
+struct row_set {
+    struct arena *arena;
+    uint32_t steps;
+    struct row *items;
+    uint32_t count;
+    uint32_t capacity;
+    struct htable index; /* by labels */
+};
+void row_set__init(struct row_set *set, struct eval *eval, uint32_t steps);
+/* The row with these labels, made when new; labels are borrowed. The pointer is valid until the
+ * next call. */
+struct row *row_set__get(struct row_set *set, struct labels labels, bool *created);
+/* Appends a deep copy of a row without looking for equal labels. */
+struct row *row_set__append(struct row_set *set, const struct row *row);
+/* As above, but cells go into the row with equal labels if there is one: ERR_EXECUTION "vector
+ * cannot contain metrics with the same labelset" if both have a sample at a step. */
+err_t row_set__merge(struct row_set *set, const struct row *row, struct strbuf *why);
+/* All rows of an operator; merged by labels unless it is `unique`. */
+err_t row_set__collect(struct row_set *set, struct op *op, struct strbuf *why);
+err_t rows__same_labelset(struct strbuf *why);
+
+/* ---- names.c ---- */
+
+/* Labels without __name__, __type__, __unit__ (names__drop) or the first only; shares strings. */
+struct labels names__drop(struct arena *arena, struct labels labels);
+struct labels names__drop_name_only(struct arena *arena, struct labels labels);
+
+/* Sees to it that no two rows of an operator that drops names have equal labels at one step. */
+struct name_check {
+    struct eval *eval;
+    uint32_t steps;
+    bool any_step; /* equal labels are wrong even at different steps */
+    bool same_name;
+    bool tracking; /* false while nothing was added */
+    struct str name;
+    struct arena *arena;
+    struct labels *labels; /* as handed out */
+    uint64_t **present;    /* NULL: all steps */
+    uint32_t count;
+    uint32_t capacity;
+    struct htable index;
+    uint32_t indexed;
+};
+void name_check__init(struct name_check *check, struct eval *eval, uint32_t steps, bool any_step);
+/* Drops the name of a row: at once, checking for duplicates, or by its flag. */
+err_t name_check__drop(struct name_check *check, struct row *row, struct strbuf *why);
+/* The name for annotations: empty once it was dropped. */
+struct str names__metric(const struct row *row);
+
+/* ---- plan.c ---- */
+
+/* Marks the expressions whose value is the same at every step. */
+void plan__mark_invariant(struct eval *eval, struct expr *root, uint32_t node_count);
+/* The operator of an expression of type scalar or vector. ERR_INVALID, ERR_EXECUTION,
+ * ERR_UNSUPPORTED. */
+err_t plan__build(struct eval *eval, struct scope *scope, const struct expr *expr, struct op **op,
+                  struct strbuf *why);
+
+/* ---- operators ---- */
+
+/* The times that a selector looks at. */
+struct select_times {
+    bool pinned;
+    int64_t at_ms;
+    int64_t offset_ms;
+    int64_t range_ms;  /* 0: instant */
+    int64_t before_ms; /* fetched before a window's start (or, instant, the lookback) */
+    int64_t after_ms;  /* fetched after its end */
+};
+static inline int64_t select_times__ref(const struct select_times *times, int64_t t_ms)
+{
+    return (times->pinned ? times->at_ms : t_ms) - times->offset_ms;
+}
+struct select_times select_times__of(const struct time_modifiers *when);
+
+enum select_emit { SELECT_VALUE, SELECT_TIMESTAMP, SELECT_START_TIMESTAMP };
+
+struct op *op_select__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                             struct str function, enum select_emit emit);
+err_t op_number__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        double value, struct op **op);
+err_t op_scalar__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        struct op **op, struct strbuf *why);
+err_t op_broadcast__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                           struct op **op, struct strbuf *why);
+err_t op_call__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                      struct op **op, struct strbuf *why);
+err_t op_range_call__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                            struct op **op, struct strbuf *why);
+err_t op_math__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                      struct op **op, struct strbuf *why);
+err_t op_time__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                      struct op **op, struct strbuf *why);
+err_t op_label__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                       struct op **op, struct strbuf *why);
+err_t op_sort__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                      struct op **op, struct strbuf *why);
+err_t op_absent__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        struct op **op, struct strbuf *why);
+err_t op_histogram__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                           struct op **op, struct strbuf *why);
+err_t op_quantile__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                          struct op **op, struct strbuf *why);
+err_t op_info__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                      struct op **op, struct strbuf *why);
+err_t op_unary__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                       struct op **op, struct strbuf *why);
+err_t op_binary__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        struct op **op, struct strbuf *why);
+err_t op_match__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                       struct op *lhs, struct op *rhs, struct op **op, struct strbuf *why);
+err_t op_set__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                     struct op *lhs, struct op *rhs, struct op **op, struct strbuf *why);
+err_t op_aggregate__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                           struct op **op, struct strbuf *why);

@@ -1,0 +1,298 @@
+/* Range vectors: windows over a selector's series, or over the rows of a subquery. */
+#include "range.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- one row ---- */
+
+/* Where a counter restarts, once per series: windows then need only the few restarts in them. */
+static uint32_t find_resets(const struct range_op *range, const struct sample_buffer *samples,
+                            struct arena *arena, const uint32_t **resets)
+{
+    *resets = NULL;
+    if (!range->wants_resets)
+        return 0;
+    uint32_t count = 0;
+    uint32_t *found = NULL;
+    bool starts = samples->has_start && range->start_timestamps;
+    for (uint32_t i = 1; i < samples->count; i++) {
+        bool reset = samples->v[i] < samples->v[i - 1];
+        if (!reset && starts)
+            reset = range__start_reset(samples->st[i - 1], samples->t[i - 1], samples->st[i],
+                                       samples->t[i]);
+        if (!reset)
+            continue;
+        if (found == NULL)
+            found = arena_alloc(arena, samples->count * sizeof *found);
+        found[count++] = i;
+    }
+    *resets = found;
+    return count;
+}
+
+static void move_window(struct window *w, const struct range_op *range, int64_t t_ms)
+{
+    const struct sample_buffer *samples = w->samples;
+    w->eval_ms = t_ms;
+    w->end_ms = select_times__ref(&range->times, t_ms);
+    w->start_ms = w->end_ms - range->times.range_ms;
+    int64_t after = w->start_ms - range->times.before_ms;
+    int64_t until = w->end_ms + range->times.after_ms;
+    while (w->high < samples->count && samples->t[w->high] <= until)
+        w->high++;
+    while (w->low < w->high && samples->t[w->low] <= after)
+        w->low++;
+    while (w->histogram_high < samples->histogram_count &&
+           samples->histogram_t[w->histogram_high] <= until)
+        w->histogram_high++;
+    while (w->histogram_low < w->histogram_high && samples->histogram_t[w->histogram_low] <= after)
+        w->histogram_low++;
+    while (w->reset_low < w->reset_count && w->resets[w->reset_low] <= w->low)
+        w->reset_low++;
+}
+
+static void count_window(struct lane *lane, const struct window *w, const struct window *before)
+{
+    int64_t queryable = window__floats(w);
+    uint32_t new_low = w->low > before->high ? w->low : before->high;
+    int64_t read = w->high - new_low;
+    for (uint32_t i = w->histogram_low; i < w->histogram_high; i++) {
+        int64_t samples = histogram__samples(w->samples->histograms[i]);
+        queryable += samples;
+        if (i >= before->histogram_high)
+            read += samples;
+    }
+    lane->queryable[w->step] += queryable;
+    lane->read[w->step] += read;
+}
+
+/* Runs the kernel at every step over the lane's samples. */
+static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row)
+{
+    const struct grid *grid = &range->op.scope->grid;
+    struct window w = {
+        .samples = &lane->samples, .metric = names__metric(row), .out = lane->out, .lane = lane};
+    w.reset_count = find_resets(range, &lane->samples, lane->scratch, &w.resets);
+    if (range->start_timestamps && lane->samples.has_start)
+        range__check_overlap(range, &lane->samples, w.metric);
+    bool any = false;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        struct window before = w;
+        w.step = i;
+        move_window(&w, range, grid_time(grid, i));
+        count_window(lane, &w, &before);
+        if (w.low == w.high && w.histogram_low == w.histogram_high)
+            continue;
+        struct cell cell = {0, NULL};
+        bool found = range->kernel(range, &w, &cell);
+        if (lane->err != OK)
+            return lane->err;
+        if (!found)
+            continue;
+        if (cell.h == NULL) {
+            row__set(row, i, cell.v);
+            any = true;
+        } else {
+            row__set_histogram(row, lane->out, grid->count, i, cell.h);
+        }
+    }
+    if (range->counter && any)
+        range__check_counter_name(range, row);
+    return OK;
+}
+
+static err_t fill_series(struct op *op, struct lane *lane, const struct series *series,
+                         struct row *row, struct strbuf *why)
+{
+    struct range_op *range = (struct range_op *)op;
+    struct sample_want want = {
+        .min_t_ms = range->lanes.hints.start_ms,
+        .max_t_ms = range->lanes.hints.end_ms,
+        .start_timestamps = range->start_timestamps,
+    };
+    TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    return fill_row(range, lane, row);
+}
+
+/* ---- subqueries ---- */
+
+static void take_child_row(struct range_op *range, const struct row *child)
+{
+    const struct grid *grid = &range->child->scope->grid;
+    struct sample_buffer *samples = &range->lane.samples;
+    samples__clear(samples);
+    for (uint32_t i = 0; i < grid->count; i++) {
+        if (!bits__get(child->present, i))
+            continue;
+        const struct histogram *h = row__histogram(child, i);
+        if (h == NULL) {
+            samples__add_float(samples, grid_time(grid, i), child->values[i]);
+            continue;
+        }
+        if (h->hint == HISTOGRAM_HINT_RESET || h->hint == HISTOGRAM_HINT_NOT_RESET) {
+            /* The samples between are not seen here, so the hint says nothing. */
+            struct histogram *plain = arena_alloc(range->lane.scratch, sizeof *plain);
+            *plain = *h;
+            plain->hint = HISTOGRAM_HINT_UNKNOWN;
+            h = plain;
+        }
+        samples__add_histogram(samples, grid_time(grid, i), h);
+    }
+}
+
+static err_t next_child_row(struct range_op *range, const struct row **row, struct strbuf *why)
+{
+    *row = NULL;
+    if (range->child_at == range->child_batch.count) {
+        range->child_at = 0;
+        if (range->child->unique) {
+            TRY(op__next(range->child, &range->child_batch, why));
+        } else if (!range->collected) {
+            range->collected = true;
+            row_set__init(&range->child_rows, range->op.eval, range->child->scope->grid.count);
+            TRY(row_set__collect(&range->child_rows, range->child, why));
+            range->child_batch = (struct batch){range->child_rows.items, range->child_rows.count};
+        } else {
+            range->child_batch.count = 0;
+        }
+    }
+    if (range->child_batch.count > 0)
+        *row = &range->child_batch.rows[range->child_at++];
+    return OK;
+}
+
+static err_t next_subquery(struct range_op *range, struct batch *batch, struct strbuf *why)
+{
+    const struct row *child;
+    uint32_t steps = range->op.scope->grid.count;
+    TRY(next_child_row(range, &child, why));
+    if (child == NULL) {
+        for (uint32_t i = 0; i < steps; i++) {
+            range->op.scope->queryable[i] += range->lane.queryable[i];
+            range->op.scope->read[i] += range->lane.read[i];
+        }
+        return OK;
+    }
+    arena_reset_to(range->lane.out, (struct arena_mark){NULL, NULL});
+    arena_reset_to(range->lane.scratch, (struct arena_mark){NULL, NULL});
+    take_child_row(range, child);
+    range->row.labels = child->labels;
+    range->row.drop_name = child->drop_name;
+    range->row.histograms = NULL;
+    memset(range->row.present, 0, bits__words(steps) * sizeof *range->row.present);
+    err_t err = fill_row(range, &range->lane, &range->row);
+    if (err != OK && range->lane.err != OK)
+        err_fail(why, err, "%s", strbuf_cstr(&range->lane.why));
+    strbuf_deinit(&range->lane.why);
+    TRY(err);
+    *batch = (struct batch){&range->row, 1};
+    return OK;
+}
+
+static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
+{
+    struct range_op *range = (struct range_op *)op;
+    for (uint32_t i = 0; i < range->param_count; i++)
+        TRY(op__scalar(range->params[i], &range->param_columns[i], why));
+    if (range->child != NULL)
+        TRY(next_subquery(range, batch, why));
+    else
+        TRY(lanes__next(&range->lanes, batch, why));
+    if (range->keeps_name)
+        return OK;
+    for (uint32_t i = 0; i < batch->count; i++)
+        TRY(name_check__drop(&range->names, &batch->rows[i], why));
+    return OK;
+}
+
+/* ---- building ---- */
+
+struct grid subquery__grid(const struct eval *eval, const struct expr *expr,
+                           const struct scope *scope)
+{
+    const struct subquery *subquery = &expr->subquery;
+    struct select_times times = select_times__of(&subquery->when);
+    int64_t step = subquery->has_step ? subquery->step.ms : eval->subquery_step_ms;
+    int64_t first = select_times__ref(&times, scope->grid.start_ms) - subquery->range.ms;
+    int64_t last = select_times__ref(&times, grid_end(&scope->grid));
+    int64_t start = step * (first / step); /* rounds towards 0, as Prometheus does */
+    if (start <= first)
+        start += step;
+    int64_t count = last < start ? 0 : (last - start) / step + 1;
+    return (struct grid){start, step, (uint32_t)count};
+}
+
+static err_t build_subquery(struct range_op *range, struct strbuf *why)
+{
+    struct eval *eval = range->op.eval;
+    struct grid grid = subquery__grid(eval, range->arg, range->op.scope);
+    range->times = select_times__of(&range->arg->subquery.when);
+    range->times.range_ms = range->arg->subquery.range.ms;
+    uint32_t steps = range->op.scope->grid.count;
+    samples__init(&range->lane.samples, eval);
+    range->lane.scratch = eval__arena(eval);
+    range->lane.out = eval__arena(eval);
+    range->lane.queryable = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
+    range->lane.read = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
+    row__init(&range->row, eval->arena, steps);
+    if (grid.count == 0) {
+        /* No aligned step falls into the window: nothing to evaluate. */
+        range->op.ended = true;
+        grid.count = 1;
+    }
+    struct scope *scope = eval__scope(eval, SCOPE_SUBQUERY, range->op.scope, grid);
+    TRY(plan__build(eval, scope, range->arg->subquery.expr, &range->child, why));
+    op__add_input(&range->op, range->child);
+    range->op.unique = range->child->unique;
+    return OK;
+}
+
+static void build_selector(struct range_op *range, struct str function)
+{
+    const struct expr *vector = range->arg->matrix_selector.vector;
+    const struct vector_selector *selector = &vector->vector_selector;
+    range->times = select_times__of(&selector->when);
+    range->times.range_ms = range->arg->matrix_selector.range.ms;
+    range->anchored = selector->anchored;
+    range->smoothed = selector->smoothed;
+    if (range->anchored || range->smoothed)
+        range->times.before_ms = range->op.eval->lookback_ms;
+    if (range->smoothed)
+        range->times.after_ms = range->op.eval->lookback_ms;
+    range->lanes.fill = fill_series;
+    lanes__init(&range->lanes, &range->op, selector, &range->times, function);
+    range->op.unique = true;
+}
+
+err_t op_range_call__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                            struct op **op, struct strbuf *why)
+{
+    struct range_op *range = EVAL_OP(eval, struct range_op, next, scope, expr);
+    const struct call *call = &expr->call;
+    range->id = call->function->id;
+    range__set_function(range);
+    range->start_timestamps = eval->options->features.start_timestamps;
+    for (uint32_t i = 0; i < call->arg_count; i++) {
+        struct expr *arg = expr_strip_parens(call->args[i]);
+        if (arg->type == EXPR_TYPE_MATRIX) {
+            range->arg = arg;
+            continue;
+        }
+        assert(range->param_count < 2);
+        TRY(plan__build(eval, scope, call->args[i], &range->params[range->param_count], why));
+        op__add_input(&range->op, range->params[range->param_count++]);
+    }
+    range->position = expr_strip_parens(call->args[0])->start;
+    if (range->arg->kind == EXPR_SUBQUERY)
+        TRY(build_subquery(range, why));
+    else
+        build_selector(range, call->function->name);
+    TRY(range__check_modifiers(range, why));
+    if (!range->keeps_name) {
+        name_check__init(&range->names, eval, scope->grid.count, true);
+        range->op.unique = range->op.unique && eval->delayed_names;
+    }
+    *op = &range->op;
+    return OK;
+}

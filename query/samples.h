@@ -1,0 +1,82 @@
+/* query/samples.h: the samples of one series, decoded (private to query/). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "eval.h"
+
+/* Floats and histograms of one series in a range of time, each ascending; their times are distinct.
+ * Reused from series to series. */
+struct sample_buffer {
+    struct eval *eval;
+    uint32_t count;
+    uint32_t capacity;
+    int64_t *t;
+    double *v;
+    int64_t *st; /* start timestamps, 0: none; valid if has_start */
+    bool has_start;
+    uint32_t histogram_count;
+    uint32_t histogram_capacity;
+    int64_t *histogram_t;
+    int64_t *histogram_st;
+    const struct histogram **histograms;
+};
+
+struct sample_want {
+    int64_t min_t_ms; /* inclusive */
+    int64_t max_t_ms;
+    bool keep_stale;
+    bool start_timestamps;
+};
+
+/* At a fixed address; freed with the query. */
+void samples__init(struct sample_buffer *buffer, struct eval *eval);
+void samples__clear(struct sample_buffer *buffer);
+/* Reads the series through the cursor; histograms are copied into the arena. */
+err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
+                    const struct series *series, const struct sample_want *want,
+                    struct arena *arena, struct strbuf *why);
+void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v);
+void samples__add_histogram(struct sample_buffer *buffer, int64_t t_ms, const struct histogram *h);
+
+/* What one thread works with while it fills rows of a selector. */
+struct lane {
+    struct series_cursor *cursor;
+    struct sample_buffer samples;
+    struct arena *scratch; /* dies with the row */
+    struct arena *out;     /* dies with the batch */
+    int64_t *queryable;    /* per step of the scope */
+    int64_t *read;
+    err_t err;
+    uint32_t err_row;
+    struct strbuf why;
+};
+
+/* A selector's series, filled in batches by several lanes. */
+struct lane_set {
+    struct op *op;
+    struct lane *lanes;
+    uint32_t lane_count;
+    struct series_list series;
+    size_t at;        /* next series */
+    struct row *rows; /* of the batch */
+    uint32_t row_capacity;
+    uint32_t row_count;
+    double *values;
+    uint64_t *present;
+    atomic_uint next_row;
+    bool selected;
+    struct selector selector;
+    struct select_hints hints;
+    /* Fills a row whose labels and memory are set; any thread, one lane each. */
+    err_t (*fill)(struct op *op, struct lane *lane, const struct series *series, struct row *row,
+                  struct strbuf *why);
+};
+
+void lanes__init(struct lane_set *set, struct op *op, const struct vector_selector *selector,
+                 const struct select_times *times, struct str function);
+/* Selects the series and makes the lanes, once. */
+err_t lanes__select(struct lane_set *set, struct strbuf *why);
+/* A batch of filled rows. */
+err_t lanes__next(struct lane_set *set, struct batch *batch, struct strbuf *why);

@@ -1,0 +1,133 @@
+/* Vector selectors: the newest sample within the lookback at every step. */
+#include "eval.h"
+#include "samples.h"
+
+struct select_op {
+    struct op op;
+    struct lane_set lanes;
+    struct select_times times;
+    enum select_emit emit;
+};
+
+struct select_times select_times__of(const struct time_modifiers *when)
+{
+    return (struct select_times){
+        .pinned = when->at != AT_NONE,
+        .at_ms = when->at_ms,
+        .offset_ms = when->offset.ms,
+    };
+}
+
+/* The newest float and histogram not after a time; both only move forward. */
+struct newest {
+    uint32_t floats; /* samples not after the time */
+    uint32_t histograms;
+};
+
+static void advance(struct newest *newest, const struct sample_buffer *samples, int64_t t_ms)
+{
+    while (newest->floats < samples->count && samples->t[newest->floats] <= t_ms)
+        newest->floats++;
+    while (newest->histograms < samples->histogram_count &&
+           samples->histogram_t[newest->histograms] <= t_ms)
+        newest->histograms++;
+}
+
+struct found {
+    int64_t t_ms;
+    int64_t start_t_ms;
+    double v;
+    const struct histogram *h;
+};
+
+static bool find(const struct newest *newest, const struct sample_buffer *samples, int64_t after_ms,
+                 struct found *found)
+{
+    *found = (struct found){.t_ms = INT64_MIN};
+    if (newest->floats > 0) {
+        uint32_t at = newest->floats - 1;
+        found->t_ms = samples->t[at];
+        found->v = samples->v[at];
+        found->start_t_ms = samples->has_start ? samples->st[at] : 0;
+    }
+    if (newest->histograms > 0 && samples->histogram_t[newest->histograms - 1] > found->t_ms) {
+        uint32_t at = newest->histograms - 1;
+        found->t_ms = samples->histogram_t[at];
+        found->h = samples->histograms[at];
+        found->start_t_ms = samples->has_start ? samples->histogram_st[at] : 0;
+    }
+    if (found->t_ms <= after_ms || found->t_ms == INT64_MIN)
+        return false;
+    return found->h == NULL ? !value_is_stale(found->v) : !histogram_is_stale(found->h);
+}
+
+static void emit(const struct select_op *select, struct lane *lane, struct row *row, uint32_t step,
+                 const struct found *found, const struct histogram **last_copied,
+                 const struct histogram **last_copy)
+{
+    uint32_t steps = select->op.scope->grid.count;
+    if (select->emit == SELECT_TIMESTAMP) {
+        row__set(row, step, (double)found->t_ms / 1000);
+    } else if (select->emit == SELECT_START_TIMESTAMP) {
+        row__set(row, step, (double)found->start_t_ms / 1000);
+    } else if (found->h == NULL) {
+        row__set(row, step, found->v);
+    } else {
+        if (*last_copied != found->h) {
+            *last_copied = found->h;
+            *last_copy = histogram_copy(lane->out, found->h);
+        }
+        row__set_histogram(row, lane->out, steps, step, *last_copy);
+    }
+}
+
+static err_t fill(struct op *op, struct lane *lane, const struct series *series, struct row *row,
+                  struct strbuf *why)
+{
+    struct select_op *select = (struct select_op *)op;
+    const struct grid *grid = &op->scope->grid;
+    struct sample_want want = {
+        .min_t_ms = select->lanes.hints.start_ms,
+        .max_t_ms = select->lanes.hints.end_ms,
+        .keep_stale = true,
+        .start_timestamps = select->emit == SELECT_START_TIMESTAMP,
+    };
+    TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    struct newest newest = {0, 0};
+    int64_t last_t_ms = INT64_MIN;
+    const struct histogram *last_copied = NULL;
+    const struct histogram *last_copy = NULL;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        int64_t ref = select_times__ref(&select->times, grid_time(grid, i));
+        advance(&newest, &lane->samples, ref);
+        struct found found;
+        if (!find(&newest, &lane->samples, ref - select->times.before_ms, &found))
+            continue;
+        emit(select, lane, row, i, &found, &last_copied, &last_copy);
+        int64_t samples = found.h == NULL ? 1 : histogram__samples(found.h);
+        lane->queryable[i] += samples;
+        if (found.t_ms != last_t_ms)
+            lane->read[i] += samples;
+        last_t_ms = found.t_ms;
+    }
+    return OK;
+}
+
+static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
+{
+    return lanes__next(&((struct select_op *)op)->lanes, batch, why);
+}
+
+struct op *op_select__create(struct eval *eval, struct scope *scope, const struct expr *expr,
+                             struct str function, enum select_emit emit_what)
+{
+    struct select_op *select = EVAL_OP(eval, struct select_op, next, scope, expr);
+    const struct vector_selector *selector = &expr->vector_selector;
+    select->op.unique = true;
+    select->times = select_times__of(&selector->when);
+    select->times.before_ms = eval->lookback_ms;
+    select->emit = emit_what;
+    select->lanes.fill = fill;
+    lanes__init(&select->lanes, &select->op, selector, &select->times, function);
+    return &select->op;
+}
