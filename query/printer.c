@@ -331,6 +331,20 @@ static void print_aggregation(struct printer *printer, const struct aggregation 
     strbuf_add_char(printer->out, ')');
 }
 
+static void print_binary(struct printer *printer, const struct binary *binary)
+{
+    const struct expr *lhs = binary->lhs;
+    /* A sign would take the whole power as its operand. */
+    if (binary->op == BINARY_POW && lhs->kind == EXPR_NUMBER && lhs->number.value == INFINITY)
+        strbuf_add_cstr(printer->out, "Inf");
+    else
+        print(printer, lhs);
+    strbuf_add_char(printer->out, ' ');
+    print_operator(printer->out, binary);
+    strbuf_add_char(printer->out, ' ');
+    print(printer, binary->rhs);
+}
+
 static void print(struct printer *printer, const struct expr *expr)
 {
     struct strbuf *out = printer->out;
@@ -361,11 +375,7 @@ static void print(struct printer *printer, const struct expr *expr)
         print_aggregation(printer, &expr->aggregation);
         break;
     case EXPR_BINARY:
-        print(printer, expr->binary.lhs);
-        strbuf_add_char(out, ' ');
-        print_operator(out, &expr->binary);
-        strbuf_add_char(out, ' ');
-        print(printer, expr->binary.rhs);
+        print_binary(printer, &expr->binary);
         break;
     case EXPR_UNARY:
         strbuf_add_char(out, expr->unary.negate ? '-' : '+');
