@@ -18,7 +18,7 @@
 
 enum {
     COLLECT_FILE_BYTES_MAX = 16 * 1024 * 1024,
-    COLLECT_KEPT_FILES_MAX = 24,
+    COLLECT_KEPT_FILES_MAX = 32,
     COLLECT_ARENA_BYTES_MAX = 64 * 1024 * 1024,
 };
 
@@ -37,6 +37,8 @@ struct host_exporter {
     char *sysfs;
     char *rootfs;
     char *udev_data;
+
+    bool *enabled; /* by collector; constant once the first collection began */
 
     struct mutex lock; /* one collection at a time */
     /* guarded by lock */
@@ -85,23 +87,36 @@ void collection__make_legal(struct strbuf *name);
 
 /* The collectors. ERR_NOT_FOUND: this machine has no such thing. */
 err_t collect__arp(struct collection *collection);
+err_t collect__bonding(struct collection *collection);
 err_t collect__conntrack(struct collection *collection);
 err_t collect__cpu(struct collection *collection);
+err_t collect__cpufreq(struct collection *collection);
 err_t collect__diskstats(struct collection *collection);
+err_t collect__dmi(struct collection *collection);
+err_t collect__edac(struct collection *collection);
 err_t collect__entropy(struct collection *collection);
 err_t collect__filefd(struct collection *collection);
 err_t collect__filesystem(struct collection *collection);
+err_t collect__hwmon(struct collection *collection);
+err_t collect__interrupts(struct collection *collection);
 err_t collect__loadavg(struct collection *collection);
+err_t collect__mdadm(struct collection *collection);
 err_t collect__meminfo(struct collection *collection);
 err_t collect__netclass(struct collection *collection);
 err_t collect__netdev(struct collection *collection);
 err_t collect__netstat(struct collection *collection);
+err_t collect__nvme(struct collection *collection);
 err_t collect__os(struct collection *collection);
+err_t collect__powersupplyclass(struct collection *collection);
 err_t collect__pressure(struct collection *collection);
+err_t collect__processes(struct collection *collection);
+err_t collect__rapl(struct collection *collection);
 err_t collect__schedstat(struct collection *collection);
+err_t collect__selinux(struct collection *collection);
 err_t collect__sockstat(struct collection *collection);
 err_t collect__softnet(struct collection *collection);
 err_t collect__stat(struct collection *collection);
+err_t collect__thermal_zone(struct collection *collection);
 err_t collect__time(struct collection *collection);
 err_t collect__timex(struct collection *collection);
 err_t collect__udp_queues(struct collection *collection);

@@ -17,6 +17,8 @@ struct settings {
     const char *udev_data;
     const char *log_level;
     const char *log_format;
+    char **collectors; /* "collector.x" and "no-collector.x", taken from the command line */
+    int collector_count;
 };
 
 static const struct flag {
@@ -51,6 +53,7 @@ static void print_help(void)
     printf("usage: narthex-exporter [flags]\n\n");
     for (int i = 0; i < FLAG_COUNT; i++)
         printf("  --%s=\"%s\"\n        %s\n", flags[i].name, flags[i].otherwise, flags[i].help);
+    printf("  --[no-]collector.<name>\n        Switch a collector on or off.\n");
     printf("  --version\n        Print the version.\n  --help\n        Print this text.\n");
 }
 
@@ -69,12 +72,17 @@ static const struct flag *find_flag(const char *text, const char **value)
 
 static err_t parse_flags(struct settings *settings, int argc, char **argv, struct strbuf *why)
 {
+    *settings = (struct settings){.collectors = argv};
     for (int i = 0; i < FLAG_COUNT; i++)
         *setting_of(settings, &flags[i]) = flags[i].otherwise;
     for (int i = 1; i < argc; i++) {
         const char *text = argv[i];
         if (strncmp(text, "--", 2) != 0)
             return err_fail(why, ERR_INVALID, "unexpected %s", text);
+        if (strncmp(text, "--collector.", 12) == 0 || strncmp(text, "--no-collector.", 15) == 0) {
+            settings->collectors[settings->collector_count++] = argv[i];
+            continue;
+        }
         const char *value;
         const struct flag *flag = find_flag(text + 2, &value);
         if (flag == NULL)
@@ -118,6 +126,17 @@ static void print_url(const struct settings *settings, uint16_t port)
     fflush(stdout);
 }
 
+static err_t switch_collectors(const struct settings *settings, struct host_exporter *exporter,
+                               struct strbuf *why)
+{
+    for (int i = 0; i < settings->collector_count; i++) {
+        const char *flag = settings->collectors[i];
+        bool on = strncmp(flag, "--no-", 5) != 0;
+        TRY(host_exporter_switch(exporter, str_from_cstr(strchr(flag, '.') + 1), on, why));
+    }
+    return OK;
+}
+
 static err_t serve(const struct settings *settings, struct strbuf *why)
 {
     /* Before the server's threads start, so that they inherit the mask and only sigwait sees the
@@ -134,8 +153,10 @@ static err_t serve(const struct settings *settings, struct strbuf *why)
     struct host_exporter *exporter = host_exporter_create(&options);
     const struct exporter_http_options http_options = {settings->listen_address,
                                                        settings->telemetry_path};
-    struct exporter_http *http;
-    err_t err = exporter_http_start(&http_options, exporter, &http, why);
+    struct exporter_http *http = NULL;
+    err_t err = switch_collectors(settings, exporter, why);
+    if (err == OK)
+        err = exporter_http_start(&http_options, exporter, &http, why);
     if (err == OK) {
         print_url(settings, exporter_http_port(http));
         int received = 0;

@@ -12,30 +12,44 @@
 static const struct collector {
     const char *name;
     err_t (*collect)(struct collection *collection);
+    bool off; /* until switched on */
 } collectors[] = {
-    {"arp", collect__arp},
-    {"conntrack", collect__conntrack},
-    {"cpu", collect__cpu},
-    {"diskstats", collect__diskstats},
-    {"entropy", collect__entropy},
-    {"filefd", collect__filefd},
-    {"filesystem", collect__filesystem},
-    {"loadavg", collect__loadavg},
-    {"meminfo", collect__meminfo},
-    {"netclass", collect__netclass},
-    {"netdev", collect__netdev},
-    {"netstat", collect__netstat},
-    {"os", collect__os},
-    {"pressure", collect__pressure},
-    {"schedstat", collect__schedstat},
-    {"sockstat", collect__sockstat},
-    {"softnet", collect__softnet},
-    {"stat", collect__stat},
-    {"time", collect__time},
-    {"timex", collect__timex},
-    {"udp_queues", collect__udp_queues},
-    {"uname", collect__uname},
-    {"vmstat", collect__vmstat},
+    {"arp", collect__arp, false},
+    {"bonding", collect__bonding, false},
+    {"conntrack", collect__conntrack, false},
+    {"cpu", collect__cpu, false},
+    {"cpufreq", collect__cpufreq, false},
+    {"diskstats", collect__diskstats, false},
+    {"dmi", collect__dmi, false},
+    {"edac", collect__edac, false},
+    {"entropy", collect__entropy, false},
+    {"filefd", collect__filefd, false},
+    {"filesystem", collect__filesystem, false},
+    {"hwmon", collect__hwmon, false},
+    {"interrupts", collect__interrupts, true},
+    {"loadavg", collect__loadavg, false},
+    {"mdadm", collect__mdadm, false},
+    {"meminfo", collect__meminfo, false},
+    {"netclass", collect__netclass, false},
+    {"netdev", collect__netdev, false},
+    {"netstat", collect__netstat, false},
+    {"nvme", collect__nvme, false},
+    {"os", collect__os, false},
+    {"powersupplyclass", collect__powersupplyclass, false},
+    {"pressure", collect__pressure, false},
+    {"processes", collect__processes, true},
+    {"rapl", collect__rapl, false},
+    {"schedstat", collect__schedstat, false},
+    {"selinux", collect__selinux, false},
+    {"sockstat", collect__sockstat, false},
+    {"softnet", collect__softnet, false},
+    {"stat", collect__stat, false},
+    {"thermal_zone", collect__thermal_zone, false},
+    {"time", collect__time, false},
+    {"timex", collect__timex, false},
+    {"udp_queues", collect__udp_queues, false},
+    {"uname", collect__uname, false},
+    {"vmstat", collect__vmstat, false},
 };
 enum { COLLECTOR_COUNT = sizeof collectors / sizeof *collectors };
 
@@ -64,6 +78,9 @@ struct host_exporter *host_exporter_create(const struct host_exporter_options *o
     exporter->sysfs = copy_root(options->sysfs, "/sys");
     exporter->rootfs = copy_root(options->rootfs, "/");
     exporter->udev_data = copy_root(options->udev_data, "/run/udev/data");
+    exporter->enabled = MEM_NEW_ARRAY(MEM_EXPORTER, bool, COLLECTOR_COUNT);
+    for (size_t i = 0; i < COLLECTOR_COUNT; i++)
+        exporter->enabled[i] = !collectors[i].off;
     mutex_init(&exporter->lock);
     exporter->statvfs = statvfs_worker__create(NULL, STATVFS_TIMEOUT_NS);
     return exporter;
@@ -78,6 +95,7 @@ void host_exporter_destroy(struct host_exporter *exporter)
     statvfs_worker__destroy(exporter->statvfs);
     cpu_history__destroy(exporter->cpus);
     mutex_deinit(&exporter->lock);
+    mem_free(MEM_EXPORTER, exporter->enabled);
     mem_free(MEM_EXPORTER, exporter->procfs);
     mem_free(MEM_EXPORTER, exporter->sysfs);
     mem_free(MEM_EXPORTER, exporter->rootfs);
@@ -85,32 +103,51 @@ void host_exporter_destroy(struct host_exporter *exporter)
     mem_free(MEM_EXPORTER, exporter);
 }
 
-static err_t mark(struct outcome *outcomes, const struct str *names, size_t count, bool runs,
-                  struct strbuf *why)
+/* COLLECTOR_COUNT if there is none of this name. */
+static size_t find_collector(struct str name)
+{
+    size_t i = 0;
+    while (i < COLLECTOR_COUNT && !str_equal_cstr(name, collectors[i].name))
+        i++;
+    return i;
+}
+
+err_t host_exporter_switch(struct host_exporter *exporter, struct str collector, bool on,
+                           struct strbuf *why)
+{
+    size_t i = find_collector(collector);
+    if (i == COLLECTOR_COUNT)
+        return err_fail(why, ERR_INVALID, "missing collector: %.*s", STR_ARG(collector));
+    exporter->enabled[i] = on;
+    return OK;
+}
+
+static err_t mark(const struct host_exporter *exporter, struct outcome *outcomes,
+                  const struct str *names, size_t count, bool runs, struct strbuf *why)
 {
     for (size_t n = 0; n < count; n++) {
-        size_t i = 0;
-        while (i < COLLECTOR_COUNT && !str_equal_cstr(names[n], collectors[i].name))
-            i++;
+        size_t i = find_collector(names[n]);
         if (i == COLLECTOR_COUNT)
             return err_fail(why, ERR_INVALID, "missing collector: %.*s", STR_ARG(names[n]));
+        if (!exporter->enabled[i])
+            return err_fail(why, ERR_INVALID, "disabled collector: %.*s", STR_ARG(names[n]));
         outcomes[i].ran = runs;
     }
     return OK;
 }
 
-static err_t choose(const struct host_exporter_filter *filter, struct outcome *outcomes,
-                    struct strbuf *why)
+static err_t choose(const struct host_exporter *exporter, const struct host_exporter_filter *filter,
+                    struct outcome *outcomes, struct strbuf *why)
 {
     if (filter != NULL && filter->only_count > 0 && filter->except_count > 0)
         return err_fail(why, ERR_INVALID, "collect[] and exclude[] exclude each other");
     bool all = filter == NULL || filter->only_count == 0;
     for (size_t i = 0; i < COLLECTOR_COUNT; i++)
-        outcomes[i] = (struct outcome){.ran = all};
+        outcomes[i] = (struct outcome){.ran = all && exporter->enabled[i]};
     if (filter == NULL)
         return OK;
-    TRY(mark(outcomes, filter->only, filter->only_count, true, why));
-    return mark(outcomes, filter->except, filter->except_count, false, why);
+    TRY(mark(exporter, outcomes, filter->only, filter->only_count, true, why));
+    return mark(exporter, outcomes, filter->except, filter->except_count, false, why);
 }
 
 static void run(const struct collector *collector, struct collection *collection,
@@ -153,7 +190,7 @@ err_t host_exporter_collect(struct host_exporter *exporter, struct metric_writer
                             const struct host_exporter_filter *filter, struct strbuf *why)
 {
     struct outcome outcomes[COLLECTOR_COUNT];
-    TRY(choose(filter, outcomes, why));
+    TRY(choose(exporter, filter, outcomes, why));
 
     struct collection collection = {.exporter = exporter, .writer = writer};
     arena_init(&collection.arena, MEM_EXPORTER, COLLECT_ARENA_BYTES_MAX);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "narthex/base/err.h"
@@ -37,10 +38,16 @@ struct host_exporter *host_exporter_create(const struct host_exporter_options *o
 /* No collection may be running. */
 void host_exporter_destroy(struct host_exporter *exporter);
 
+/* Switches a collector on or off; interrupts and processes begin switched off. Before the first
+ * collection only. Errors: ERR_INVALID for an unknown name. */
+err_t host_exporter_switch(struct host_exporter *exporter, struct str collector, bool on,
+                           struct strbuf *why);
+
 /* Appends all families to the writer, then node_scrape_collector_{duration_seconds,success}. A
  * collector that fails shows there and does not fail the call. Takes at most a little longer than
  * 5 s, however many mounted file systems hang. filter may be NULL. Any thread; calls take turns.
- * Errors: ERR_INVALID for an unknown collector's name, or both lists; nothing is written then. */
+ * Errors: ERR_INVALID for the name of a collector that is unknown or switched off, or both
+ * lists; nothing is written then. */
 err_t host_exporter_collect(struct host_exporter *exporter, struct metric_writer *writer,
                             const struct host_exporter_filter *filter, struct strbuf *why);
 
