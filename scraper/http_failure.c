@@ -184,7 +184,7 @@ static void add_other(const struct http_transfer *transfer, CURLcode code, struc
 static void add_cause(const struct http_transfer *transfer, CURLcode code, bool *plain,
                       struct strbuf *out)
 {
-    *plain = transfer->answered;
+    *plain = transfer->answered && !http_status_redirects(transfer->answer.status);
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         strbuf_add_cstr(out, "context deadline exceeded");
@@ -198,7 +198,6 @@ static void add_cause(const struct http_transfer *transfer, CURLcode code, bool 
         add_connect(transfer, out);
         return;
     case CURLE_TOO_MANY_REDIRECTS:
-        *plain = false;
         strbuf_add_cstr(out, "stopped after 10 redirects");
         return;
     case CURLE_GOT_NOTHING:

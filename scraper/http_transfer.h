@@ -26,6 +26,11 @@ struct http_transfer {
     void *context;
 };
 
+static inline bool http_status_redirects(uint32_t status)
+{
+    return status >= 300 && status <= 399;
+}
+
 void http_transfer_init(struct http_transfer *transfer);
 void http_transfer_deinit(struct http_transfer *transfer);
 /* Sets the easy handle up anew; its connections stay. */

@@ -189,7 +189,9 @@ static err_t judge_answer(struct scrape_loop *loop, CURLcode code, struct strbuf
         return err_fail(why, ERR_LIMIT, "body size limit exceeded");
     if (request->over_budget)
         return err_fail(why, ERR_LIMIT, "memory for bodies of concurrent scrapes is used up");
-    if (request->transfer.answered && answer->status != 200)
+    /* A redirect that was followed is not the answer: what came after it is. */
+    bool followed = code != CURLE_OK && http_status_redirects(answer->status);
+    if (request->transfer.answered && answer->status != 200 && !followed)
         return err_fail(why, ERR_IO, "server returned HTTP status %u %s", answer->status,
                         answer->reason);
     if (code != CURLE_OK) {

@@ -1,0 +1,505 @@
+/* The per-sample pipeline: bodies in, samples of a plain store out; no network, no threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "narthex/base/mem.h"
+#include "reference_store.h"
+#include "scrape_shard.h"
+
+enum { T0 = 1000000, STEP = 15000 };
+
+struct rig {
+    struct scrape_config config;
+    struct scrape_job_set *set;
+    struct scrape_job *job;
+    struct storage *store;
+    struct manual_clock clock;
+    struct scrape_manager_options options;
+    struct scrape_metrics metrics;
+    struct scrape_shard shard;
+    struct scrape_loop loop;
+    struct scrape_outcome outcome;
+    struct strbuf why;
+    struct strbuf seen; /* what a query gave */
+    enum exposition_format format;
+};
+
+static void begin(struct rig *r)
+{
+    memset(r, 0, sizeof *r);
+    r->config = (struct scrape_config){
+        .job_name = STR("j"),
+        .interval_ms = STEP,
+        .timeout_ms = 10000,
+        .metrics_path = STR("/metrics"),
+        .scheme = STR("http"),
+        .honor_timestamps = true,
+        .protocols = {SCRAPE_PROTOCOL_TEXT_0_0_4},
+        .protocol_count = 1,
+    };
+    r->format = EXPOSITION_TEXT;
+    manual_clock_init(&r->clock, T0);
+    r->store = reference_store_create();
+    r->options = (struct scrape_manager_options){.storage = r->store, .clock = &r->clock.clock};
+    r->shard.options =
+        (struct scrape_shard_options){.manager = &r->options, .metrics = &r->metrics};
+    r->shard.ingest = MEM_NEW(MEM_SCRAPE, struct scrape_ingest);
+    scrape_ingest_init(r->shard.ingest);
+    assert_int_equal(storage_appender_open(r->store, &r->shard.appender, &r->why), OK);
+}
+
+static void start(struct rig *r)
+{
+    struct label_builder builder = {0};
+    const struct label address = {STR("__address__"), STR("h:1")};
+    r->set = scrape_job_set_create(NULL, NULL);
+    assert_int_equal(scrape_job_create(r->set, &r->config, &r->job, &r->why), OK);
+    assert_int_equal(scrape_target_create(r->job, (struct labels){&address, 1}, (struct labels){0},
+                                          &builder, &r->loop.target, &r->why),
+                     TARGET_KEPT);
+    label_builder_deinit(&builder);
+    r->loop.shard = &r->shard;
+    r->loop.scrape = 2;
+    r->loop.source = storage_source_open(r->store, r->loop.target->sameness);
+}
+
+static void end(struct rig *r)
+{
+    scrape_cache_deinit(&r->loop.cache);
+    scrape_target_unref(r->loop.target);
+    scrape_job_unref(r->job);
+    scrape_job_set_unref(r->set);
+    scrape_ingest_deinit(r->shard.ingest);
+    mem_free(MEM_SCRAPE, r->shard.ingest);
+    appender_close(r->shard.appender);
+    reference_store_destroy(r->store);
+    strbuf_deinit(&r->why);
+    strbuf_deinit(&r->seen);
+}
+
+/* The n-th scrape, at T0 + n * STEP; NULL: the fetch failed. */
+static void scrape(struct rig *r, int n, const char *body)
+{
+    r->loop.t_ms = T0 + (int64_t)n * STEP;
+    manual_clock_set(&r->clock, r->loop.t_ms);
+    r->loop.started_ns = clock_monotonic_ns(&r->clock.clock);
+    r->outcome = (struct scrape_outcome){.failed = body == NULL};
+    strbuf_clear(&r->why);
+    /* A copy of its exact size: reading beyond it is found by the sanitizers. */
+    size_t size = body == NULL ? 0 : strlen(body);
+    char *copy = mem_dup(MEM_TEST, body == NULL ? "" : body, size);
+    scrape_commit(&r->loop, body != NULL, str_from(copy, size), r->format, &r->outcome, &r->why);
+    mem_free(MEM_TEST, copy);
+}
+
+static void add_column(struct rig *r, const struct sample_column *column)
+{
+    for (uint32_t i = 0; i < column->count; i++) {
+        if (r->seen.size > 0)
+            strbuf_add_char(&r->seen, ' ');
+        if (value_is_stale(column->values[i]))
+            strbuf_add_cstr(&r->seen, "stale");
+        else
+            strbuf_printf(&r->seen, "%g", column->values[i]);
+        strbuf_printf(&r->seen, "@%lld", (long long)((column->t_ms[i] - T0) / STEP));
+    }
+}
+
+/* All samples of the series that match, "value@scrape" each. */
+static const char *samples(struct rig *r, const char *name, const char *label, const char *value)
+{
+    struct matcher matchers[2];
+    struct querier *querier;
+    struct series_cursor *cursor;
+    struct select_hints hints = {.start_ms = 0, .end_ms = INT64_MAX};
+    struct series_list list;
+    struct arena arena;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    strbuf_clear(&r->seen);
+    assert_int_equal(
+        matcher_init(&matchers[0], MATCH_EQUAL, LABEL_NAME, str_from_cstr(name), &r->why), OK);
+    assert_int_equal(matcher_init(&matchers[1], MATCH_EQUAL, str_from_cstr(label),
+                                  str_from_cstr(value), &r->why),
+                     OK);
+    assert_int_equal(storage_querier_open(r->store, 0, INT64_MAX, &querier, &r->why), OK);
+    assert_int_equal(
+        querier_select(querier, (struct selector){matchers, 2}, &hints, &arena, &list, &r->why),
+        OK);
+    assert_int_equal(querier_cursor_open(querier, &hints, &cursor, &r->why), OK);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(series_cursor_seek(cursor, &list.items[i], 0, INT64_MAX, &r->why), OK);
+        struct sample_column_info info;
+        struct sample_column column;
+        bool found;
+        while (series_cursor_next(cursor, &info, &found, &r->why) == OK && found) {
+            assert_int_equal(series_cursor_decode(cursor, &column, &r->why), OK);
+            add_column(r, &column);
+        }
+    }
+    series_cursor_close(cursor);
+    querier_close(querier);
+    matcher_deinit(&matchers[0]);
+    matcher_deinit(&matchers[1]);
+    arena_deinit(&arena);
+    return strbuf_cstr(&r->seen);
+}
+
+static const char *plain(struct rig *r, const char *name)
+{
+    return samples(r, name, "instance", "h:1");
+}
+
+static void test_values_and_report(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "# HELP a Some help.\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 2\nb 3.5\n");
+    assert_false(r.outcome.failed);
+    scrape(&r, 1, "# HELP a Some help.\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 7\nb 3.25\n");
+    scrape(&r, 2, "# HELP a Some help.\n# TYPE a counter\na{x=\"1\"} 2\na{x=\"2\"} 7\nb NaN\n");
+    assert_string_equal(samples(&r, "a", "x", "1"), "1@0 1@1 2@2");
+    assert_string_equal(samples(&r, "a", "x", "2"), "2@0 7@1 7@2");
+    assert_string_equal(plain(&r, "b"), "3.5@0 3.25@1 nan@2");
+    assert_string_equal(plain(&r, "up"), "1@0 1@1 1@2");
+    assert_string_equal(plain(&r, "scrape_samples_scraped"), "3@0 3@1 3@2");
+    assert_string_equal(plain(&r, "scrape_samples_post_metric_relabeling"), "3@0 3@1 3@2");
+    assert_string_equal(plain(&r, "scrape_series_added"), "3@0 0@1 0@2");
+    assert_string_equal(plain(&r, "scrape_timeout_seconds"), "");
+    end(&r);
+}
+
+static void test_order_and_churn(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a 1\nb 2\nc 3\nd 4\n");
+    scrape(&r, 1, "d 5\nc 6\nnew 1\nb 7\na 8\n");
+    scrape(&r, 2, "d 5\nnew 2\nb 7\n");
+    scrape(&r, 3, "a 1\nd 5\nnew 2\nb 7\n");
+    assert_string_equal(plain(&r, "a"), "1@0 8@1 stale@2 1@3");
+    assert_string_equal(plain(&r, "b"), "2@0 7@1 7@2 7@3");
+    assert_string_equal(plain(&r, "c"), "3@0 6@1 stale@2");
+    assert_string_equal(plain(&r, "d"), "4@0 5@1 5@2 5@3");
+    assert_string_equal(plain(&r, "new"), "1@1 2@2 2@3");
+    assert_string_equal(plain(&r, "scrape_series_added"), "4@0 1@1 0@2 1@3");
+    end(&r);
+}
+
+static void test_failed_fetch_ends_all_series(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a 1\nb 2\n");
+    scrape(&r, 1, NULL);
+    scrape(&r, 2, NULL);
+    scrape(&r, 3, "a 1\nb 2\n");
+    scrape(&r, 4, "");
+    assert_string_equal(plain(&r, "a"), "1@0 stale@1 1@3 stale@4");
+    assert_string_equal(plain(&r, "up"), "1@0 0@1 0@2 1@3 1@4");
+    assert_string_equal(plain(&r, "scrape_series_added"), "2@0 0@1 0@2 0@3 0@4");
+    end(&r);
+}
+
+static void test_parse_error_stores_nothing_of_the_body(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a 1\nb 2\n");
+    scrape(&r, 1, "a 5\nnew 1\n{{{\nb 2\n");
+    assert_true(r.outcome.failed);
+    assert_true(r.why.size > 0);
+    /* a was seen before the error, b was not. */
+    assert_string_equal(plain(&r, "a"), "1@0");
+    assert_string_equal(plain(&r, "b"), "2@0 stale@1");
+    assert_string_equal(plain(&r, "new"), "");
+    assert_string_equal(plain(&r, "up"), "1@0 0@1");
+    scrape(&r, 2, NULL);
+    assert_string_equal(plain(&r, "a"), "1@0 stale@2");
+    scrape(&r, 3, "a 1\nb 2\nnew 3\n");
+    assert_string_equal(plain(&r, "new"), "stale@2 3@3");
+    assert_string_equal(plain(&r, "b"), "2@0 stale@1 2@3");
+    end(&r);
+}
+
+static void test_duplicates(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    for (int n = 0; n < 3; n++) {
+        scrape(&r, n, "a 1\na 2\nb{x=\"1\",y=\"2\"} 3\nb{y=\"2\",x=\"1\"} 4\n");
+        assert_false(r.outcome.failed);
+        assert_int_equal(r.outcome.result.duplicates, 2);
+    }
+    assert_string_equal(plain(&r, "a"), "1@0 1@1 1@2");
+    assert_string_equal(plain(&r, "b"), "3@0 3@1 3@2");
+    assert_string_equal(plain(&r, "scrape_samples_scraped"), "4@0 4@1 4@2");
+    scrape(&r, 3, "b{y=\"2\",x=\"1\"} 4\na 2\na 1\n");
+    assert_string_equal(plain(&r, "a"), "1@0 1@1 1@2 2@3");
+    assert_string_equal(plain(&r, "b"), "3@0 3@1 3@2 4@3");
+    end(&r);
+}
+
+static void test_explicit_timestamps(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    char body[128];
+    for (int n = 0; n < 3; n++) {
+        if (n == 2)
+            strcpy(body, "other 1\n");
+        else
+            snprintf(body, sizeof body, "a 1 %d\nother 1\nfuture 1 %d\n", T0 + n * STEP - STEP,
+                     T0 + 100 * STEP);
+        scrape(&r, n, body);
+    }
+    /* Not tracked: no marker. Later than ten minutes from now: left out and counted. */
+    assert_string_equal(plain(&r, "a"), "1@-1 1@0");
+    assert_string_equal(plain(&r, "future"), "");
+    end(&r);
+
+    begin(&r);
+    r.config.honor_timestamps = false;
+    start(&r);
+    scrape(&r, 0, "a 1 5\n");
+    scrape(&r, 1, "");
+    assert_string_equal(plain(&r, "a"), "1@0 stale@1");
+    end(&r);
+
+    begin(&r);
+    r.config.track_timestamps_staleness = true;
+    start(&r);
+    snprintf(body, sizeof body, "a 1 %d\n", T0);
+    scrape(&r, 0, body);
+    scrape(&r, 1, "");
+    assert_string_equal(plain(&r, "a"), "1@0 stale@1");
+    end(&r);
+}
+
+static void test_label_conflicts(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a{job=\"x\",exported_job=\"y\"} 1\nb{instance=\"\"} 2\n");
+    assert_string_equal(samples(&r, "a", "exported_exported_job", "x"), "1@0");
+    assert_string_equal(samples(&r, "a", "exported_job", "y"), "1@0");
+    assert_string_equal(samples(&r, "a", "job", "j"), "1@0");
+    assert_string_equal(plain(&r, "b"), "2@0");
+    end(&r);
+
+    begin(&r);
+    r.config.honor_labels = true;
+    start(&r);
+    scrape(&r, 0, "a{job=\"x\"} 1\nb{instance=\"\"} 2\n");
+    assert_string_equal(samples(&r, "a", "job", "x"), "1@0");
+    assert_string_equal(samples(&r, "b", "instance", ""), "2@0");
+    end(&r);
+}
+
+static void limit_fails(void (*set)(struct scrape_config *), const char *body, const char *text)
+{
+    struct rig r;
+    begin(&r);
+    set(&r.config);
+    start(&r);
+    scrape(&r, 0, body);
+    assert_true(r.outcome.failed);
+    assert_string_equal(strbuf_cstr(&r.why), text);
+    assert_string_equal(plain(&r, "a"), "");
+    assert_string_equal(plain(&r, "up"), "0@0");
+    end(&r);
+}
+
+static void set_sample_limit(struct scrape_config *config)
+{
+    config->sample_limit = 2;
+}
+
+static void set_label_limit(struct scrape_config *config)
+{
+    config->label_limit = 3;
+}
+
+static void set_name_limit(struct scrape_config *config)
+{
+    config->label_name_length_limit = 10;
+}
+
+static void set_value_limit(struct scrape_config *config)
+{
+    config->label_value_length_limit = 10;
+}
+
+static void set_nothing(struct scrape_config *config)
+{
+    config->name_scheme = NAME_SCHEME_LEGACY;
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    limit_fails(set_sample_limit, "a 1\nb 1\nc 1\nd 1\n", "sample limit exceeded");
+    limit_fails(set_label_limit, "a{x=\"1\"} 1\n",
+                "label_limit exceeded (metric: a, number of labels: 4, limit: 3)");
+    limit_fails(set_name_limit, "a{elevenchars=\"1\"} 1\n",
+                "label_name_length_limit exceeded (metric: a, label name: elevenchars, length: 11, "
+                "limit: 10)");
+    limit_fails(set_value_limit, "a{x=\"elevenchars\"} 1\n",
+                "label_value_length_limit exceeded (metric: a, label name: x, value: "
+                "\"elevenchars\", length: 11, limit: 10)");
+    limit_fails(set_nothing, "a{x=\"1\",x=\"2\"} 1\n",
+                "label name \"x\" is not unique: invalid sample");
+}
+
+static void test_sample_limit_counts_all_and_recovers(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    r.config.sample_limit = 2;
+    start(&r);
+    scrape(&r, 0, "a 1\nb 1\n");
+    scrape(&r, 1, "a 1\nb 1\nc 1\nd 1\n");
+    scrape(&r, 2, "a 1\nb 1\nc 1\nd 1\n");
+    scrape(&r, 3, "a 1\nb 1\n");
+    assert_string_equal(plain(&r, "scrape_samples_scraped"), "2@0 4@1 4@2 2@3");
+    assert_string_equal(plain(&r, "scrape_samples_post_metric_relabeling"), "2@0 4@1 4@2 2@3");
+    assert_string_equal(plain(&r, "a"), "1@0 1@3");
+    assert_string_equal(plain(&r, "up"), "1@0 0@1 0@2 1@3");
+    end(&r);
+}
+
+static void test_metric_relabeling_drops(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    struct str sources[] = {STR_INIT("__name__")};
+    struct relabel_rule rule;
+    struct regex *regex;
+    relabel_rule_init(&rule);
+    assert_int_equal(regex_compile(STR("drop.*"), &regex, &r.why), OK);
+    rule.action = RELABEL_DROP;
+    rule.source_labels = sources;
+    rule.source_label_count = 1;
+    rule.regex = regex;
+    r.config.metric_relabel_rules = &rule;
+    r.config.metric_relabel_rule_count = 1;
+    start(&r);
+    for (int n = 0; n < 2; n++)
+        scrape(&r, n, "dropped 1\na 1\ndropped_too 3\n");
+    assert_string_equal(plain(&r, "dropped"), "");
+    assert_string_equal(plain(&r, "scrape_samples_scraped"), "3@0 3@1");
+    assert_string_equal(plain(&r, "scrape_samples_post_metric_relabeling"), "1@0 1@1");
+    assert_string_equal(plain(&r, "scrape_series_added"), "1@0 0@1");
+    end(&r);
+    regex_destroy(regex);
+}
+
+static void test_quantiles_are_normalised(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    const char *histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n";
+    scrape(&r, 0, histogram);
+    scrape(&r, 1, histogram);
+    assert_string_equal(samples(&r, "h_bucket", "le", "1.0"), "1@0 1@1");
+    /* The same text means other labels once the family is no histogram any more. */
+    scrape(&r, 2, "# TYPE h gauge\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n");
+    assert_string_equal(samples(&r, "h_bucket", "le", "1.0"), "1@0 1@1 stale@2");
+    assert_string_equal(samples(&r, "h_bucket", "le", "1"), "1@2");
+    end(&r);
+}
+
+static void test_refresh_moves_series(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a 1\nb 2\na 3\n");
+    r.loop.refresh = true;
+    scrape(&r, 1, "a 1\nb 2\na 3\n");
+    assert_false(r.outcome.failed);
+    scrape(&r, 2, "a 1\n");
+    assert_string_equal(plain(&r, "a"), "1@0 1@1 1@2");
+    assert_string_equal(plain(&r, "b"), "2@0 2@1 stale@2");
+    end(&r);
+}
+
+static void test_end_of_run(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "a 1\n");
+    r.loop.marker_ms = T0 + STEP;
+    scrape_commit_end(&r.loop);
+    assert_string_equal(plain(&r, "a"), "1@0 stale@1");
+    assert_string_equal(plain(&r, "up"), "1@0 stale@1");
+    end(&r);
+}
+
+static void test_metadata(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    start(&r);
+    scrape(&r, 0, "# HELP a Line\\nbreak\n# TYPE a counter\na 1\n");
+    scrape(&r, 1, "# HELP a Line\\nbreak\n# TYPE a gauge\na 1\n");
+    const struct scrape_metadata *metadata = &r.loop.target->metadata;
+    uint32_t item = scrape_metadata_find(metadata, STR("a"));
+    assert_int_not_equal(item, HTABLE_NONE);
+    assert_int_equal(metadata->items[item].type, METADATA_GAUGE);
+    assert_true(str_equal(metadata->items[item].help, STR("Line\nbreak")));
+    assert_false(scrape_metadata_has_expired(metadata, r.loop.scrape));
+    for (int n = 2; n < 2 + METADATA_SCRAPES_KEPT + 1; n++)
+        scrape(&r, n, "a 1\n");
+    assert_true(scrape_metadata_has_expired(metadata, r.loop.scrape));
+    scrape_metadata_expire(&r.loop.target->metadata, r.loop.scrape);
+    assert_int_equal(scrape_metadata_find(metadata, STR("a")), HTABLE_NONE);
+    end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values_and_report),
+        cmocka_unit_test(test_order_and_churn),
+        cmocka_unit_test(test_failed_fetch_ends_all_series),
+        cmocka_unit_test(test_parse_error_stores_nothing_of_the_body),
+        cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_explicit_timestamps),
+        cmocka_unit_test(test_label_conflicts),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_sample_limit_counts_all_and_recovers),
+        cmocka_unit_test(test_metric_relabeling_drops),
+        cmocka_unit_test(test_quantiles_are_normalised),
+        cmocka_unit_test(test_refresh_moves_series),
+        cmocka_unit_test(test_end_of_run),
+        cmocka_unit_test(test_metadata),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
