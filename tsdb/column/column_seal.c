@@ -155,11 +155,10 @@ static void try_deculp(const double *values, uint32_t row_count, uint32_t expone
                        struct general_choice *choice)
 {
     struct deculp *split = &choice->deculp;
-    struct int_plan plan;
     if (exponent == 0 || !split_deculp(values, row_count, exponent, split))
         return;
-    int_plan_search(split->integers, row_count, rice, &plan);
-    int_plan_search(split->ulps, row_count, rice, &choice->ulp_plan);
+    struct int_plan plan = int_plan_search(split->integers, row_count, rice);
+    choice->ulp_plan = int_plan_search(split->ulps, row_count, rice);
     uint64_t size_bits = DECULP_HEAD_BITS + plan.size_bits + choice->ulp_plan.size_bits;
     if (size_bits >= choice->size_bits)
         return;
@@ -224,7 +223,7 @@ static size_t seal_general(const double *values, uint32_t row_count, bool rice,
 {
     struct general_choice choice;
     image_all(values, row_count, choice.images);
-    int_plan_search(choice.images, row_count, rice, &choice.plan);
+    choice.plan = int_plan_search(choice.images, row_count, rice);
     choice.kind = COLUMN_KIND_BITS;
     choice.size_bits = HEAD_BITS + choice.plan.size_bits;
     try_deculp(values, row_count, guess_deculp(values, row_count, choice.size_bits), rice, &choice);
@@ -241,8 +240,7 @@ static size_t seal_search(const double *values, uint32_t row_count, bool rice,
     struct decimal_split split;
     size_t size = raw_size;
     if (column__decimal_split(values, row_count, 0, &split)) {
-        struct int_plan plan;
-        int_plan_search(split.integers, split.count, rice, &plan);
+        struct int_plan plan = int_plan_search(split.integers, split.count, rice);
         uint64_t size_bits = HEAD_BITS + 8 * specials_size(&split) + plan.size_bits;
         remember(hint, COLUMN_KIND_INT, split.exponent, &plan, NULL, size_bits, row_count);
         if (size_bits / 8 < raw_size)

@@ -129,6 +129,7 @@ static void offer_rice(struct search *search, const struct candidate *candidate)
         uint64_t u = number_of(candidate->residuals[i], candidate->centre, candidate->zigzag);
         sum += u < UINT64_C(1) << 40 ? u : 0;
     }
+    assert(candidate->count > 0);
     uint32_t middle = column__bit_length(sum / candidate->count);
     uint32_t width_min = middle > 2 ? middle - 2 : 0;
     for (uint32_t width = width_min; width <= middle && width <= STREAM_RICE_WIDTH_MAX; width++) {
@@ -210,6 +211,7 @@ static int64_t mean_of(const int64_t *residuals, uint32_t count)
     uint64_t sum = 0;
     for (uint32_t i = 0; i < count; i++)
         sum += (uint64_t)residuals[i];
+    assert(count > 0);
     return (int64_t)sum / (int64_t)count;
 }
 
@@ -361,9 +363,9 @@ static struct search search_begin(const int64_t *integers, uint32_t count,
 }
 
 /* One integer: a stream without residuals. */
-static void plan_single(const int64_t *integers, struct int_plan *plan)
+static struct int_plan plan_single(const int64_t *integers)
 {
-    *plan = (struct int_plan){
+    return (struct int_plan){
         .gcd = 1,
         .predictor = 1,
         .zigzag = true,
@@ -371,14 +373,13 @@ static void plan_single(const int64_t *integers, struct int_plan *plan)
     };
 }
 
-void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan)
+struct int_plan int_plan_search(const int64_t *integers, uint32_t count, bool rice)
 {
-    if (count == 1) {
-        plan_single(integers, plan);
-        return;
-    }
+    if (count == 1)
+        return plan_single(integers);
+    struct int_plan plan = {0};
     struct residuals residuals;
-    struct search search = search_begin(integers, count, &residuals, plan);
+    struct search search = search_begin(integers, count, &residuals, &plan);
     search.rice = rice;
     /* The order decides between equals: differences first. */
     static const uint8_t predictors[INT_PREDICTORS] = {1, 0, 2};
@@ -400,6 +401,8 @@ void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct 
             consider_centres(&search, residuals.values[predictor], residuals.counts[predictor],
                              predictor);
     }
+    assert(search.best_score != UINT64_MAX);
+    return plan;
 }
 
 uint8_t int_plan_hint(const struct int_plan *plan)

@@ -180,6 +180,7 @@ static void unpack_narrow(const struct int_stream *stream, uint32_t *out)
     }
     uint32_t small[NUMBERS_MAX], large[NUMBERS_MAX];
     uint32_t small_count = count - stream->large_count;
+    assert(stream->large_count <= count && count < COLUMN_ROWS_MAX);
     kernels->unpack32(stream->small, small_count, stream->width_small, small);
     kernels->unpack32(stream->large, stream->large_count, stream->width, large);
     kernels->merge32(stream->bitmap, count, small, large, out);
@@ -200,7 +201,10 @@ static void unpack_body(const struct int_stream *stream, uint64_t *out)
         for (uint32_t i = 0; i < count; i++)
             out[i] = narrow[i];
     } else if (stream->form == INT_STREAM_DUAL) {
-        uint64_t small[COLUMN_ROWS_MAX], large[COLUMN_ROWS_MAX];
+        /* One more of each is looked at when a class has no number left. */
+        uint64_t small[COLUMN_ROWS_MAX + 1], large[COLUMN_ROWS_MAX + 1];
+        small[count - stream->large_count] = 0;
+        large[stream->large_count] = 0;
         unpack64(stream->small, count - stream->large_count, stream->width_small, small);
         unpack64(stream->large, stream->large_count, stream->width, large);
         merge64(stream->bitmap, count, small, large, out);
@@ -218,6 +222,7 @@ static void residuals_of(const struct int_stream *stream, uint64_t *out)
     struct byte_reader reader = {.at = stream->exceptions, .end = stream->end};
     for (uint32_t i = 0; i < stream->exception_count; i++) {
         uint32_t position = column__get_u8(&reader);
+        assert(position < stream->residual_count);
         out[position] += (uint64_t)column__get_zv(&reader);
     }
 }

@@ -74,7 +74,7 @@ struct int_plan {
 };
 
 /* Finds a small encoding of integers[0..count). `rice`: Rice may be chosen. */
-void int_plan_search(const int64_t *integers, uint32_t count, bool rice, struct int_plan *plan);
+struct int_plan int_plan_search(const int64_t *integers, uint32_t count, bool rice);
 
 /* Four bits that remember predictor and centre for int_plan_retry. */
 uint8_t int_plan_hint(const struct int_plan *plan);

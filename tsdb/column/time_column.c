@@ -38,8 +38,7 @@ size_t time_column_seal(const int64_t *times_ms, uint32_t row_count, uint8_t *ou
     int64_t since_first[COLUMN_ROWS_MAX];
     for (uint32_t i = 0; i < row_count; i++)
         since_first[i] = difference(times_ms[i], times_ms[0]);
-    struct int_plan plan;
-    int_plan_search(since_first, row_count, false, &plan);
+    struct int_plan plan = int_plan_search(since_first, row_count, false);
     size_t raw_size = 1 + row_count * sizeof *times_ms;
     size_t head_size = 2 + column__uv_size(column__zigzag(times_ms[0])) +
                        column__uv_size(column__zigzag(since_first[row_count - 1]));

@@ -50,6 +50,24 @@ static void hints_of_other_columns_do_no_harm(void **state)
     }
 }
 
+/* A hint saves the search, and may cost a little size only. */
+static void hints_cost_little(void **state)
+{
+    (void)state;
+    struct random_source source = random_source_seeded(5);
+    double values[COLUMN_ROWS_MAX];
+    for (uint32_t shape = 0; shape < SAMPLE_SHAPES; shape++) {
+        struct column_hint hint = {0};
+        size_t hinted = 0, searched = 0;
+        for (uint32_t window = 0; window < 50; window++) {
+            sample_plain(&source, shape, values, COLUMN_ROWS_MAX);
+            searched += column_seal(values, COLUMN_ROWS_MAX, NULL, encoded);
+            hinted += column_seal(values, COLUMN_ROWS_MAX, &hint, encoded);
+        }
+        assert_true(hinted * 100 <= searched * 107);
+    }
+}
+
 static void writes_stay_inside_the_stated_size(void **state)
 {
     (void)state;
@@ -85,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bit_pattern_comes_back),
         cmocka_unit_test(hints_of_other_columns_do_no_harm),
+        cmocka_unit_test(hints_cost_little),
         cmocka_unit_test(writes_stay_inside_the_stated_size),
         cmocka_unit_test(constants_can_be_peeked),
     };
