@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "narthex/base/number.h"
+#include "narthex/model/histogram_math.h"
 
 static bool needs_escape(unsigned char c, bool html)
 {
@@ -119,4 +120,39 @@ void json_add_time(struct strbuf *out, int64_t t_ms)
     else if (ms != 0)
         strbuf_printf(out, ".%d", ms / 100);
     strbuf_add_cstr(out, "Z\"");
+}
+
+/* How a bucket's bounds are meant: 0 (lo,up], 1 [lo,up), 2 (lo,up), 3 [lo,up]. */
+static int bounds_rule(const struct histogram_bucket *bucket)
+{
+    if (bucket->lower_inclusive)
+        return bucket->upper_inclusive ? 3 : 1;
+    return bucket->upper_inclusive ? 0 : 2;
+}
+
+void json_add_histogram(struct strbuf *out, const struct histogram *h)
+{
+    struct arena arena;
+    arena_init(&arena, MEM_HTTP, SIZE_MAX);
+    struct histogram_bucket_list buckets = histogram_buckets(&arena, h);
+    strbuf_add_cstr(out, "{\"count\":");
+    json_add_value(out, h->count.f);
+    strbuf_add_cstr(out, ",\"sum\":");
+    json_add_value(out, h->sum);
+    bool any = false;
+    for (uint32_t i = 0; i < buckets.count; i++) {
+        const struct histogram_bucket *bucket = &buckets.items[i];
+        if (bucket->count == 0)
+            continue;
+        strbuf_printf(out, any ? ",[%d," : ",\"buckets\":[[%d,", bounds_rule(bucket));
+        any = true;
+        json_add_value(out, bucket->lower);
+        strbuf_add_char(out, ',');
+        json_add_value(out, bucket->upper);
+        strbuf_add_char(out, ',');
+        json_add_value(out, bucket->count);
+        strbuf_add_char(out, ']');
+    }
+    strbuf_add_cstr(out, any ? "]}" : "}");
+    arena_deinit(&arena);
 }
