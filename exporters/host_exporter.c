@@ -150,22 +150,28 @@ static err_t choose(const struct host_exporter *exporter, const struct host_expo
     return mark(exporter, outcomes, filter->except, filter->except_count, false, why);
 }
 
-static void run(const struct collector *collector, struct collection *collection,
-                struct outcome *outcome)
+static void log_failure(size_t index, err_t err, const char *why)
+{
+    /* A site for each collector: a loud one does not cut the others' lines. */
+    static struct log_site sites[COLLECTOR_COUNT];
+    bool is_absence = err == ERR_NOT_FOUND;
+    enum log_level level = is_absence ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR;
+    if (log_enabled(level))
+        log_write(&sites[index], level, is_absence ? "collector found nothing" : "collector failed",
+                  "collector", collectors[index].name, "err", why, (const char *)NULL);
+}
+
+static void run(size_t index, struct collection *collection, struct outcome *outcome)
 {
     int64_t start_ns = clock_monotonic_ns(clock_system());
     strbuf_clear(&collection->why);
-    err_t err = collector->collect(collection);
+    err_t err = collectors[index].collect(collection);
     struct arena_mark nothing = {NULL, NULL};
     arena_reset_to(&collection->arena, nothing);
     outcome->seconds = (double)(clock_monotonic_ns(clock_system()) - start_ns) / 1e9;
     outcome->success = err == OK;
-    if (err == ERR_NOT_FOUND)
-        LOG_DEBUG("collector found nothing", "collector", collector->name, "err",
-                  strbuf_cstr(&collection->why));
-    else if (err != OK)
-        LOG_ERROR("collector failed", "collector", collector->name, "err",
-                  strbuf_cstr(&collection->why));
+    if (err != OK)
+        log_failure(index, err, strbuf_cstr(&collection->why));
 }
 
 static void write_outcomes(struct collection *collection, const struct outcome *outcomes)
@@ -197,7 +203,7 @@ err_t host_exporter_collect(struct host_exporter *exporter, struct metric_writer
     mutex_lock(&exporter->lock);
     for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
         if (outcomes[i].ran)
-            run(&collectors[i], &collection, &outcomes[i]);
+            run(i, &collection, &outcomes[i]);
     }
     mutex_unlock(&exporter->lock);
     write_outcomes(&collection, outcomes);
