@@ -159,6 +159,20 @@ static uint64_t stats_size(const struct corpus_columns *columns, const struct se
     return total;
 }
 
+static double time_stats(const struct corpus_columns *columns)
+{
+    double runs[RUNS];
+    struct column_stats stats;
+    for (uint32_t run = 0; run < RUNS; run++) {
+        double start = cpu_ns();
+        for (uint32_t i = 0; i < columns->count; i++)
+            column_stats_compute(columns->values + columns->items[i].offset,
+                                 columns->items[i].row_count, &stats);
+        runs[run] = (cpu_ns() - start) / (double)columns->value_count;
+    }
+    return median(runs);
+}
+
 static uint64_t times_size(const struct corpus_columns *columns)
 {
     uint64_t total = 0;
@@ -189,8 +203,8 @@ static void measure(const char *name, const struct corpus_columns *columns)
                (double)sealed.total / samples, seal_ns, decode_ns);
         if (mode == SEAL_SEARCH) {
             print_kinds(columns, &sealed);
-            printf("  statistics %.4f B/sample, times %.4f B/sample\n",
-                   (double)stats_size(columns, &sealed) / samples,
+            printf("  statistics %.4f B/sample, %.2f ns; times %.4f B/sample\n",
+                   (double)stats_size(columns, &sealed) / samples, time_stats(columns),
                    (double)times_size(columns) / samples);
         }
     }

@@ -15,44 +15,111 @@ enum {
     STATS_KNOWN = (1 << 7) - 1,
 };
 
-/* What the samples seen so far allow to say. */
+/* What decides over the flags. */
 struct tally {
     double magnitude_sum;
-    bool whole;
-    bool falls;
+    bool whole; /* integers, none of them -0; told for magnitudes below 2^51 only */
 };
 
-static void add_pair(struct column_stats *stats, struct tally *tally, double previous, double v)
+static bool is_whole(double v)
 {
+    double rounded = (v + COLUMN_ROUNDING_MAGIC) - COLUMN_ROUNDING_MAGIC;
+    return column__double_bits(rounded) == column__double_bits(v);
+}
+
+static void add_first(struct column_stats *stats, struct tally *tally, double v)
+{
+    stats->first = stats->last = stats->min = stats->max = stats->sum = v;
+    stats->count = 1;
+    tally->magnitude_sum = fabs(v);
+    tally->whole = is_whole(v);
+}
+
+/* The samples after the first, all of them ordinary. One pass without branches: the chains of
+ * dependent additions run beside each other. False if there was a NaN: *stats is then spoilt. */
+static bool add_ordered(struct column_stats *stats, struct tally *tally, const double *values,
+                        uint32_t count)
+{
+    double previous = stats->last;
+    double min = stats->min, max = stats->max, sum = stats->sum;
+    double reset_sum = 0, magnitude_sum = tally->magnitude_sum;
+    uint32_t resets = 0, changes = 0;
+    bool whole = tally->whole;
+    bool ordered = previous == previous;
+    for (uint32_t i = 0; i < count; i++) {
+        double v = values[i];
+        bool falls = v < previous;
+        ordered &= v == v;
+        min = v < min ? v : min;
+        max = v > max ? v : max;
+        sum += v;
+        magnitude_sum += fabs(v);
+        reset_sum += falls ? previous : 0;
+        resets += falls;
+        changes += v != previous;
+        whole &= is_whole(v);
+        previous = v;
+    }
+    stats->last = previous;
+    stats->min = min;
+    stats->max = max;
+    stats->sum = sum;
+    stats->reset_sum = reset_sum;
+    stats->reset_count = (uint16_t)resets;
+    stats->change_count = (uint16_t)changes;
+    stats->count = (uint16_t)(stats->count + count);
+    *tally = (struct tally){.magnitude_sum = magnitude_sum, .whole = whole};
+    return ordered;
+}
+
+/* Any sample but a stale marker, after the first. */
+static void add_any(struct column_stats *stats, double v)
+{
+    double previous = stats->last;
     if (v < previous) {
         stats->reset_count++;
         stats->reset_sum += previous;
-        tally->falls = true;
     }
     if (v != previous && !(isnan(v) && isnan(previous)))
         stats->change_count++;
+    if (v < stats->min || isnan(stats->min))
+        stats->min = v;
+    if (v > stats->max || isnan(stats->max))
+        stats->max = v;
+    stats->last = v;
+    stats->sum += v;
+    stats->count++;
 }
 
-static void add_value(struct column_stats *stats, struct tally *tally, double v)
+/* Columns with NaNs or stale markers; sums with NaN are never exact. */
+static void compute_any(const double *values, uint32_t row_count, struct column_stats *stats,
+                        struct tally *tally)
 {
-    if (stats->count == 0) {
-        stats->first = stats->min = stats->max = v;
-    } else {
-        add_pair(stats, tally, stats->last, v);
-        if (v < stats->min || isnan(stats->min))
-            stats->min = v;
-        if (v > stats->max || isnan(stats->max))
-            stats->max = v;
+    *stats = (struct column_stats){0};
+    for (uint32_t i = 0; i < row_count; i++) {
+        double v = values[i];
+        if (column__double_bits(v) == COLUMN_STALE_BITS) {
+            stats->stale_count++;
+            continue;
+        }
+        if (isnan(v))
+            stats->flags |= COLUMN_STATS_HAS_NAN;
+        if (stats->count == 0) {
+            add_first(stats, tally, v);
+            continue;
+        }
+        add_any(stats, v);
+        tally->magnitude_sum += fabs(v);
+        tally->whole = tally->whole && is_whole(v);
     }
-    stats->last = v;
-    stats->sum = stats->count == 0 ? v : stats->sum + v;
-    stats->count++;
-    if (isnan(v))
-        stats->flags |= COLUMN_STATS_HAS_NAN;
-    if (isinf(v))
-        stats->flags |= COLUMN_STATS_HAS_INF;
-    tally->magnitude_sum += fabs(v);
-    tally->whole = tally->whole && rint(v) == v && !(v == 0 && signbit(v));
+}
+
+static bool has_infinity(const double *values, uint32_t row_count)
+{
+    for (uint32_t i = 0; i < row_count; i++)
+        if (isinf(values[i]))
+            return true;
+    return false;
 }
 
 void column_stats_compute(const double *values, uint32_t row_count, struct column_stats *stats)
@@ -60,20 +127,19 @@ void column_stats_compute(const double *values, uint32_t row_count, struct colum
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
     *stats = (struct column_stats){0};
     struct tally tally = {.whole = true};
-    for (uint32_t i = 0; i < row_count; i++) {
-        if (column__double_bits(values[i]) == COLUMN_STALE_BITS)
-            stats->stale_count++;
-        else
-            add_value(stats, &tally, values[i]);
-    }
+    add_first(stats, &tally, values[0]);
+    if (!add_ordered(stats, &tally, values + 1, row_count - 1))
+        compute_any(values, row_count, stats, &tally);
     if (stats->count == 0)
         return;
-    if (tally.whole && tally.magnitude_sum < 0x1p53)
+    if (!(tally.magnitude_sum < INFINITY) && has_infinity(values, row_count))
+        stats->flags |= COLUMN_STATS_HAS_INF;
+    if (tally.whole && tally.magnitude_sum < 0x1p51)
         stats->flags |= COLUMN_STATS_SUM_EXACT;
     /* A zero of the other sign is neither a fall nor a rise, yet min would not be first. */
     bool ends_are_extremes = column__double_bits(stats->min) == column__double_bits(stats->first) &&
                              column__double_bits(stats->max) == column__double_bits(stats->last);
-    if (!tally.falls && ends_are_extremes && !(stats->flags & COLUMN_STATS_HAS_NAN))
+    if (stats->reset_count == 0 && ends_are_extremes && !(stats->flags & COLUMN_STATS_HAS_NAN))
         stats->flags |= COLUMN_STATS_MONOTONE;
 }
 

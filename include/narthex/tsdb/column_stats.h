@@ -28,7 +28,7 @@
 
 enum column_stats_flag {
     COLUMN_STATS_MONOTONE = 1 << 0,  /* never falls, no NaN: min is first and max is last */
-    COLUMN_STATS_SUM_EXACT = 1 << 1, /* integers with sum of magnitudes < 2^53: any order of adding
+    COLUMN_STATS_SUM_EXACT = 1 << 1, /* integers with sum of magnitudes < 2^51: any order of adding
                                         gives `sum` and `reset_sum` */
     COLUMN_STATS_HAS_NAN = 1 << 2,   /* NaN other than stale markers */
     COLUMN_STATS_HAS_INF = 1 << 3,

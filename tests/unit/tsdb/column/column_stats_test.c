@@ -63,6 +63,71 @@ static void known_figures(void **state)
     assert_false(stats.flags & COLUMN_STATS_SUM_EXACT);
 }
 
+/* The definitions of the header, word for word. */
+static void naive(const double *values, uint32_t row_count, struct column_stats *stats)
+{
+    double seen[COLUMN_ROWS_MAX];
+    uint32_t n = 0;
+    *stats = (struct column_stats){0};
+    for (uint32_t i = 0; i < row_count; i++)
+        if (sample_bits(values[i]) != STALE)
+            seen[n++] = values[i];
+    stats->count = (uint16_t)n;
+    stats->stale_count = (uint16_t)(row_count - n);
+    if (n == 0)
+        return;
+    stats->first = stats->min = stats->max = stats->sum = seen[0];
+    stats->last = seen[n - 1];
+    for (uint32_t i = 1; i < n; i++) {
+        stats->sum += seen[i];
+        if (seen[i] < stats->min || isnan(stats->min))
+            stats->min = seen[i];
+        if (seen[i] > stats->max || isnan(stats->max))
+            stats->max = seen[i];
+        if (seen[i] < seen[i - 1]) {
+            stats->reset_count++;
+            stats->reset_sum += seen[i - 1];
+        }
+        if (seen[i] != seen[i - 1] && !(isnan(seen[i]) && isnan(seen[i - 1])))
+            stats->change_count++;
+    }
+}
+
+static void agrees_with_the_definitions(void **state)
+{
+    (void)state;
+    struct random_source source = random_source_seeded(43);
+    double values[COLUMN_ROWS_MAX];
+    uint32_t monotone = 0, exact = 0;
+    for (uint32_t trial = 0; trial < 30000; trial++) {
+        uint32_t count = sample_column(&source, values);
+        struct column_stats stats, expected;
+        column_stats_compute(values, count, &stats);
+        naive(values, count, &expected);
+        expected.flags = stats.flags;
+        if (isnan(expected.sum) && isnan(stats.sum)) /* which NaN is the compiler's choice */
+            expected.sum = stats.sum;
+        if (isnan(expected.reset_sum) && isnan(stats.reset_sum))
+            expected.reset_sum = stats.reset_sum;
+        assert_same(&stats, &expected);
+        if (stats.flags & COLUMN_STATS_MONOTONE) {
+            monotone++;
+            same_bits(stats.min, stats.first);
+            same_bits(stats.max, stats.last);
+        }
+        if (stats.flags & COLUMN_STATS_SUM_EXACT) {
+            double backwards = 0;
+            exact++;
+            for (uint32_t i = count; i-- > 0;)
+                if (sample_bits(values[i]) != STALE)
+                    backwards += values[i];
+            same_bits(backwards, stats.sum);
+        }
+    }
+    assert_true(monotone > 100);
+    assert_true(exact > 100);
+}
+
 static void encodings_come_back(void **state)
 {
     (void)state;
@@ -122,9 +187,8 @@ static void golden_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_figures),
-        cmocka_unit_test(encodings_come_back),
-        cmocka_unit_test(random_bytes_are_survived),
+        cmocka_unit_test(known_figures),       cmocka_unit_test(agrees_with_the_definitions),
+        cmocka_unit_test(encodings_come_back), cmocka_unit_test(random_bytes_are_survived),
         cmocka_unit_test(golden_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
