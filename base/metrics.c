@@ -205,6 +205,9 @@ struct metric_family *metrics_summary(struct metrics *metrics, const char *name,
 static uint64_t hash_values(const struct metric_family *family, const struct str *values)
 {
     uint64_t hash = 0;
+    if (family->label_count == 0)
+        return hash;
+    assert(values != NULL);
     for (size_t i = 0; i < family->label_count; i++)
         hash = hash_mix(hash, hash_str(values[i]));
     return hash;
@@ -412,7 +415,8 @@ static void visit_histogram(struct walk *walk, const struct metric_distribution 
 static void visit_summary(struct walk *walk, const struct metric_distribution *distribution)
 {
     const struct metric_family *family = walk->family;
-    double results[METRIC_QUANTILES_MAX];
+    double results[METRIC_QUANTILES_MAX] = {0};
+    assert(distribution->window != NULL || family->limit_count == 0);
     if (distribution->window != NULL)
         summary_window_quantiles(distribution->window, clock_monotonic_ns(family->metrics->clock),
                                  family->limits, family->limit_count, results);

@@ -9,18 +9,17 @@ enum { EXPONENT_MIN_GENERAL = -4 }; /* %g: smaller decimal exponents take the ex
 /* NaN, infinities and zeros; 0 for all other numbers. */
 static size_t format_special(double v, char *out)
 {
-    const char *text;
+    struct str text;
     if (isnan(v))
-        text = "NaN";
+        text = STR("NaN");
     else if (isinf(v))
-        text = v > 0 ? "+Inf" : "-Inf";
+        text = v > 0 ? STR("+Inf") : STR("-Inf");
     else if (v == 0)
-        text = signbit(v) ? "-0" : "0";
+        text = signbit(v) ? STR("-0") : STR("0");
     else
         return 0;
-    size_t size = strlen(text);
-    memcpy(out, text, size);
-    return size;
+    memcpy(out, text.data, text.size);
+    return text.size;
 }
 
 struct digits {
@@ -129,8 +128,8 @@ size_t number_format_openmetrics(double v, char out[NUMBER_TEXT_MAX])
 {
     size_t size = number_format_general(v, 6, out);
     if (isfinite(v) && memchr(out, '.', size) == NULL && memchr(out, 'e', size) == NULL) {
-        memcpy(out + size, ".0", 2);
-        size += 2;
+        out[size++] = '.';
+        out[size++] = '0';
     }
     return size;
 }

@@ -195,7 +195,7 @@ static void write_outcomes(struct collection *collection, const struct outcome *
 err_t host_exporter_collect(struct host_exporter *exporter, struct metric_writer *writer,
                             const struct host_exporter_filter *filter, struct strbuf *why)
 {
-    struct outcome outcomes[COLLECTOR_COUNT];
+    struct outcome outcomes[COLLECTOR_COUNT] = {0};
     TRY(choose(exporter, filter, outcomes, why));
 
     struct collection collection = {.exporter = exporter, .writer = writer};
