@@ -306,3 +306,14 @@ out:
     strbuf_deinit(&temporary);
     return err;
 }
+
+err_t fs_close_after(const struct fs *fs, struct fs_file *file, err_t err, struct strbuf *why)
+{
+    if (err == OK)
+        return fs->close(file, why);
+    struct strbuf second = STRBUF_INIT;
+    err_t close_err = fs->close(file, &second);
+    (void)close_err; /* the first fault is the one to report */
+    strbuf_deinit(&second);
+    return err;
+}

@@ -65,6 +65,9 @@ err_t fs_file_size(const char *path, uint64_t *size, struct strbuf *why);
 uint64_t fs_tree_bytes(const char *path);
 
 /* Built on the calls above. */
+/* Closes the file at the end of some work that went as `err` says: the first error and its text
+ * win. */
+err_t fs_close_after(const struct fs *fs, struct fs_file *file, err_t err, struct strbuf *why);
 /* mkdir -p. */
 err_t fs_make_dirs(const struct fs *fs, const char *path, struct strbuf *why);
 /* Removes a folder with all it holds; absent is fine. */

@@ -1,0 +1,150 @@
+/* tsdb/head.h: what was appended lately, in memory and in the log.
+ *
+ * The head implements the appender of tsdb/storage.h and a reading side that tsdb/db merges with
+ * the blocks. Its memory: tsdb/head/README.md.
+ *
+ * Threads: appenders from any number of threads (commits follow each other, one at a time);
+ * readers from any number of threads, without locks against appenders; the maintenance calls from
+ * one thread at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "narthex/base/arena.h"
+#include "narthex/base/err.h"
+#include "narthex/base/fs.h"
+#include "narthex/tsdb/column.h"
+#include "narthex/tsdb/id_set.h"
+#include "narthex/tsdb/storage.h"
+#include "narthex/tsdb/wal.h"
+
+struct head;
+
+struct head_options {
+    int64_t window_range_ms; /* windows end where this range of time does; 0: two hours */
+    int64_t exemplars_max;   /* <= 0: none are kept */
+    bool sync_each_commit;
+};
+
+struct head *head_create(const struct head_options *options);
+/* All appenders and readers must be closed. */
+void head_destroy(struct head *head);
+
+/* ---- start ---- */
+
+/* Fills an empty head from the log; *result as wal_replay says. `segment_end` may be NULL; it is
+ * told of every segment read. Samples before cut_t_ms are in blocks and left out. */
+err_t head_replay(struct head *head, const struct fs *fs, const char *wal_path, int64_t cut_t_ms,
+                  void (*segment)(void *context, uint32_t number, uint32_t last),
+                  void (*segment_end)(void *context, uint32_t number, uint64_t bytes,
+                                      int64_t max_t_ms),
+                  void *context, struct wal_replay_result *result, struct strbuf *why);
+/* Commits go to this log from now on; borrowed. Without one they are kept in memory only. */
+void head_set_wal(struct head *head, struct wal *wal);
+void head_set_exemplars_max(struct head *head, int64_t exemplars_max);
+void head_set_out_of_order_window(struct head *head, int64_t window_ms);
+
+/* ---- appending: see storage.h ---- */
+
+source_ref head_source_open(struct head *head, uint64_t key);
+void head_source_close(struct head *head, source_ref source);
+err_t head_appender_open(struct head *head, struct appender **appender, struct strbuf *why);
+
+/* ---- reading ---- */
+
+/* Everything committed before the open and nothing later. Cheap. */
+struct head_reader {
+    struct head *head;
+    uint64_t sequence; /* commits up to this one are visible */
+    uint64_t epoch;
+    int64_t min_valid_ms; /* older samples are in blocks */
+    struct head_reader *previous, *next;
+};
+void head_reader_open(struct head *head, struct head_reader *reader);
+void head_reader_close(struct head_reader *reader);
+
+/* Ordinals of series that match, ascending, in the arena. */
+err_t head_reader_select(struct head_reader *reader, struct selector selector, struct arena *arena,
+                         struct id_view *ordinals, struct strbuf *why);
+/* The pair list goes into the arena, the strings live as long as the reader. */
+struct labels head_reader_labels(struct head_reader *reader, uint32_t ordinal, struct arena *arena);
+/* Marks the names (or the values of one name) that the series carry by calling add() for each once,
+ * in any order. With selector.count 0 all series count. */
+err_t head_reader_names(struct head_reader *reader, struct selector selector,
+                        void (*add)(void *context, struct str text), void *context,
+                        struct strbuf *why);
+err_t head_reader_values(struct head_reader *reader, struct str name, struct selector selector,
+                         void (*add)(void *context, struct str text), void *context,
+                         struct strbuf *why);
+err_t head_reader_exemplars(struct head_reader *reader, int64_t min_t_ms, int64_t max_t_ms,
+                            const struct selector *selectors, size_t selector_count,
+                            struct arena *arena, struct exemplar_list *list, struct strbuf *why);
+
+/* Walks the columns of a series of the head: as series_cursor, and the same rules. */
+struct head_cursor;
+struct head_cursor *head_cursor_create(struct head_reader *reader);
+void head_cursor_destroy(struct head_cursor *cursor);
+void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_t_ms,
+                      int64_t max_t_ms);
+err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *info, bool *found,
+                       struct strbuf *why);
+/* Histograms are given as they were stored. */
+err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
+                         struct strbuf *why);
+/* Where the column of the last head_cursor_next is; for cutting blocks. */
+struct head_place_info {
+    uint64_t group_key; /* stable across restarts */
+    uint32_t group;
+    uint64_t window; /* grows with time within the group */
+    bool cut;        /* not the first column of its slot and window */
+};
+void head_cursor_place(const struct head_cursor *cursor, struct head_place_info *info);
+
+/* ---- maintenance ---- */
+
+/* Seals windows that are full or whose time is over; at most `windows_max`, 0: all. Returns how
+ * many are left. */
+uint32_t head_seal(struct head *head, uint32_t windows_max);
+/* Samples before t are refused from now on, and windows that end before it are closed. First step
+ * of cutting a block. */
+void head_begin_cut(struct head *head, int64_t t_ms);
+/* Samples before t are in a block that new readers see. Their windows, and series without samples,
+ * go as soon as no reader is older than this call: see head_drop_cut. */
+void head_finish_cut(struct head *head, int64_t t_ms);
+/* Does what head_finish_cut asked for, when it is time; true when nothing is left to do. */
+bool head_drop_cut(struct head *head);
+/* Frees what no reader can hold any more. */
+void head_reclaim(struct head *head);
+/* Writes what later segments need into a checkpoint and removes older segments. */
+err_t head_checkpoint(struct head *head, struct strbuf *why);
+
+/* ---- state ---- */
+
+struct head_stats {
+    uint64_t series_count;
+    uint64_t series_created;
+    uint64_t series_removed;
+    uint64_t group_count;
+    uint64_t column_count; /* windows × slots with samples, estimated */
+    uint64_t sample_count; /* appended since start */
+    uint64_t commit_count;
+    uint64_t out_of_order_count;
+    uint64_t wal_failure_count;
+    int64_t min_t_ms; /* INT64_MAX when empty */
+    int64_t max_t_ms; /* INT64_MIN when empty */
+    int64_t min_valid_ms;
+    uint32_t unsealed_windows;
+    uint64_t sealed_bytes;
+    int64_t open_bytes;
+};
+void head_stats(struct head *head, struct head_stats *stats);
+/* Deletes [min, max] of the series; logged. */
+err_t head_delete(struct head *head, const uint32_t *ordinals, size_t count, int64_t min_t_ms,
+                  int64_t max_t_ms, struct strbuf *why);
+void head_cardinality(struct head *head, size_t limit, struct arena *arena,
+                      struct cardinality *result);
+/* What set_metadata stored; false when nothing. Views into the arena. */
+bool head_metadata(struct head *head, series_ref ref, struct arena *arena,
+                   struct metadata *metadata);

@@ -1,0 +1,12 @@
+/* store_compare.h: whether two stores answer alike. */
+#pragma once
+
+#include "narthex/tsdb/storage.h"
+
+/* Fails the running cmocka test unless both stores hold the same series (of those that match) with
+ * the same samples in the range. Series without samples in the range are passed over. */
+void store_compare(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
+                   struct selector selector);
+/* The same for label names and the values of `name`. */
+void store_compare_labels(struct storage *a, struct storage *b, struct str name,
+                          struct selector selector);

@@ -1,0 +1,261 @@
+/* Random commits, reopenings and maintenance against the reference store. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "narthex/base/mem.h"
+#include "narthex/tsdb/db.h"
+#include "reference_store.h"
+#include "store_compare.h"
+
+enum { SERIES_COUNT = 40, SOURCE_COUNT = 4, STEPS = 400, BATCH_MAX = 30 };
+static const int64_t RANGE_MS = 100000;
+
+struct fixture {
+    char path[64];
+    struct db *db;
+    struct storage *model;
+    struct appender *appenders[2]; /* of the database and the model */
+    uint64_t random;
+    int64_t now_ms;
+    struct arena arena;
+    struct strbuf why;
+};
+
+static uint64_t next_random(struct fixture *f)
+{
+    f->random ^= f->random << 13;
+    f->random ^= f->random >> 7;
+    f->random ^= f->random << 17;
+    return f->random;
+}
+
+static uint32_t below(struct fixture *f, uint32_t limit)
+{
+    return (uint32_t)(next_random(f) % limit);
+}
+
+static void open_db(struct fixture *f)
+{
+    struct db_options options = {
+        .path = f->path, .no_background = true, .block_range_ms = RANGE_MS, .exemplars_max = 10};
+    err_t err = db_open(&options, &f->db, &f->why);
+    if (err != OK)
+        fail_msg("%s", strbuf_cstr(&f->why));
+    assert_int_equal(storage_appender_open(db_storage(f->db), &f->appenders[0], &f->why), OK);
+}
+
+static void reopen(struct fixture *f)
+{
+    appender_close(f->appenders[0]);
+    db_close(f->db);
+    open_db(f);
+}
+
+static struct labels make_labels(struct fixture *f, uint32_t number)
+{
+    struct label *items = ARENA_NEW_ARRAY(&f->arena, struct label, 4);
+    items[0] = (struct label){STR("__name__"), arena_printf(&f->arena, "metric_%u", number % 5)};
+    items[1] = (struct label){STR("instance"), arena_printf(&f->arena, "host%u", number / 5)};
+    items[2] = (struct label){STR("job"), number % 2 == 0 ? STR("a") : STR("b")};
+    uint32_t count = 3;
+    if (number % 3 == 0)
+        items[count++] = (struct label){STR("zone"), arena_printf(&f->arena, "z%u", number % 7)};
+    return (struct labels){items, count};
+}
+
+static double make_value(struct fixture *f)
+{
+    switch (below(f, 8)) {
+    case 0:
+        return (double)below(f, 1000000) / 100;
+    case 1:
+        return double_from_bits(next_random(f));
+    case 2:
+        return double_from_bits(STALE_NAN_BITS);
+    case 3:
+        return -0.0;
+    default:
+        return (double)below(f, 50);
+    }
+}
+
+static struct histogram *make_histogram(struct fixture *f)
+{
+    struct histogram *h = ARENA_NEW(&f->arena, struct histogram);
+    struct histogram_span *span = ARENA_NEW(&f->arena, struct histogram_span);
+    union histogram_count *counts = ARENA_NEW_ARRAY(&f->arena, union histogram_count, 3);
+    h->kind = below(f, 2) == 0 ? HISTOGRAM_INTEGER : HISTOGRAM_FLOAT;
+    *span = (struct histogram_span){(int32_t)below(f, 5), 3};
+    uint64_t sum = 0;
+    for (int i = 0; i < 3; i++) {
+        uint64_t count = below(f, 100);
+        sum += count;
+        if (h->kind == HISTOGRAM_INTEGER)
+            counts[i].i = count;
+        else
+            counts[i].f = (double)count;
+    }
+    if (h->kind == HISTOGRAM_INTEGER)
+        h->count.i = sum;
+    else
+        h->count.f = (double)sum;
+    h->schema = 3;
+    h->zero_threshold = 0.001;
+    h->sum = (double)sum * 1.5;
+    h->hint = below(f, 4) == 0 ? HISTOGRAM_HINT_GAUGE : HISTOGRAM_HINT_UNKNOWN;
+    h->positive = (struct histogram_side){span, counts, 1, 3};
+    return h;
+}
+
+/* One batch to both; outcomes must agree. */
+static void add_batch(struct fixture *f, bool explicit_times)
+{
+    uint32_t count = 1 + below(f, BATCH_MAX);
+    series_ref refs[2][BATCH_MAX];
+    int64_t t_ms[BATCH_MAX], starts[BATCH_MAX];
+    double values[BATCH_MAX];
+    const struct histogram *histograms[BATCH_MAX];
+    uint8_t outcomes[2][BATCH_MAX];
+    bool with_histograms = below(f, 3) == 0;
+    bool with_starts = below(f, 3) == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct labels labels = make_labels(f, below(f, SERIES_COUNT));
+        bool created;
+        for (int j = 0; j < 2; j++)
+            assert_int_equal(
+                appender_series(f->appenders[j], labels, &refs[j][i], &created, &f->why), OK);
+        t_ms[i] = f->now_ms + (int64_t)below(f, 40) - 20;
+        values[i] = make_value(f);
+        starts[i] = below(f, 2) == 0 ? 0 : f->now_ms - 1000;
+        histograms[i] = with_histograms && below(f, 2) == 0 ? make_histogram(f) : NULL;
+    }
+    for (int j = 0; j < 2; j++) {
+        struct append_batch batch = {
+            .count = count,
+            .refs = refs[j],
+            .t_ms = explicit_times ? t_ms : NULL,
+            .t_all_ms = f->now_ms,
+            .values = values,
+            .histograms = with_histograms ? histograms : NULL,
+            .start_t_ms = with_starts ? starts : NULL,
+            .outcomes = outcomes[j],
+        };
+        assert_int_equal(appender_add(f->appenders[j], &batch, &f->why), OK);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (outcomes[0][i] != outcomes[1][i])
+            fail_msg("sample %u: %s, expected %s", i, err_name((err_t)outcomes[0][i]),
+                     err_name((err_t)outcomes[1][i]));
+    }
+}
+
+static void commit_step(struct fixture *f)
+{
+    uint32_t source = below(f, SOURCE_COUNT);
+    struct append_options options = {.discard_out_of_order = below(f, 10) == 0};
+    source_ref source_a = storage_source_open(db_storage(f->db), source + 1);
+    source_ref source_b = storage_source_open(f->model, source + 1);
+    appender_begin(f->appenders[0], source_a, &options);
+    appender_begin(f->appenders[1], source_b, &options);
+    uint32_t batches = 1 + below(f, 2);
+    for (uint32_t i = 0; i < batches; i++)
+        add_batch(f, below(f, 3) == 0);
+    if (below(f, 10) == 0) {
+        appender_rollback(f->appenders[0]);
+        appender_rollback(f->appenders[1]);
+    } else {
+        assert_int_equal(appender_commit(f->appenders[0], &f->why), OK);
+        assert_int_equal(appender_commit(f->appenders[1], &f->why), OK);
+    }
+    if (below(f, 3) != 0)
+        f->now_ms += 1 + below(f, 3000);
+}
+
+static void compare(struct fixture *f)
+{
+    int64_t from = f->now_ms - (int64_t)below(f, 300000);
+    struct matcher matchers[2];
+    struct selector selector = {matchers, 0};
+    static const struct {
+        enum matcher_kind kind;
+        const char *name, *value;
+    } choices[] = {
+        {MATCH_EQUAL, "__name__", "metric_1"},   {MATCH_NOT_EQUAL, "job", "a"},
+        {MATCH_REGEX, "instance", "host[1-3]"},  {MATCH_REGEX, "zone", "z.*"},
+        {MATCH_NOT_REGEX, "zone", "z[0-3]|"},    {MATCH_EQUAL, "zone", ""},
+        {MATCH_NOT_EQUAL, "zone", ""},           {MATCH_REGEX, "instance", "host1.*|host2"},
+        {MATCH_NOT_REGEX, "instance", "host.*"}, {MATCH_REGEX, "nothing", "|x"},
+    };
+    uint32_t wanted = below(f, 3);
+    for (; selector.count < wanted; selector.count++) {
+        uint32_t choice = below(f, sizeof choices / sizeof choices[0]);
+        assert_int_equal(matcher_init(&matchers[selector.count], choices[choice].kind,
+                                      str_from_cstr(choices[choice].name),
+                                      str_from_cstr(choices[choice].value), &f->why),
+                         OK);
+    }
+    store_compare(db_storage(f->db), f->model, from, f->now_ms, selector);
+    store_compare(db_storage(f->db), f->model, INT64_MIN, INT64_MAX, selector);
+    for (size_t i = 0; i < selector.count; i++)
+        matcher_deinit(&matchers[i]);
+}
+
+static void run(uint64_t seed)
+{
+    struct fixture *f = MEM_NEW(MEM_TEST, struct fixture);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    f->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    f->now_ms = 1000000;
+    snprintf(f->path, sizeof f->path, "/tmp/narthex_db_model.XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+    arena_init(&f->arena, MEM_TEST, SIZE_MAX);
+    f->model = reference_store_create();
+    assert_int_equal(storage_appender_open(f->model, &f->appenders[1], &f->why), OK);
+    open_db(f);
+    for (int step = 0; step < STEPS; step++) {
+        switch (below(f, 30)) {
+        case 0:
+            reopen(f);
+            break;
+        case 1:
+            if (db_maintain(f->db, &f->why) != OK)
+                fail_msg("%s", strbuf_cstr(&f->why));
+            break;
+        case 2:
+            compare(f);
+            break;
+        default:
+            commit_step(f);
+        }
+        arena_deinit(&f->arena);
+    }
+    compare(f);
+    appender_close(f->appenders[0]);
+    appender_close(f->appenders[1]);
+    db_close(f->db);
+    reference_store_destroy(f->model);
+    assert_int_equal(fs_remove_tree(fs_system(), f->path, &f->why), OK);
+    strbuf_deinit(&f->why);
+    mem_free(MEM_TEST, f);
+}
+
+static void random_histories_read_as_in_the_model(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        run(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_histories_read_as_in_the_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,320 @@
+/* Opening and closing a database, its interface table and its settings. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "db_impl.h"
+#include "db_maintain.h"
+#include "narthex/base/log.h"
+#include "narthex/base/vec.h"
+
+static const int64_t BLOCK_RANGE_MS_DEFAULT = INT64_C(2) * 60 * 60 * 1000;
+static const int64_t BLOCK_RANGE_MAX_MS_DEFAULT = INT64_C(31) * 24 * 60 * 60 * 1000;
+
+/* ---- the interface ---- */
+
+static source_ref storage_op_source_open(struct storage *storage, uint64_t key)
+{
+    return head_source_open(db__of(storage)->head, key);
+}
+
+static void storage_op_source_close(struct storage *storage, source_ref source)
+{
+    head_source_close(db__of(storage)->head, source);
+}
+
+static err_t storage_op_appender_open(struct storage *storage, struct appender **appender,
+                                      struct strbuf *why)
+{
+    return head_appender_open(db__of(storage)->head, appender, why);
+}
+
+static bool storage_op_time_range(struct storage *storage, int64_t *min_t_ms, int64_t *max_t_ms)
+{
+    struct db *db = db__of(storage);
+    struct head_stats stats;
+    head_stats(db->head, &stats);
+    *min_t_ms = stats.min_t_ms;
+    *max_t_ms = stats.max_t_ms;
+    struct db_view *view = db__view_get(db);
+    for (uint32_t i = 0; i < view->block_count; i++) {
+        const struct block_meta *meta = block_meta(view->blocks[i]->handle->block);
+        if (meta->min_t_ms < *min_t_ms)
+            *min_t_ms = meta->min_t_ms;
+        if (meta->max_t_ms - 1 > *max_t_ms)
+            *max_t_ms = meta->max_t_ms - 1;
+    }
+    db__view_put(view);
+    return *min_t_ms <= *max_t_ms;
+}
+
+/* Like Prometheus, the figures are those of the head. */
+static err_t storage_op_cardinality(struct storage *storage, size_t limit, struct arena *arena,
+                                    struct cardinality *result, struct strbuf *why)
+{
+    head_cardinality(db__of(storage)->head, limit, arena, result);
+    return arena_exhausted(arena)
+               ? err_fail(why, ERR_LIMIT, "cardinality figures need too much memory")
+               : OK;
+}
+
+static const struct storage_ops db_storage_ops = {
+    .source_open = storage_op_source_open,
+    .source_close = storage_op_source_close,
+    .appender_open = storage_op_appender_open,
+    .querier_open = db__querier_open,
+    .delete_samples = db__delete_samples,
+    .cardinality = storage_op_cardinality,
+    .time_range = storage_op_time_range,
+};
+
+struct storage *db_storage(struct db *db)
+{
+    return &db->base;
+}
+
+/* ---- opening ---- */
+
+static char *join(const char *folder, const char *name)
+{
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = mem_alloc(MEM_BLOCK, size);
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+static bool has_entry(const char *folder, const char *name)
+{
+    char *path = join(folder, name);
+    bool exists = fs_exists(path);
+    mem_free(MEM_BLOCK, path);
+    return exists;
+}
+
+/* A folder of Prometheus must not be mixed with ours: neither could read the other's files. */
+static err_t refuse_prometheus(const char *path, struct strbuf *why)
+{
+    struct fs_list list;
+    TRY(fs_list_dir(path, &list, why));
+    bool found = has_entry(path, "chunks_head");
+    for (size_t i = 0; i < list.count && !found; i++) {
+        if (!block_ulid_is_valid(str_from_cstr(list.names[i])))
+            continue;
+        char *folder = join(path, list.names[i]);
+        found = has_entry(folder, "meta.json");
+        mem_free(MEM_BLOCK, folder);
+    }
+    fs_list_free(&list);
+    if (!found)
+        return OK;
+    return err_fail(why, ERR_INVALID,
+                    "%s holds data of Prometheus; choose another folder and bring the data over "
+                    "with: narthexctl tsdb import-prometheus %s <new folder>",
+                    path, path);
+}
+
+static err_t take_lock_file(struct db *db, struct strbuf *why)
+{
+    char *path = join(db->path, "lock");
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    err_t err = OK;
+    if (file < 0) {
+        err = err_fail_errno(why, errno, "open %s", path);
+    } else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        err = err_fail(why, ERR_UNAVAILABLE, "%s is in use by another process", db->path);
+        close(file);
+    } else {
+        db->lock_file = file;
+    }
+    mem_free(MEM_BLOCK, path);
+    return err;
+}
+
+struct replayed_segment {
+    uint32_t number;
+    uint64_t bytes;
+    int64_t max_t_ms;
+};
+
+struct replay_log {
+    struct replayed_segment *items;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+static void on_segment(void *context, uint32_t number, uint32_t last)
+{
+    (void)context;
+    char text[16], last_text[16];
+    snprintf(text, sizeof text, "%u", number);
+    snprintf(last_text, sizeof last_text, "%u", last);
+    LOG_INFO("replaying the write-ahead log", "segment", text, "last", last_text);
+}
+
+static void on_segment_end(void *context, uint32_t number, uint64_t bytes, int64_t max_t_ms)
+{
+    struct replay_log *log = context;
+    VEC_PUSH(MEM_WAL, log->items, log->count, log->capacity,
+             (struct replayed_segment){number, bytes, max_t_ms});
+}
+
+/* Everything before this is in blocks that were cut from the head. */
+static int64_t end_of_blocks(struct db *db)
+{
+    int64_t end = INT64_MIN;
+    for (uint32_t i = 0; i < db->view->block_count; i++) {
+        const struct block_meta *meta = block_meta(db->view->blocks[i]->handle->block);
+        if ((meta->flags & BLOCK_FLAG_OUT_OF_ORDER) == 0 && meta->max_t_ms > end)
+            end = meta->max_t_ms;
+    }
+    return end;
+}
+
+static err_t open_log(struct db *db, struct strbuf *why)
+{
+    struct replay_log log = {0};
+    struct wal_replay_result result;
+    int64_t start_ns = clock_monotonic_ns(clock_system());
+    err_t err = head_replay(db->head, db->fs, db->wal_path, end_of_blocks(db), on_segment,
+                            on_segment_end, &log, &result, why);
+    if (err == OK) {
+        struct wal_options options = {
+            .fs = db->fs, .path = db->wal_path, .first_segment = result.next_segment};
+        err = wal_open(&options, &db->wal, why);
+    }
+    for (uint32_t i = 0; i < log.count && err == OK; i++)
+        wal_adopt_segment(db->wal, log.items[i].number, log.items[i].bytes, log.items[i].max_t_ms);
+    mem_free(MEM_WAL, log.items);
+    TRY(err);
+    head_set_wal(db->head, db->wal);
+    char samples[24], milliseconds[24], damaged[24];
+    snprintf(samples, sizeof samples, "%" PRIu64, result.sample_count);
+    snprintf(milliseconds, sizeof milliseconds, "%" PRId64,
+             (clock_monotonic_ns(clock_system()) - start_ns) / 1000000);
+    snprintf(damaged, sizeof damaged, "%" PRIu64, result.damaged_bytes);
+    LOG_INFO("write-ahead log replayed", "samples", samples, "milliseconds", milliseconds,
+             "damaged_bytes", damaged);
+    return OK;
+}
+
+static struct db *db_create(const struct db_options *options)
+{
+    struct db *db = MEM_NEW(MEM_BLOCK, struct db);
+    db->base.ops = &db_storage_ops;
+    db->path = mem_dup(MEM_BLOCK, options->path, strlen(options->path));
+    db->wal_path = join(options->path, "wal");
+    db->fs = options->fs == NULL ? fs_system() : options->fs;
+    db->clock = options->clock == NULL ? clock_system() : options->clock;
+    db->block_range_ms =
+        options->block_range_ms == 0 ? BLOCK_RANGE_MS_DEFAULT : options->block_range_ms;
+    db->block_range_max_ms = options->block_range_max_ms;
+    if (db->block_range_max_ms == 0) {
+        db->block_range_max_ms = BLOCK_RANGE_MAX_MS_DEFAULT;
+        if (options->retention_ms > 0 && options->retention_ms / 10 < db->block_range_max_ms)
+            db->block_range_max_ms = options->retention_ms / 10;
+    }
+    if (db->block_range_max_ms < db->block_range_ms)
+        db->block_range_max_ms = db->block_range_ms;
+    db->sync_each_commit = options->sync == DB_SYNC_EACH_COMMIT;
+    db->retention_ms = options->retention_ms;
+    db->retention_bytes = options->retention_bytes;
+    db->retention_percent = options->retention_percent;
+    db->lock_file = -1;
+    mutex_init(&db->settings_lock);
+    mutex_init(&db->maintain_lock);
+    mutex_init(&db->view_lock);
+    mutex_init(&db->housekeeper_lock);
+    cond_init(&db->housekeeper_wake);
+    struct head_options head_options = {
+        .window_range_ms = db->block_range_ms,
+        .exemplars_max = options->exemplars_max,
+        .sync_each_commit = db->sync_each_commit,
+    };
+    db->head = head_create(&head_options);
+    head_set_out_of_order_window(db->head, options->out_of_order_window_ms);
+    return db;
+}
+
+err_t db_open(const struct db_options *options, struct db **result, struct strbuf *why)
+{
+    struct db *db = db_create(options);
+    err_t err;
+    TRY_OUT(fs_make_dirs(db->fs, db->path, why));
+    TRY_OUT(refuse_prometheus(db->path, why));
+    if (!options->no_lockfile)
+        TRY_OUT(take_lock_file(db, why));
+    TRY_OUT(db__view_load(db, why));
+    TRY_OUT(open_log(db, why));
+    if (options->metrics != NULL)
+        db__metrics_register(db, options->metrics);
+    if (!options->no_background)
+        db__housekeeper_start(db);
+    *result = db;
+out:
+    if (err != OK) {
+        struct strbuf second = STRBUF_INIT;
+        strbuf_add_str(&second, strbuf_str(why));
+        db_close(db);
+        strbuf_clear(why);
+        strbuf_add_str(why, strbuf_str(&second));
+        strbuf_deinit(&second);
+    }
+    return err;
+}
+
+void db_close(struct db *db)
+{
+    db__housekeeper_stop(db);
+    if (db->wal != NULL) {
+        struct strbuf why = STRBUF_INIT;
+        head_set_wal(db->head, NULL);
+        if (wal_close(db->wal, &why) != OK)
+            LOG_ERROR("closing the write-ahead log failed", "err", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+    }
+    head_destroy(db->head);
+    if (db->view != NULL)
+        db__view_put(db->view);
+    if (db->lock_file >= 0)
+        close(db->lock_file);
+    mutex_deinit(&db->settings_lock);
+    mutex_deinit(&db->maintain_lock);
+    mutex_deinit(&db->view_lock);
+    mutex_deinit(&db->housekeeper_lock);
+    cond_deinit(&db->housekeeper_wake);
+    mem_free(MEM_BLOCK, db->path);
+    mem_free(MEM_BLOCK, db->wal_path);
+    mem_free(MEM_BLOCK, db);
+}
+
+/* ---- settings ---- */
+
+void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes,
+                      double retention_percent)
+{
+    mutex_lock(&db->settings_lock);
+    db->retention_ms = retention_ms;
+    db->retention_bytes = retention_bytes;
+    db->retention_percent = retention_percent;
+    mutex_unlock(&db->settings_lock);
+}
+
+void db_set_out_of_order_window(struct db *db, int64_t window_ms)
+{
+    head_set_out_of_order_window(db->head, window_ms);
+}
+
+void db_set_exemplars_max(struct db *db, int64_t exemplars_max)
+{
+    head_set_exemplars_max(db->head, exemplars_max);
+}
+
+err_t db_sync(struct db *db, struct strbuf *why)
+{
+    return wal_sync(db->wal, why);
+}

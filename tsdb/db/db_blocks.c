@@ -1,0 +1,50 @@
+/* What there is to say of the blocks, and work on them. */
+#include <stdio.h>
+
+#include "db_impl.h"
+
+size_t db_blocks(struct db *db, struct db_block_info **infos)
+{
+    struct db_view *view = db__view_get(db);
+    size_t count = view->block_count;
+    *infos = MEM_NEW_ARRAY(MEM_BLOCK, struct db_block_info, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct block *block = view->blocks[i]->handle->block;
+        const struct block_meta *meta = block_meta(block);
+        struct db_block_info *info = &(*infos)[i];
+        *info = (struct db_block_info){
+            .min_t_ms = meta->min_t_ms,
+            .max_t_ms = meta->max_t_ms,
+            .sample_count = meta->counts.samples,
+            .float_sample_count = meta->counts.float_samples,
+            .series_count = meta->counts.series,
+            .column_count = meta->counts.columns,
+            .bytes = block_bytes(block),
+            .level = meta->level,
+            .source_count = meta->source_count,
+        };
+        snprintf(info->ulid, sizeof info->ulid, "%s", meta->ulid.text);
+    }
+    db__view_put(view);
+    return count;
+}
+
+err_t db_flush_head(struct db *db, struct strbuf *why)
+{
+    (void)db;
+    return err_fail(why, ERR_UNSUPPORTED, "cutting blocks is not built yet");
+}
+
+err_t db_clean_tombstones(struct db *db, struct strbuf *why)
+{
+    (void)db;
+    return err_fail(why, ERR_UNSUPPORTED, "rewriting blocks is not built yet");
+}
+
+err_t db_snapshot(struct db *db, bool skip_head, struct strbuf *name, struct strbuf *why)
+{
+    (void)db;
+    (void)skip_head;
+    (void)name;
+    return err_fail(why, ERR_UNSUPPORTED, "snapshots are not built yet");
+}

@@ -1,0 +1,154 @@
+/* The database's parts.
+ *
+ *     db ── head (its own memory and log)
+ *        └─ view ── blocks by time, each with its tombstones     replaced as a whole, counted
+ *
+ * A querier holds a head reader and a view. Locks, in the order they may be taken:
+ * maintain_lock, view_lock; the head's own locks come last.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "narthex/base/mem.h"
+#include "narthex/base/thread.h"
+#include "narthex/tsdb/block.h"
+#include "narthex/tsdb/db.h"
+#include "narthex/tsdb/head.h"
+#include "narthex/tsdb/tombstones.h"
+#include "narthex/tsdb/wal.h"
+
+/* An open block file, shared by the db_blocks that differ in tombstones only. */
+struct block_handle {
+    _Atomic uint32_t references;
+    struct block *block;
+    /* Set when the block was replaced or expired: the last user removes the folder. */
+    _Atomic bool doomed;
+    const struct fs *fs;
+    char *path;
+};
+
+/* Immutable. */
+struct db_block {
+    _Atomic uint32_t references;
+    struct block_handle *handle;
+    struct tombstones *tombstones; /* owned */
+};
+
+struct db_view {
+    _Atomic uint32_t references;
+    uint32_t block_count;
+    struct db_block *blocks[]; /* by min_t_ms */
+};
+
+/* All NULL when no registry was given. */
+struct db_metrics {
+    struct metric *head_series, *head_series_created, *head_series_removed, *head_chunks;
+    struct metric *head_samples, *head_out_of_order, *head_min_time, *head_max_time;
+    struct metric *wal_bytes, *wal_segment, *blocks_loaded, *block_bytes;
+    struct metric *compactions, *compactions_failed, *retention_deletions;
+};
+
+struct db {
+    struct storage base; /* first: a struct storage pointer is a struct db pointer */
+
+    /* constant */
+    char *path;
+    char *wal_path;
+    const struct fs *fs;
+    const struct clock *clock;
+    int64_t block_range_ms;
+    int64_t block_range_max_ms;
+    bool sync_each_commit;
+    struct head *head;
+    struct wal *wal;
+    int lock_file; /* -1: none */
+
+    struct mutex settings_lock;
+    /* guarded by settings_lock */
+    int64_t retention_ms;
+    uint64_t retention_bytes;
+    double retention_percent;
+    uint64_t ulid_state; /* of the random part of block names */
+
+    struct mutex maintain_lock; /* one maintenance step at a time */
+
+    struct mutex view_lock;
+    /* guarded by view_lock */
+    struct db_view *view;
+
+    struct thread housekeeper;
+    struct mutex housekeeper_lock;
+    struct cond housekeeper_wake;
+    bool stopping; /* guarded by housekeeper_lock */
+
+    struct db_metrics metrics;
+};
+
+static inline struct db *db__of(struct storage *storage)
+{
+    return (struct db *)storage;
+}
+
+/* ---- db_view.c ---- */
+struct db_view *db__view_get(struct db *db);
+void db__view_put(struct db_view *view);
+/* Opens the block in a folder. */
+err_t db__block_open(struct db *db, const char *path, struct db_block **block, struct strbuf *why);
+void db__block_put(struct db_block *block);
+/* Takes the block's reference. */
+void db__view_add(struct db *db, struct db_block *block);
+/* Replaces blocks of the view (matched by handle): `removed` go, `added` (NULL: none) comes, its
+ * reference taken. The folders of removed blocks go with their last user when `doom` is set. */
+void db__view_replace(struct db *db, struct db_block *const *removed, size_t removed_count,
+                      struct db_block *added, bool doom);
+/* The same block with other tombstones, which are taken. */
+struct db_block *db__block_with_tombstones(struct db_block *block, struct tombstones *tombstones);
+/* Opens all blocks of the folder and removes left-overs of unfinished work. */
+err_t db__view_load(struct db *db, struct strbuf *why);
+
+/* ---- db_block_select.c ---- */
+/* Series ordinals of a block that match, ascending, in the arena. */
+err_t db__block_select(const struct block *block, struct selector selector, struct arena *arena,
+                       struct id_view *ordinals, struct strbuf *why);
+
+/* ---- db_querier.c ---- */
+/* Where a series of a querier is: sources in order of time where they do not overlap. */
+enum { DB_SOURCE_HEAD = UINT32_MAX };
+struct db_member {
+    uint32_t source; /* block number in the view, or DB_SOURCE_HEAD */
+    uint32_t ordinal;
+};
+
+struct db_querier {
+    struct querier base;
+    struct db *db;
+    struct head_reader head;
+    struct db_view *view;
+    int64_t min_t_ms;
+    int64_t max_t_ms;
+    struct mutex lock;
+    /* guarded by lock; a series' position is the index of its first member */
+    struct db_member **member_pages;
+    uint32_t page_count;
+    uint32_t page_capacity;
+    uint32_t member_count;
+};
+
+enum { MEMBER_PAGE_SIZE = 1 << 14, MEMBER_LAST = 1u << 31 };
+
+err_t db__querier_open(struct storage *storage, int64_t min_t_ms, int64_t max_t_ms,
+                       struct querier **querier, struct strbuf *why);
+/* Copies the members of a position; at most block_count + 1. */
+uint32_t db__querier_members(struct db_querier *querier, uint64_t position,
+                             struct db_member *members);
+
+/* ---- db_cursor.c ---- */
+err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
+                      struct series_cursor **cursor, struct strbuf *why);
+
+/* ---- db_delete.c ---- */
+err_t db__delete_samples(struct storage *storage, int64_t min_t_ms, int64_t max_t_ms,
+                         struct selector selector, struct strbuf *why);

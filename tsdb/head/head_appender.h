@@ -1,0 +1,105 @@
+/* An appender's state between begin and commit. */
+#pragma once
+
+#include "head_impl.h"
+#include "narthex/tsdb/histogram_codec.h"
+
+struct staged_sample {
+    double value;
+    int64_t t_ms;
+    int64_t start_t_ms;       /* 0: none */
+    struct head_group *group; /* NULL: the commit finds a slot */
+    uint32_t ordinal;
+    uint32_t slot;
+    uint32_t histogram; /* number of the staged histogram + 1; 0: a float */
+    uint32_t order;     /* of staging */
+};
+
+struct staged_bytes {
+    size_t offset;
+    size_t size;
+};
+
+struct staged_exemplar {
+    series_ref ref;
+    struct exemplar exemplar;
+};
+
+struct staged_metadata {
+    series_ref ref;
+    struct metadata metadata;
+};
+
+/* Samples of one group at one time, after sorting: staged[first .. first + count). */
+struct commit_row {
+    struct head_group *group;
+    int64_t t_ms;
+    uint64_t sequence; /* in the group */
+    uint32_t first;
+    uint32_t count;
+};
+
+struct head_appender {
+    struct appender base;
+    struct head *head;
+    uint32_t source;
+    bool begun;
+    struct append_options options;
+
+    struct staged_sample *staged;
+    uint32_t staged_count;
+    uint32_t staged_capacity;
+    /* The common case: all are of the source's first lane, at one time, slots ascending. */
+    bool plain;
+    bool explicit_times;         /* some batch had timestamps of its own */
+    uint32_t next_slot;          /* where the next sample of lane 0 is expected */
+    uint64_t seen_sequence;      /* the head's when the first sample was judged */
+    uint64_t lane_sequence;      /* lane 0's then */
+    struct htable newest_staged; /* ordinal to its newest staged sample; used unless plain */
+
+    struct strbuf histogram_bytes;
+    struct staged_bytes *histograms;
+    uint32_t histogram_count;
+    uint32_t histogram_capacity;
+    struct staged_exemplar *exemplars;
+    uint32_t exemplar_count;
+    uint32_t exemplar_capacity;
+    struct staged_metadata *metadata;
+    uint32_t metadata_count;
+    uint32_t metadata_capacity;
+    struct arena arena; /* of exemplars and metadata */
+
+    /* scratch of the commit */
+    struct commit_row *rows;
+    uint32_t row_count;
+    uint32_t row_capacity;
+    uint32_t *slots;
+    uint32_t slots_capacity;
+    double *values;
+    uint32_t values_capacity;
+    struct wal_histogram *wal_histograms;
+    uint32_t wal_histogram_capacity;
+    struct wal_start *wal_starts;
+    uint32_t wal_start_capacity;
+};
+
+static inline struct str head__staged_histogram(const struct head_appender *appender,
+                                                const struct staged_sample *sample)
+{
+    struct staged_bytes bytes = appender->histograms[sample->histogram - 1];
+    return str_from(appender->histogram_bytes.data + bytes.offset, bytes.size);
+}
+
+/* Whether the source may write to the group without moving the series. */
+static inline bool head__group_is_open_to(const struct head_group *group, uint32_t source)
+{
+    return group->source == source || group->source == SOURCE_NONE;
+}
+
+/* Judges the sample against what the head holds of its series (not against staged ones): OK to
+ * append, ERR_EXISTS when the very same sample is there, or the reason. Needs the write lock. */
+err_t head__judge_locked(struct head *head, const struct head_series *series, int64_t t_ms,
+                         double value, struct str histogram);
+
+/* Everything staged: places, log, memory, visibility. Needs the write lock. */
+err_t head__commit_locked(struct head_appender *appender, struct strbuf *why);

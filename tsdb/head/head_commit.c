@@ -1,0 +1,328 @@
+/* Commits: places for samples, the log record, the rows, visibility. */
+#include "head_appender.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "narthex/base/log.h"
+#include "narthex/base/vec.h"
+
+enum { MOVES_BEFORE_SHARED = 2 };
+
+/* ---- samples judged before other commits came ---- */
+
+/* Whether what was judged at staging still holds. */
+static bool is_untouched(const struct head_appender *self, const struct staged_sample *sample)
+{
+    const struct head_group *group = sample->group;
+    return group != NULL && group == self->head->sources[self->source].lanes[0] &&
+           group->sequence == self->lane_sequence &&
+           group->slot_refs[sample->slot] == head__ref(self->head, sample->ordinal);
+}
+
+/* Finds the series again and judges again; false: the sample is dropped. */
+static bool judge_again(struct head_appender *self, struct staged_sample *sample)
+{
+    struct head *head = self->head;
+    const struct head_series *series = head__series(head, sample->ordinal);
+    if (series == NULL || sample->t_ms < head__min_append_t(head))
+        return false;
+    const struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
+    sample->group = NULL;
+    if (place != NULL && head__group_is_open_to(place->group, self->source)) {
+        sample->group = place->group;
+        sample->slot = place->slot;
+    }
+    struct str bytes = {NULL, 0};
+    if (sample->histogram != 0)
+        bytes = head__staged_histogram(self, sample);
+    return head__judge_locked(head, series, sample->t_ms, sample->value, bytes) == OK;
+}
+
+static void judge_all_again(struct head_appender *self)
+{
+    if (self->head->sequence == self->seen_sequence)
+        return;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        struct staged_sample *sample = &self->staged[i];
+        bool untouched = is_untouched(self, sample);
+        if (!untouched)
+            self->plain = false;
+        if (untouched || judge_again(self, sample))
+            self->staged[kept++] = *sample;
+        else
+            self->head->stats.out_of_order_count++;
+    }
+    self->staged_count = kept;
+}
+
+/* ---- places ---- */
+
+static int64_t lane_newest(const struct head_group *lane)
+{
+    return lane->staged_t_ms > lane->last_t_ms ? lane->staged_t_ms : lane->last_t_ms;
+}
+
+/* A lane of the source for a series without a usable slot. Samples with timestamps of their own go
+ * where this commit already has a row of that time, else each timestamp begins a lane: what is
+ * stamped together (a container, a device) stays together. */
+static struct head_group *choose_lane(struct head_appender *self, int64_t t_ms)
+{
+    struct head *head = self->head;
+    struct head_source *source = &head->sources[self->source];
+    struct head_group *possible = NULL;
+    for (uint32_t i = self->explicit_times ? 1 : 0; i < source->lane_count; i++) {
+        struct head_group *lane = source->lanes[i];
+        if (self->explicit_times ? lane->staged_t_ms == t_ms : lane_newest(lane) <= t_ms)
+            return lane;
+        if (possible == NULL && lane_newest(lane) <= t_ms)
+            possible = lane;
+    }
+    if (possible != NULL && source->lane_count >= LANES_MAX)
+        return possible;
+    if (self->explicit_times && source->lane_count == 0)
+        head__group_create(head, self->source, source->key, 0, 0);
+    return head__group_create(head, self->source, source->key, source->lane_count, 0);
+}
+
+static void place_sample(struct head_appender *self, struct staged_sample *sample)
+{
+    struct head *head = self->head;
+    struct head_series *series = head__series(head, sample->ordinal);
+    const struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
+    /* An earlier sample of this commit may have moved it already. */
+    if (place != NULL && head__group_is_open_to(place->group, self->source) &&
+        lane_newest(place->group) <= sample->t_ms) {
+        sample->group = place->group;
+        sample->slot = place->slot;
+    } else {
+        struct head_group *group;
+        bool other_source = place != NULL && place->group->source != self->source;
+        if (other_source && series->moves < UINT8_MAX)
+            series->moves++;
+        if (other_source && series->moves >= MOVES_BEFORE_SHARED)
+            group = head__group_create(head, SOURCE_NONE, 0, 0, 0);
+        else
+            group = choose_lane(self, sample->t_ms);
+        sample->group = group;
+        sample->slot = head__group_take_series(head, group, series);
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct staged_sample *x = a, *y = b;
+    if (x->t_ms != y->t_ms)
+        return x->t_ms < y->t_ms ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const struct staged_sample *x = a, *y = b;
+    if (x->t_ms != y->t_ms)
+        return x->t_ms < y->t_ms ? -1 : 1;
+    if (x->group != y->group)
+        return x->group->id < y->group->id ? -1 : 1;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static void sort_unless_sorted(struct head_appender *self,
+                               int (*compare)(const void *, const void *))
+{
+    for (uint32_t i = 1; i < self->staged_count; i++) {
+        if (compare(&self->staged[i - 1], &self->staged[i]) > 0) {
+            qsort(self->staged, self->staged_count, sizeof *self->staged, compare);
+            return;
+        }
+    }
+}
+
+/* Gives every sample a slot and sorts them into rows. */
+static void place_all(struct head_appender *self)
+{
+    sort_unless_sorted(self, by_time);
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        struct staged_sample *sample = &self->staged[i];
+        struct head_group *group = sample->group;
+        if (group == NULL || lane_newest(group) > sample->t_ms ||
+            group->slot_refs[sample->slot] != head__ref(self->head, sample->ordinal))
+            place_sample(self, sample);
+        sample->group->staged_t_ms = sample->t_ms;
+    }
+    for (uint32_t i = 0; i < self->staged_count; i++)
+        self->staged[i].group->staged_t_ms = INT64_MIN;
+    sort_unless_sorted(self, by_row);
+}
+
+static void collect_rows(struct head_appender *self)
+{
+    self->row_count = 0;
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        const struct staged_sample *sample = &self->staged[i];
+        struct commit_row *row = self->row_count == 0 ? NULL : &self->rows[self->row_count - 1];
+        if (row == NULL || row->group != sample->group || row->t_ms != sample->t_ms) {
+            VEC_PUSH(MEM_HEAD, self->rows, self->row_count, self->row_capacity,
+                     (struct commit_row){
+                         .group = sample->group,
+                         .t_ms = sample->t_ms,
+                         .sequence = sample->group->sequence + ++sample->group->staged_rows,
+                         .first = i,
+                     });
+            row = &self->rows[self->row_count - 1];
+        }
+        row->count++;
+    }
+    for (uint32_t i = 0; i < self->row_count; i++)
+        self->rows[i].group->staged_rows = 0;
+}
+
+/* ---- the log ---- */
+
+static void encode_row(struct head_appender *self, const struct commit_row *row, uint32_t segment)
+{
+    struct head_group *group = row->group;
+    struct wal_row wal_row = {
+        .group = group->id,
+        .lane = group->source == SOURCE_NONE ? UINT32_MAX : group->lane,
+        .source_key = group->key,
+        .sequence = row->sequence,
+        .t_ms = row->t_ms,
+        .slot_refs = group->slot_refs,
+        .slot_count = group->slot_count,
+    };
+    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, row->count);
+    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, row->count);
+    for (uint32_t i = row->first; i < row->first + row->count; i++) {
+        const struct staged_sample *sample = &self->staged[i];
+        if (sample->histogram != 0) {
+            VEC_PUSH(MEM_HEAD, self->wal_histograms, wal_row.histogram_count,
+                     self->wal_histogram_capacity,
+                     (struct wal_histogram){sample->slot, head__staged_histogram(self, sample)});
+        } else {
+            self->slots[wal_row.sample_count] = sample->slot;
+            self->values[wal_row.sample_count++] = sample->value;
+        }
+        if (sample->start_t_ms != 0)
+            VEC_PUSH(MEM_HEAD, self->wal_starts, wal_row.start_count, self->wal_start_capacity,
+                     (struct wal_start){sample->slot, sample->start_t_ms});
+    }
+    wal_row.slots = self->slots;
+    wal_row.values = self->values;
+    wal_row.histograms = self->wal_histograms;
+    wal_row.starts = self->wal_starts;
+    wal_encode_row(&self->head->body, &wal_row, &group->wal, segment);
+}
+
+static void encode_rest(struct head_appender *self)
+{
+    struct strbuf *body = &self->head->body;
+    for (uint32_t i = 0; i < self->exemplar_count; i++) {
+        const struct staged_exemplar *staged = &self->exemplars[i];
+        wal_encode_exemplar(body, staged->ref, staged->exemplar.t_ms, staged->exemplar.value,
+                            staged->exemplar.labels);
+    }
+    for (uint32_t i = 0; i < self->metadata_count; i++) {
+        const struct staged_metadata *staged = &self->metadata[i];
+        wal_encode_metadata(body, staged->ref, (uint8_t)staged->metadata.type,
+                            staged->metadata.help, staged->metadata.unit);
+    }
+}
+
+static void encode_new_series(struct head *head)
+{
+    struct label items[SERIES_LABELS_MAX];
+    for (uint32_t i = 0; i < head->unlogged_count; i++) {
+        const struct head_series *series = head__series(head, head->unlogged[i]);
+        if (series != NULL)
+            wal_encode_series(&head->body, head__ref(head, series->ordinal),
+                              head__series_labels(head, series, items));
+    }
+}
+
+static err_t write_log(struct head_appender *self, struct strbuf *why)
+{
+    struct head *head = self->head;
+    uint32_t segment;
+    TRY(wal_begin(head->wal, &segment, why));
+    strbuf_clear(&head->body);
+    encode_new_series(head);
+    int64_t max_t_ms = INT64_MIN;
+    for (uint32_t i = 0; i < self->row_count; i++) {
+        encode_row(self, &self->rows[i], segment);
+        if (self->rows[i].t_ms > max_t_ms)
+            max_t_ms = self->rows[i].t_ms;
+    }
+    encode_rest(self);
+    err_t err = wal_append(head->wal, &head->body, max_t_ms, why);
+    if (err == OK) {
+        head->unlogged_count = 0;
+        if (head->sync_each_commit)
+            err = wal_sync(head->wal, why);
+        if (err == OK)
+            return OK;
+        /* The rows are in the log all the same: their numbers are used up. */
+        for (uint32_t i = 0; i < self->row_count; i++)
+            self->rows[i].group->sequence = self->rows[i].sequence;
+    }
+    for (uint32_t i = 0; i < self->row_count; i++)
+        wal_group_forget(&self->rows[i].group->wal);
+    head->stats.wal_failure_count++;
+    return err;
+}
+
+/* ---- memory ---- */
+
+static void apply_row(struct head_appender *self, const struct commit_row *row, uint64_t sequence)
+{
+    struct head *head = self->head;
+    uint32_t number;
+    struct head_window *window = head__group_begin_row(head, row->group, row->t_ms, &number);
+    for (uint32_t i = row->first; i < row->first + row->count; i++) {
+        const struct staged_sample *sample = &self->staged[i];
+        if (sample->histogram != 0)
+            head__window_add_histogram(head, window, sample->slot, number,
+                                       head__staged_histogram(self, sample));
+        else
+            open_column_append(head__window_slot(head, window, sample->slot), number, sample->value,
+                               &head->column_memory);
+        if (sample->start_t_ms != 0)
+            head__window_add_start(head, window, sample->slot, number, sample->start_t_ms);
+    }
+    head__group_end_row(row->group, window, number, row->t_ms, sequence);
+    if (row->t_ms < head->min_t_ms)
+        head->min_t_ms = row->t_ms;
+    if (row->t_ms > head->max_t_ms)
+        head->max_t_ms = row->t_ms;
+}
+
+err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
+{
+    struct head *head = self->head;
+    judge_all_again(self);
+    bool placed = self->plain;
+    if (placed && self->staged_count > 0) {
+        const struct staged_sample *first = &self->staged[0];
+        placed = first->group->last_t_ms <= first->t_ms;
+    }
+    if (!placed)
+        place_all(self);
+    collect_rows(self);
+    if (self->row_count == 0 && self->exemplar_count == 0 && self->metadata_count == 0)
+        return OK;
+    if (head->wal != NULL)
+        TRY(write_log(self, why));
+
+    uint64_t sequence = ++head->sequence;
+    for (uint32_t i = 0; i < self->row_count; i++)
+        apply_row(self, &self->rows[i], sequence);
+    for (uint32_t i = 0; i < self->exemplar_count; i++)
+        head__exemplar_add(head->exemplars, self->exemplars[i].ref, &self->exemplars[i].exemplar);
+    for (uint32_t i = 0; i < self->metadata_count; i++)
+        head__metadata_set(head->metadata, self->metadata[i].ref, &self->metadata[i].metadata);
+    head->stats.sample_count += self->staged_count;
+    head->stats.commit_count++;
+    head__publish_locked(head, sequence);
+    return OK;
+}

@@ -1,0 +1,318 @@
+/* Reading the columns of a series: its places oldest first, their windows oldest first, and within
+ * a window runs of one kind of sample. */
+#include "head_impl.h"
+
+#include <string.h>
+
+#include "narthex/base/vec.h"
+#include "narthex/tsdb/histogram_codec.h"
+
+/* A slot of a window with rows that the reader may see. */
+struct visible_slot {
+    const struct head_window *window;
+    uint32_t slot;
+    uint32_t row_limit;
+};
+
+struct head_cursor {
+    struct head_reader *reader;
+    uint32_t ordinal;
+    int64_t min_t_ms;
+    int64_t max_t_ms;
+    struct visible_slot *slots; /* newest first */
+    uint32_t slot_count;
+    uint32_t slot_capacity;
+    uint32_t slots_left; /* the current one is slots[slots_left] */
+    const struct head_deletion *deletions;
+    uint32_t deletion_count;
+
+    /* the current slot */
+    struct slot_samples samples;
+    const int64_t *row_times;
+    uint64_t visible_floats[4]; /* not deleted */
+    uint64_t visible_histograms[4];
+    uint32_t next_row;
+    bool slot_loaded;
+    bool slot_begun; /* a column of it was given already */
+
+    /* the current column: rows [from_row, next_row) of one kind */
+    enum sample_kind kind;
+    uint32_t from_row;
+    uint32_t count;
+    bool cut;
+
+    int64_t t_ms[COLUMN_ROWS_MAX];
+    double values[COLUMN_ROWS_MAX];
+    int64_t starts[COLUMN_ROWS_MAX];
+    struct histogram histograms[COLUMN_ROWS_MAX];
+    struct arena arena; /* of the histograms of the current column */
+};
+
+struct head_cursor *head_cursor_create(struct head_reader *reader)
+{
+    struct head_cursor *cursor = mem_alloc(MEM_QUERY, sizeof *cursor);
+    cursor->reader = reader;
+    cursor->slots = NULL;
+    cursor->slot_count = 0;
+    cursor->slot_capacity = 0;
+    cursor->slots_left = 0;
+    cursor->slot_loaded = false;
+    arena_init(&cursor->arena, MEM_QUERY, SIZE_MAX);
+    return cursor;
+}
+
+void head_cursor_destroy(struct head_cursor *cursor)
+{
+    arena_deinit(&cursor->arena);
+    mem_free(MEM_QUERY, cursor->slots);
+    mem_free(MEM_QUERY, cursor);
+}
+
+/* False when this window and all older ones end before the range. */
+static bool add_window(struct head_cursor *cursor, const struct head_window *window, uint32_t slot)
+{
+    uint32_t rows = head__window_visible_rows(window, cursor->reader->sequence);
+    if (rows == 0)
+        return true;
+    const int64_t *times = atomic_load_explicit(&window->rows, memory_order_acquire)->t_ms;
+    if (times[0] > cursor->max_t_ms)
+        return true;
+    if (times[rows - 1] < cursor->min_t_ms || times[rows - 1] < cursor->reader->min_valid_ms)
+        return false;
+    VEC_PUSH(MEM_QUERY, cursor->slots, cursor->slot_count, cursor->slot_capacity,
+             (struct visible_slot){window, slot, rows});
+    return true;
+}
+
+void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_t_ms,
+                      int64_t max_t_ms)
+{
+    struct head *head = cursor->reader->head;
+    cursor->ordinal = ordinal;
+    cursor->min_t_ms = min_t_ms;
+    cursor->max_t_ms = max_t_ms;
+    cursor->slot_count = 0;
+    cursor->slot_loaded = false;
+    cursor->deletions = head__deletions_of(head, ordinal, &cursor->deletion_count);
+    const struct head_series *series = head__series(head, ordinal);
+    const struct head_place *place =
+        series == NULL ? NULL : atomic_load_explicit(&series->newest, memory_order_acquire);
+    for (; place != NULL; place = atomic_load_explicit(&place->older, memory_order_acquire)) {
+        const struct head_window *window =
+            atomic_load_explicit(&place->group->newest, memory_order_acquire);
+        while (window != NULL && add_window(cursor, window, place->slot))
+            window = atomic_load_explicit(&window->older, memory_order_acquire);
+    }
+    cursor->slots_left = cursor->slot_count;
+}
+
+static bool row_is_set(const uint64_t rows[4], uint32_t row)
+{
+    return (rows[row / 64] >> (row % 64) & 1) != 0;
+}
+
+static void hide_deleted(struct head_cursor *cursor)
+{
+    for (uint32_t row = 0; row < COLUMN_ROWS_MAX; row++) {
+        if (!row_is_set(cursor->samples.float_rows, row) &&
+            !row_is_set(cursor->samples.histogram_rows, row))
+            continue;
+        int64_t t_ms = cursor->row_times[row];
+        for (uint32_t i = 0; i < cursor->deletion_count; i++) {
+            if (t_ms < cursor->deletions[i].min_t_ms || t_ms > cursor->deletions[i].max_t_ms)
+                continue;
+            cursor->visible_floats[row / 64] &= ~(UINT64_C(1) << (row % 64));
+            cursor->visible_histograms[row / 64] &= ~(UINT64_C(1) << (row % 64));
+        }
+    }
+}
+
+static void load_slot(struct head_cursor *cursor, const struct visible_slot *slot)
+{
+    head__slot_load(slot->window, slot->slot, slot->row_limit, &cursor->samples);
+    cursor->row_times = atomic_load_explicit(&slot->window->rows, memory_order_acquire)->t_ms;
+    memcpy(cursor->visible_floats, cursor->samples.float_rows, sizeof cursor->visible_floats);
+    memcpy(cursor->visible_histograms, cursor->samples.histogram_rows,
+           sizeof cursor->visible_histograms);
+    if (cursor->deletion_count > 0)
+        hide_deleted(cursor);
+    cursor->next_row = 0;
+    cursor->slot_loaded = true;
+    cursor->slot_begun = false;
+}
+
+/* Lowest set row at or above `from`; COLUMN_ROWS_MAX: none. */
+static uint32_t next_set_row(const uint64_t rows[4], uint32_t from)
+{
+    if (from >= COLUMN_ROWS_MAX)
+        return COLUMN_ROWS_MAX;
+    uint64_t word = rows[from / 64] >> (from % 64) << (from % 64);
+    for (uint32_t i = from / 64;;) {
+        if (word != 0)
+            return 64 * i + (uint32_t)__builtin_ctzll(word);
+        if (++i == 4)
+            return COLUMN_ROWS_MAX;
+        word = rows[i];
+    }
+}
+
+static uint32_t rows_between(const uint64_t rows[4], uint32_t from, uint32_t to)
+{
+    uint32_t count = 0;
+    for (uint32_t row = next_set_row(rows, from); row < to; row = next_set_row(rows, row + 1))
+        count++;
+    return count;
+}
+
+/* Last set row below `to`, which is above some set row. */
+static uint32_t last_set_row(const uint64_t rows[4], uint32_t to)
+{
+    uint32_t row = to - 1;
+    while (!row_is_set(rows, row))
+        row--;
+    return row;
+}
+
+/* Finds the next run of the loaded slot; false at its end. */
+static bool next_run(struct head_cursor *cursor, struct sample_column_info *info)
+{
+    uint32_t float_row = next_set_row(cursor->visible_floats, cursor->next_row);
+    uint32_t histogram_row = next_set_row(cursor->visible_histograms, cursor->next_row);
+    if (float_row == COLUMN_ROWS_MAX && histogram_row == COLUMN_ROWS_MAX)
+        return false;
+    bool floats = float_row < histogram_row;
+    const uint64_t *rows = floats ? cursor->visible_floats : cursor->visible_histograms;
+    cursor->kind = floats ? SAMPLES_FLOAT : SAMPLES_HISTOGRAM;
+    cursor->from_row = floats ? float_row : histogram_row;
+    cursor->next_row = floats ? histogram_row : float_row;
+    cursor->count = rows_between(rows, cursor->from_row, cursor->next_row);
+    cursor->cut = cursor->slot_begun;
+    cursor->slot_begun = true;
+    *info = (struct sample_column_info){
+        .kind = cursor->kind,
+        .count = cursor->count,
+        .first_t_ms = cursor->row_times[cursor->from_row],
+        .last_t_ms = cursor->row_times[last_set_row(rows, cursor->next_row)],
+    };
+    return true;
+}
+
+err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *info, bool *found,
+                       struct strbuf *why)
+{
+    (void)why;
+    for (;;) {
+        if (!cursor->slot_loaded) {
+            if (cursor->slots_left == 0) {
+                *found = false;
+                return OK;
+            }
+            load_slot(cursor, &cursor->slots[--cursor->slots_left]);
+        }
+        while (next_run(cursor, info)) {
+            if (info->last_t_ms < cursor->min_t_ms || info->first_t_ms > cursor->max_t_ms)
+                continue;
+            *found = true;
+            return OK;
+        }
+        cursor->slot_loaded = false;
+    }
+}
+
+static void decode_starts(struct head_cursor *cursor, const uint64_t *rows,
+                          struct sample_column *column)
+{
+    if (cursor->samples.start_count == 0)
+        return;
+    uint32_t rank = rows_between(cursor->samples.start_rows, 0, cursor->from_row);
+    uint32_t n = 0;
+    bool any = false;
+    for (uint32_t row = cursor->from_row; row < cursor->next_row; row++) {
+        bool has = row_is_set(cursor->samples.start_rows, row);
+        if (row_is_set(rows, row)) {
+            cursor->starts[n++] = has ? (int64_t)cursor->samples.starts[rank] : 0;
+            any = any || has;
+        }
+        rank += has;
+    }
+    if (any)
+        column->start_t_ms = cursor->starts;
+}
+
+static err_t decode_floats(struct head_cursor *cursor, struct sample_column *column,
+                           struct strbuf *why)
+{
+    TRY(head__slot_decode_floats(&cursor->samples, why));
+    column->values = cursor->values;
+    uint32_t rank = rows_between(cursor->samples.float_rows, 0, cursor->from_row);
+    uint32_t n = 0;
+    for (uint32_t row = next_set_row(cursor->samples.float_rows, cursor->from_row);
+         row < cursor->next_row; row = next_set_row(cursor->samples.float_rows, row + 1), rank++) {
+        if (!row_is_set(cursor->visible_floats, row))
+            continue;
+        cursor->t_ms[n] = cursor->row_times[row];
+        cursor->values[n++] = cursor->samples.values[rank];
+    }
+    assert(n == cursor->count);
+    return OK;
+}
+
+static err_t decode_histograms(struct head_cursor *cursor, struct sample_column *column,
+                               struct strbuf *why)
+{
+    arena_deinit(&cursor->arena);
+    struct byte_reader in =
+        byte_reader_of(cursor->samples.histogram_bytes, cursor->samples.histogram_size);
+    uint32_t n = 0;
+    while (in.at < in.end) {
+        uint8_t row = byte_reader_u8(&in);
+        struct str bytes = byte_reader_str(&in);
+        if (row < cursor->from_row || row >= cursor->next_row ||
+            !row_is_set(cursor->visible_histograms, row))
+            continue;
+        cursor->t_ms[n] = cursor->row_times[row];
+        TRY(histogram_decode(bytes, &cursor->arena, &cursor->histograms[n++], why));
+    }
+    assert(n == cursor->count);
+    column->histograms = cursor->histograms;
+    return OK;
+}
+
+static int64_t constant_step(const int64_t *t_ms, uint32_t count)
+{
+    if (count < 2)
+        return 0;
+    int64_t step = t_ms[1] - t_ms[0];
+    for (uint32_t i = 2; i < count; i++) {
+        if (t_ms[i] - t_ms[i - 1] != step)
+            return 0;
+    }
+    return step;
+}
+
+err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
+                         struct strbuf *why)
+{
+    *column =
+        (struct sample_column){.kind = cursor->kind, .count = cursor->count, .t_ms = cursor->t_ms};
+    if (cursor->kind == SAMPLES_FLOAT) {
+        TRY(decode_floats(cursor, column, why));
+        decode_starts(cursor, cursor->visible_floats, column);
+    } else {
+        TRY(decode_histograms(cursor, column, why));
+        decode_starts(cursor, cursor->visible_histograms, column);
+    }
+    column->step_ms = constant_step(cursor->t_ms, cursor->count);
+    return OK;
+}
+
+void head_cursor_place(const struct head_cursor *cursor, struct head_place_info *info)
+{
+    const struct visible_slot *slot = &cursor->slots[cursor->slots_left];
+    *info = (struct head_place_info){
+        .group_key = hash_mix(slot->window->group->key, slot->window->group->lane),
+        .group = slot->window->group->id,
+        .window = slot->window->number,
+        .cut = cursor->cut,
+    };
+}

@@ -1,0 +1,266 @@
+/* What happens when samples have gone to a block: windows and series leave, the log is shortened.
+ */
+#include "head_impl.h"
+
+#include "narthex/base/vec.h"
+
+enum { CHECKPOINT_BODY_BYTES = 1 << 20, SERIES_PER_LOCK = 4096 };
+
+void head_begin_cut(struct head *head, int64_t t_ms)
+{
+    mutex_lock(&head->write_lock);
+    if (t_ms > head->append_floor_ms)
+        head->append_floor_ms = t_ms;
+    for (uint32_t i = 0; i < head->group_count; i++) {
+        struct head_group *group = head->groups[i];
+        struct head_window *window =
+            group == NULL ? NULL : atomic_load_explicit(&group->newest, memory_order_relaxed);
+        if (window != NULL && group->last_t_ms < t_ms)
+            head__window_close(head, window);
+    }
+    mutex_unlock(&head->write_lock);
+}
+
+void head_finish_cut(struct head *head, int64_t t_ms)
+{
+    mutex_lock(&head->write_lock);
+    mutex_lock(&head->epochs.lock);
+    atomic_store_explicit(&head->min_valid_ms, t_ms, memory_order_relaxed);
+    head->pending_epoch = head->epochs.epoch;
+    mutex_unlock(&head->epochs.lock);
+    head->pending_cut_ms = t_ms;
+    head->cut_pending = true;
+    if (t_ms > head->append_floor_ms)
+        head->append_floor_ms = t_ms;
+    mutex_unlock(&head->write_lock);
+}
+
+static int64_t window_last_t(const struct head_window *window)
+{
+    uint32_t rows = atomic_load_explicit(&window->row_count, memory_order_relaxed);
+    const int64_t *times = atomic_load_explicit(&window->rows, memory_order_relaxed)->t_ms;
+    return rows == 0 ? INT64_MAX : times[rows - 1];
+}
+
+/* Unlinks the group's windows that end before t. Only sealed ones can: the queue of the sealer
+ * holds the others. */
+static void drop_windows(struct head *head, struct head_group *group, int64_t t_ms)
+{
+    _Atomic(struct head_window *) *link = &group->newest;
+    struct head_window *window = atomic_load_explicit(link, memory_order_relaxed);
+    while (window != NULL &&
+           (window_last_t(window) >= t_ms ||
+            atomic_load_explicit(&window->sealed, memory_order_relaxed) == NULL)) {
+        link = &window->older;
+        window = atomic_load_explicit(link, memory_order_relaxed);
+    }
+    atomic_store_explicit(link, NULL, memory_order_release);
+    while (window != NULL) {
+        struct head_window *older = atomic_load_explicit(&window->older, memory_order_relaxed);
+        head__window_retire(head, window);
+        window = older;
+    }
+}
+
+static bool place_has_samples(struct head *head, const struct head_place *place)
+{
+    for (const struct head_window *window =
+             atomic_load_explicit(&place->group->newest, memory_order_relaxed);
+         window != NULL; window = atomic_load_explicit(&window->older, memory_order_relaxed)) {
+        head__slot_load(window, place->slot,
+                        atomic_load_explicit(&window->row_count, memory_order_relaxed),
+                        &head->last_samples);
+        if (head->last_samples.float_count > 0 || head->last_samples.histogram_count > 0)
+            return true;
+    }
+    return false;
+}
+
+static void free_place(void *owner, void *block, size_t size)
+{
+    slab_free(owner, block, size);
+}
+
+/* Forgets old places without samples. Places are in order of time: the first such ends the list. */
+static void trim_places(struct head *head, struct head_series *series)
+{
+    struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
+    struct head_place *older = atomic_load_explicit(&place->older, memory_order_relaxed);
+    while (older != NULL && place_has_samples(head, older)) {
+        place = older;
+        older = atomic_load_explicit(&place->older, memory_order_relaxed);
+    }
+    atomic_store_explicit(&place->older, NULL, memory_order_release);
+    while (older != NULL) {
+        struct head_place *next = atomic_load_explicit(&older->older, memory_order_relaxed);
+        if (older != &series->first)
+            head__retire(head, free_place, head->pool, older, sizeof *older);
+        older = next;
+    }
+}
+
+static bool series_is_idle(struct head *head, struct head_series *series)
+{
+    struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
+    if (place == NULL)
+        return true;
+    if (atomic_load_explicit(&place->older, memory_order_relaxed) != NULL)
+        trim_places(head, series);
+    return atomic_load_explicit(&place->older, memory_order_relaxed) == NULL &&
+           !place_has_samples(head, place);
+}
+
+/* Removes series without samples. Those that were made since `first_fresh` are left: their writer
+ * is about to append. */
+static void collect_series(struct head *head, uint32_t first_fresh)
+{
+    uint32_t *dead = NULL;
+    uint32_t dead_count = 0, dead_capacity = 0;
+    for (uint32_t ordinal = 0; ordinal < first_fresh;) {
+        mutex_lock(&head->write_lock);
+        for (uint32_t i = 0; i < SERIES_PER_LOCK && ordinal < first_fresh; i++, ordinal++) {
+            struct head_series *series = head__series(head, ordinal);
+            if (series == NULL || !series_is_idle(head, series))
+                continue;
+            head__metadata_remove(head->metadata, head__ref(head, ordinal));
+            head__series_remove_locked(head, series);
+            VEC_PUSH(MEM_HEAD, dead, dead_count, dead_capacity, ordinal);
+        }
+        mutex_unlock(&head->write_lock);
+    }
+    mutex_lock(&head->write_lock);
+    label_index_sweep(head->index, (struct id_view){dead, dead_count});
+    head__publish_locked(head, head->sequence);
+    mutex_unlock(&head->write_lock);
+    mem_free(MEM_HEAD, dead);
+}
+
+/* Groups whose source has gone and that hold nothing. */
+static void collect_groups_locked(struct head *head)
+{
+    for (uint32_t i = 0; i < head->group_count; i++) {
+        struct head_group *group = head->groups[i];
+        if (group == NULL || group->dead_count < group->slot_count ||
+            atomic_load_explicit(&group->newest, memory_order_relaxed) != NULL)
+            continue;
+        if (group->source != SOURCE_NONE) {
+            struct head_source *source = &head->sources[group->source];
+            if (source->open)
+                continue;
+            uint32_t kept = 0;
+            for (uint32_t j = 0; j < source->lane_count; j++) {
+                if (source->lanes[j] != group)
+                    source->lanes[kept++] = source->lanes[j];
+            }
+            source->lane_count = kept;
+        }
+        head__retire(head, head__group_free, NULL, group, 0);
+        head->groups[i] = NULL;
+        head->stats.group_count--;
+    }
+}
+
+static int64_t oldest_sample_locked(const struct head *head)
+{
+    int64_t oldest = INT64_MAX;
+    for (uint32_t i = 0; i < head->group_count; i++) {
+        const struct head_group *group = head->groups[i];
+        const struct head_window *window =
+            group == NULL ? NULL : atomic_load_explicit(&group->newest, memory_order_relaxed);
+        for (; window != NULL;
+             window = atomic_load_explicit(&window->older, memory_order_relaxed)) {
+            if (atomic_load_explicit(&window->row_count, memory_order_relaxed) == 0)
+                continue;
+            int64_t t_ms = atomic_load_explicit(&window->rows, memory_order_relaxed)->t_ms[0];
+            if (t_ms < oldest)
+                oldest = t_ms;
+        }
+    }
+    return oldest;
+}
+
+bool head_drop_cut(struct head *head)
+{
+    mutex_lock(&head->write_lock);
+    bool pending = head->cut_pending;
+    int64_t t_ms = head->pending_cut_ms;
+    if (!pending || head__readers_before(head, head->pending_epoch)) {
+        mutex_unlock(&head->write_lock);
+        return !pending;
+    }
+    head->cut_pending = false;
+    for (uint32_t i = 0; i < head->group_count; i++) {
+        if (head->groups[i] != NULL)
+            drop_windows(head, head->groups[i], t_ms);
+    }
+    head->min_t_ms = oldest_sample_locked(head);
+    uint32_t first_fresh = head->collect_below;
+    head->collect_below = atomic_load_explicit(&head->ordinal_count, memory_order_relaxed);
+    head__publish_locked(head, head->sequence);
+    mutex_unlock(&head->write_lock);
+
+    collect_series(head, first_fresh);
+
+    mutex_lock(&head->write_lock);
+    collect_groups_locked(head);
+    head__deletions_trim_locked(head, t_ms);
+    head__publish_locked(head, head->sequence);
+    mutex_unlock(&head->write_lock);
+    return true;
+}
+
+/* ---- checkpoints ---- */
+
+static void encode_series(struct head *head, uint32_t ordinal, struct strbuf *body)
+{
+    const struct head_series *series = head__series(head, ordinal);
+    if (series == NULL)
+        return;
+    struct label items[SERIES_LABELS_MAX];
+    series_ref ref = head__ref(head, ordinal);
+    wal_encode_series(body, ref, head__series_labels(head, series, items));
+    head__metadata_encode(head->metadata, ref, body);
+    uint32_t count;
+    const struct head_deletion *deletions = head__deletions_of(head, ordinal, &count);
+    for (uint32_t i = 0; i < count; i++)
+        wal_encode_deletion(body, ref, deletions[i].min_t_ms, deletions[i].max_t_ms);
+}
+
+static err_t write_checkpoint(struct head *head, struct wal_checkpoint *checkpoint,
+                              struct strbuf *why)
+{
+    struct strbuf body = STRBUF_INIT;
+    err_t err = OK;
+    wal_encode_cut(&body, atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed));
+    uint32_t count = atomic_load_explicit(&head->ordinal_count, memory_order_acquire);
+    for (uint32_t ordinal = 0; ordinal < count && err == OK;) {
+        mutex_lock(&head->write_lock);
+        while (ordinal < count && body.size < CHECKPOINT_BODY_BYTES)
+            encode_series(head, ordinal++, &body);
+        mutex_unlock(&head->write_lock);
+        err = wal_checkpoint_add(checkpoint, &body, why);
+        strbuf_clear(&body);
+    }
+    if (err == OK && body.size > 0)
+        err = wal_checkpoint_add(checkpoint, &body, why);
+    strbuf_deinit(&body);
+    return err;
+}
+
+err_t head_checkpoint(struct head *head, struct strbuf *why)
+{
+    if (head->wal == NULL)
+        return OK;
+    struct wal_checkpoint *checkpoint;
+    TRY(wal_checkpoint_begin(head->wal,
+                             atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed),
+                             &checkpoint, why));
+    if (checkpoint == NULL)
+        return OK;
+    err_t err = write_checkpoint(head, checkpoint, why);
+    if (err != OK) {
+        wal_checkpoint_abort(checkpoint);
+        return err;
+    }
+    return wal_checkpoint_finish(checkpoint, why);
+}

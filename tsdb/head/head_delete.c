@@ -1,0 +1,128 @@
+/* Deleted ranges of series: an immutable list that is replaced when something is deleted. */
+#include "head_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "narthex/base/vec.h"
+
+static void free_list(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD, block);
+}
+
+static struct head_deletions *new_list(uint32_t capacity)
+{
+    struct head_deletions *list =
+        mem_alloc(MEM_HEAD, sizeof *list + capacity * sizeof list->items[0]);
+    list->count = 0;
+    return list;
+}
+
+static void replace(struct head *head, struct head_deletions *list)
+{
+    struct head_deletions *old = atomic_load_explicit(&head->deletions, memory_order_relaxed);
+    atomic_store_explicit(&head->deletions, list, memory_order_release);
+    if (old != NULL)
+        head__retire(head, free_list, NULL, old, 0);
+}
+
+const struct head_deletion *head__deletions_of(const struct head *head, uint32_t ordinal,
+                                               uint32_t *count)
+{
+    const struct head_deletions *list =
+        atomic_load_explicit(&head->deletions, memory_order_acquire);
+    *count = 0;
+    if (list == NULL)
+        return NULL;
+    uint32_t low = 0, high = list->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (list->items[middle].ordinal < ordinal)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (low + *count < list->count && list->items[low + *count].ordinal == ordinal)
+        (*count)++;
+    return *count == 0 ? NULL : &list->items[low];
+}
+
+/* Adds many at once: `added` is by ordinal. */
+static void merge_in(struct head *head, const struct head_deletion *added, uint32_t added_count)
+{
+    const struct head_deletions *old = atomic_load_explicit(&head->deletions, memory_order_relaxed);
+    uint32_t old_count = old == NULL ? 0 : old->count;
+    struct head_deletions *list = new_list(old_count + added_count);
+    uint32_t i = 0, j = 0;
+    while (i < old_count || j < added_count) {
+        bool take_old =
+            j == added_count || (i < old_count && old->items[i].ordinal <= added[j].ordinal);
+        list->items[list->count++] = take_old ? old->items[i++] : added[j++];
+    }
+    replace(head, list);
+}
+
+void head__deletion_add_locked(struct head *head, uint32_t ordinal, int64_t min_t_ms,
+                               int64_t max_t_ms)
+{
+    struct head_deletion deletion = {ordinal, min_t_ms, max_t_ms};
+    merge_in(head, &deletion, 1);
+}
+
+void head__deletions_trim_locked(struct head *head, int64_t t_ms)
+{
+    const struct head_deletions *old = atomic_load_explicit(&head->deletions, memory_order_relaxed);
+    if (old == NULL)
+        return;
+    struct head_deletions *list = new_list(old->count);
+    for (uint32_t i = 0; i < old->count; i++) {
+        if (old->items[i].max_t_ms >= t_ms && head__series(head, old->items[i].ordinal) != NULL)
+            list->items[list->count++] = old->items[i];
+    }
+    replace(head, list);
+}
+
+err_t head_delete(struct head *head, const uint32_t *ordinals, size_t count, int64_t min_t_ms,
+                  int64_t max_t_ms, struct strbuf *why)
+{
+    struct head_deletion *added = mem_alloc(MEM_HEAD, (count + 1) * sizeof *added);
+    uint32_t added_count = 0;
+    err_t err = OK;
+    mutex_lock(&head->write_lock);
+    /* What comes later than the newest sample must not be hidden. */
+    if (max_t_ms > head->max_t_ms)
+        max_t_ms = head->max_t_ms;
+    strbuf_clear(&head->body);
+    for (size_t i = 0; i < count && min_t_ms <= max_t_ms; i++) {
+        int64_t last_t_ms;
+        double value;
+        struct str histogram;
+        const struct head_series *series = head__series(head, ordinals[i]);
+        if (series == NULL ||
+            !head__series_last_locked(head, series, &last_t_ms, &value, &histogram))
+            continue;
+        struct head_deletion deletion = {ordinals[i], min_t_ms,
+                                         max_t_ms < last_t_ms ? max_t_ms : last_t_ms};
+        if (deletion.min_t_ms > deletion.max_t_ms)
+            continue;
+        added[added_count++] = deletion;
+        wal_encode_deletion(&head->body, head__ref(head, ordinals[i]), deletion.min_t_ms,
+                            deletion.max_t_ms);
+    }
+    if (added_count > 0 && head->wal != NULL) {
+        uint32_t segment;
+        err = wal_begin(head->wal, &segment, why);
+        if (err == OK)
+            err = wal_append(head->wal, &head->body, max_t_ms, why);
+    }
+    if (added_count > 0 && err == OK) {
+        merge_in(head, added, added_count);
+        head__publish_locked(head, head->sequence);
+    }
+    mutex_unlock(&head->write_lock);
+    mem_free(MEM_HEAD, added);
+    return err;
+}

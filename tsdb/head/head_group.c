@@ -1,0 +1,389 @@
+/* Sources, groups, slots and the rows of windows: the writing side. Everything here needs the write
+ * lock. */
+#include "head_impl.h"
+
+#include <string.h>
+
+#include "narthex/base/log.h"
+#include "narthex/base/vec.h"
+
+static const uint32_t row_capacities[] = {8, 32, 96, COLUMN_ROWS_MAX};
+
+/* ---- sources ---- */
+
+uint32_t head__source_index(struct head *head, uint64_t key)
+{
+    for (uint32_t i = 0; i < head->source_count; i++) {
+        if (head->sources[i].key == key)
+            return i;
+    }
+    VEC_PUSH(MEM_HEAD, head->sources, head->source_count, head->source_capacity,
+             (struct head_source){.key = key});
+    return head->source_count - 1;
+}
+
+source_ref head_source_open(struct head *head, uint64_t key)
+{
+    mutex_lock(&head->write_lock);
+    uint32_t index = head__source_index(head, key);
+    head->sources[index].open = true;
+    mutex_unlock(&head->write_lock);
+    return index + 1;
+}
+
+void head_source_close(struct head *head, source_ref source)
+{
+    mutex_lock(&head->write_lock);
+    assert(source > 0 && source <= head->source_count);
+    struct head_source *at = &head->sources[source - 1];
+    at->open = false;
+    for (uint32_t i = 0; i < at->lane_count; i++) {
+        struct head_window *window =
+            atomic_load_explicit(&at->lanes[i]->newest, memory_order_relaxed);
+        if (window != NULL)
+            head__window_close(head, window);
+    }
+    mutex_unlock(&head->write_lock);
+}
+
+/* ---- groups ---- */
+
+struct head_group *head__group_create(struct head *head, uint32_t source, uint64_t key,
+                                      uint32_t lane, uint32_t id)
+{
+    struct head_group *group = MEM_NEW(MEM_HEAD, struct head_group);
+    if (id == 0)
+        id = head->group_count + 1;
+    while (head->group_count < id)
+        VEC_PUSH(MEM_HEAD, head->groups, head->group_count, head->group_capacity, NULL);
+    assert(head->groups[id - 1] == NULL);
+    head->groups[id - 1] = group;
+    group->id = id;
+    group->source = source;
+    group->key = key;
+    group->lane = lane;
+    group->last_t_ms = INT64_MIN;
+    group->floor_t_ms = INT64_MIN;
+    group->staged_t_ms = INT64_MIN;
+    if (source != SOURCE_NONE) {
+        struct head_source *at = &head->sources[source];
+        VEC_PUSH(MEM_HEAD, at->lanes, at->lane_count, at->lane_capacity, group);
+    }
+    head->stats.group_count++;
+    return group;
+}
+
+uint32_t head__group_take_series(struct head *head, struct head_group *group,
+                                 struct head_series *series)
+{
+    int64_t last_t_ms = series->left_t_ms;
+    double value;
+    struct str histogram;
+    head__series_last_locked(head, series, &last_t_ms, &value, &histogram);
+    struct head_place *old = atomic_load_explicit(&series->newest, memory_order_relaxed);
+    struct head_place *place = &series->first;
+    if (old != NULL) {
+        old->group->slot_refs[old->slot] = 0;
+        old->group->dead_count++;
+        series->left_t_ms = last_t_ms;
+        place = slab_alloc(head->pool, sizeof *place);
+    }
+    if (last_t_ms > group->floor_t_ms)
+        group->floor_t_ms = last_t_ms;
+    uint32_t slot = group->slot_count++;
+    VEC_RESERVE(MEM_HEAD, group->slot_refs, group->slot_capacity, group->slot_count);
+    group->slot_refs[slot] = (uint32_t)head__ref(head, series->ordinal);
+    place->group = group;
+    place->slot = slot;
+    atomic_store_explicit(&place->older, old, memory_order_relaxed);
+    atomic_store_explicit(&series->newest, place, memory_order_release);
+    return slot;
+}
+
+/* ---- rows ---- */
+
+static void free_rows(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    struct window_rows *rows = block;
+    mem_free(MEM_HEAD, rows->t_ms);
+    mem_free(MEM_HEAD, rows->sequences);
+    mem_free(MEM_HEAD, rows);
+}
+
+static struct window_rows *rows_create(uint32_t capacity)
+{
+    struct window_rows *rows = MEM_NEW(MEM_HEAD, struct window_rows);
+    rows->capacity = capacity;
+    rows->t_ms = mem_alloc(MEM_HEAD, capacity * sizeof *rows->t_ms);
+    rows->sequences = mem_alloc(MEM_HEAD, capacity * sizeof *rows->sequences);
+    return rows;
+}
+
+static void rows_grow(struct head *head, struct head_window *window)
+{
+    struct window_rows *old = atomic_load_explicit(&window->rows, memory_order_relaxed);
+    size_t step = 0;
+    while (row_capacities[step] <= old->capacity)
+        step++;
+    struct window_rows *rows = rows_create(row_capacities[step]);
+    memcpy(rows->t_ms, old->t_ms, old->capacity * sizeof *rows->t_ms);
+    memcpy(rows->sequences, old->sequences, old->capacity * sizeof *rows->sequences);
+    atomic_store_explicit(&window->rows, rows, memory_order_release);
+    head__retire(head, free_rows, NULL, old, 0);
+}
+
+static struct head_window *window_create(struct head_group *group)
+{
+    struct head_window *window = MEM_NEW(MEM_HEAD, struct head_window);
+    window->group = group;
+    window->number = ++group->window_numbers;
+    atomic_init(&window->rows, rows_create(row_capacities[0]));
+    return window;
+}
+
+void head__window_close(struct head *head, struct head_window *window)
+{
+    if (window->closed)
+        return;
+    window->closed = true;
+    if (head->closed_last == NULL)
+        head->closed_first = window;
+    else
+        head->closed_last->next_closed = window;
+    head->closed_last = window;
+    head->closed_count++;
+}
+
+static int64_t range_of(const struct head *head, int64_t t_ms)
+{
+    int64_t range = t_ms / head->window_range_ms;
+    return t_ms % head->window_range_ms < 0 ? range - 1 : range;
+}
+
+/* Whether a row at t fits behind the window's rows. */
+static bool window_takes(const struct head *head, const struct head_window *window, int64_t t_ms)
+{
+    uint32_t count = atomic_load_explicit(&window->row_count, memory_order_relaxed);
+    if (window->closed || count == COLUMN_ROWS_MAX)
+        return false;
+    const struct window_rows *rows = atomic_load_explicit(&window->rows, memory_order_relaxed);
+    return count == 0 || range_of(head, rows->t_ms[0]) == range_of(head, t_ms);
+}
+
+struct head_window *head__group_begin_row(struct head *head, struct head_group *group, int64_t t_ms,
+                                          uint32_t *row)
+{
+    struct head_window *window = atomic_load_explicit(&group->newest, memory_order_relaxed);
+    if (window == NULL || !window_takes(head, window, t_ms)) {
+        struct head_window *fresh = window_create(group);
+        if (window != NULL)
+            head__window_close(head, window);
+        atomic_init(&fresh->older, window);
+        atomic_store_explicit(&group->newest, fresh, memory_order_release);
+        window = fresh;
+    }
+    *row = atomic_load_explicit(&window->row_count, memory_order_relaxed);
+    if (*row == atomic_load_explicit(&window->rows, memory_order_relaxed)->capacity)
+        rows_grow(head, window);
+    return window;
+}
+
+void head__group_end_row(struct head_group *group, struct head_window *window, uint32_t row,
+                         int64_t t_ms, uint64_t sequence)
+{
+    struct window_rows *rows = atomic_load_explicit(&window->rows, memory_order_relaxed);
+    rows->t_ms[row] = t_ms;
+    rows->sequences[row] = sequence;
+    atomic_store_explicit(&window->row_count, row + 1, memory_order_release);
+    group->last_t_ms = t_ms;
+    group->sequence++;
+}
+
+/* ---- slots of a window ---- */
+
+static void free_table(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD, block);
+}
+
+/* Address of a slot's element, its page made if needed. */
+static void *table_slot(struct head *head, _Atomic(struct slot_table *) *table_at, uint32_t slot,
+                        uint32_t slot_count, size_t element_size)
+{
+    struct slot_table *table = atomic_load_explicit(table_at, memory_order_relaxed);
+    uint32_t page_number = slot / SLOT_PAGE_SIZE;
+    if (table == NULL || page_number >= table->page_count) {
+        uint32_t page_count = (slot_count + SLOT_PAGE_SIZE - 1) / SLOT_PAGE_SIZE;
+        if (table != NULL)
+            page_count += page_count / 4;
+        struct slot_table *grown =
+            mem_calloc(MEM_HEAD, 1, sizeof *grown + page_count * sizeof grown->pages[0]);
+        grown->page_count = page_count;
+        for (uint32_t i = 0; table != NULL && i < table->page_count; i++)
+            atomic_init(&grown->pages[i],
+                        atomic_load_explicit(&table->pages[i], memory_order_relaxed));
+        atomic_store_explicit(table_at, grown, memory_order_release);
+        if (table != NULL)
+            head__retire(head, free_table, NULL, table, 0);
+        table = grown;
+    }
+    char *page = atomic_load_explicit(&table->pages[page_number], memory_order_relaxed);
+    if (page == NULL) {
+        page = slab_alloc(head->pool, SLOT_PAGE_SIZE * element_size);
+        memset(page, 0, SLOT_PAGE_SIZE * element_size);
+        atomic_store_explicit(&table->pages[page_number], page, memory_order_release);
+    }
+    return page + (slot % SLOT_PAGE_SIZE) * element_size;
+}
+
+struct open_column *head__window_slot(struct head *head, struct head_window *window, uint32_t slot)
+{
+    return table_slot(head, &window->slots, slot, window->group->slot_count,
+                      sizeof(struct open_column));
+}
+
+void head__window_add_start(struct head *head, struct head_window *window, uint32_t slot,
+                            uint32_t row, int64_t start_t_ms)
+{
+    struct open_column *column =
+        table_slot(head, &window->starts, slot, window->group->slot_count, sizeof *column);
+    open_column_append(column, row, (double)start_t_ms, &head->column_memory);
+}
+
+static void free_log(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD_DATA, block);
+}
+
+void head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,
+                                uint32_t row, struct str bytes)
+{
+    histogram_slot *log_at =
+        table_slot(head, &window->histograms, slot, window->group->slot_count, sizeof *log_at);
+    struct histogram_log *log = atomic_load_explicit(log_at, memory_order_relaxed);
+    uint32_t size = log == NULL ? 0 : atomic_load_explicit(&log->size, memory_order_relaxed);
+    uint32_t wanted = size + 1 + CODING_VARINT_MAX + (uint32_t)bytes.size;
+    if (log == NULL || wanted > log->capacity) {
+        uint32_t capacity = wanted + wanted / 2;
+        struct histogram_log *grown = mem_alloc(MEM_HEAD_DATA, sizeof *grown + capacity);
+        grown->capacity = capacity;
+        atomic_init(&grown->size, size);
+        if (log != NULL) {
+            memcpy(grown->bytes, log->bytes, size);
+            head__retire(head, free_log, NULL, log, 0);
+        }
+        atomic_store_explicit(log_at, grown, memory_order_release);
+        log = grown;
+    }
+    uint8_t *out = log->bytes + size;
+    *out++ = (uint8_t)row;
+    out = coding_write_uv(out, bytes.size);
+    memcpy(out, bytes.data, bytes.size);
+    out += bytes.size;
+    atomic_store_explicit(&log->size, (uint32_t)(out - log->bytes), memory_order_release);
+}
+
+/* ---- end ---- */
+
+static void free_columns(struct head *head, struct slot_table *table)
+{
+    struct open_column_memory memory = {.pool = head->pool};
+    for (uint32_t i = 0; table != NULL && i < table->page_count; i++) {
+        struct open_column *page = atomic_load_explicit(&table->pages[i], memory_order_relaxed);
+        if (page == NULL)
+            continue;
+        for (uint32_t j = 0; j < SLOT_PAGE_SIZE; j++) {
+            struct open_column_view view = open_column_take(&page[j]);
+            open_column_release(&view, &memory);
+        }
+        slab_free(head->pool, page, SLOT_PAGE_SIZE * sizeof *page);
+    }
+    mem_free(MEM_HEAD, table);
+}
+
+static void free_column_table(void *owner, void *block, size_t size)
+{
+    (void)size;
+    free_columns(owner, block);
+}
+
+static void free_histogram_table(void *owner, void *block, size_t size)
+{
+    struct head *head = owner;
+    struct slot_table *table = block;
+    (void)size;
+    for (uint32_t i = 0; i < table->page_count; i++) {
+        histogram_slot *page = atomic_load_explicit(&table->pages[i], memory_order_relaxed);
+        if (page == NULL)
+            continue;
+        for (uint32_t j = 0; j < SLOT_PAGE_SIZE; j++)
+            mem_free(MEM_HEAD_DATA, atomic_load_explicit(&page[j], memory_order_relaxed));
+        slab_free(head->pool, page, SLOT_PAGE_SIZE * sizeof *page);
+    }
+    mem_free(MEM_HEAD, table);
+}
+
+void head__window_retire_open_form(struct head *head, struct head_window *window)
+{
+    struct slot_table *table = atomic_load_explicit(&window->slots, memory_order_relaxed);
+    atomic_store_explicit(&window->slots, NULL, memory_order_release);
+    if (table != NULL)
+        head__retire(head, free_column_table, head, table, 0);
+    table = atomic_load_explicit(&window->starts, memory_order_relaxed);
+    if (table != NULL) {
+        atomic_store_explicit(&window->starts, NULL, memory_order_release);
+        head__retire(head, free_column_table, head, table, 0);
+    }
+    table = atomic_load_explicit(&window->histograms, memory_order_relaxed);
+    if (table != NULL) {
+        atomic_store_explicit(&window->histograms, NULL, memory_order_release);
+        head__retire(head, free_histogram_table, head, table, 0);
+    }
+}
+
+static void free_window(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    struct head_window *window = block;
+    free_rows(NULL, atomic_load_explicit(&window->rows, memory_order_relaxed), 0);
+    struct sealed_window *sealed = atomic_load_explicit(&window->sealed, memory_order_relaxed);
+    if (sealed != NULL)
+        mem_free(MEM_HEAD_DATA, sealed->data);
+    mem_free(MEM_HEAD_DATA, sealed);
+    mem_free(MEM_HEAD, window);
+}
+
+void head__window_retire(struct head *head, struct head_window *window)
+{
+    head__window_retire_open_form(head, window);
+    head__retire(head, free_window, NULL, window, 0);
+}
+
+void head__group_free(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    struct head_group *group = block;
+    wal_group_deinit(&group->wal);
+    mem_free(MEM_HEAD, group->slot_refs);
+    mem_free(MEM_HEAD, group->hints);
+    mem_free(MEM_HEAD, group);
+}
+
+void head__group_destroy(struct head *head, struct head_group *group)
+{
+    struct head_window *window = atomic_load_explicit(&group->newest, memory_order_relaxed);
+    while (window != NULL) {
+        struct head_window *older = atomic_load_explicit(&window->older, memory_order_relaxed);
+        head__window_retire(head, window);
+        window = older;
+    }
+    head__group_free(NULL, group, 0);
+}
