@@ -29,7 +29,7 @@ void exposition_start(struct exposition *exposition, enum exposition_format form
     exposition->entry_start = 0;
     exposition->type = METADATA_UNKNOWN;
     exposition->ended = false;
-    exposition->exemplar = (struct str){NULL, 0};
+    exposition->exemplar.labels.size = 0;
 }
 
 err_t exposition_next(struct exposition *exposition, struct exposition_entry *entry,
@@ -44,9 +44,9 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
     size_t key_size = exposition__quick_key(exposition);
     if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
         return OK;
-    exposition->exemplar = (struct str){NULL, 0};
+    exposition->exemplar.labels.size = 0;
     if (exposition->format == EXPOSITION_OPENMETRICS)
-        return err_fail(why, ERR_UNSUPPORTED, "the OpenMetrics format is not built in yet");
+        return exposition__openmetrics_next(exposition, entry, why);
     return exposition__text_next(exposition, entry, why);
 }
 
@@ -82,10 +82,15 @@ void exposition_key_labels(enum exposition_format format, struct str key, enum m
 bool exposition_next_exemplar(struct exposition *exposition, struct arena *arena,
                               struct exposition_exemplar *exemplar)
 {
-    (void)arena;
-    (void)exemplar;
-    assert(exposition->exemplar.size == 0);
-    return false;
+    struct pending_exemplar *pending = &exposition->exemplar;
+    if (pending->labels.size == 0)
+        return false;
+    exemplar->labels = exposition__exemplar_labels(pending->labels, arena);
+    exemplar->value = pending->value;
+    exemplar->has_timestamp = pending->has_timestamp;
+    exemplar->timestamp_ms = pending->timestamp_ms;
+    pending->labels.size = 0;
+    return true;
 }
 
 void exposition_help(enum exposition_format format, struct str text, struct strbuf *out)

@@ -43,12 +43,18 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* The quoted text at key[at], whose inside is returned; *at moves behind it. */
+/* The quoted text at key[at], whose inside is returned; *at moves behind it. NULs between a
+ * backslash and what it escapes do not count, see lexer__next. */
 static struct str take_quoted(struct str key, size_t *at)
 {
     size_t from = ++*at;
-    while (key.data[*at] != '"')
-        *at += key.data[*at] == '\\' ? 2 : 1;
+    while (key.data[*at] != '"') {
+        if (key.data[(*at)++] != '\\')
+            continue;
+        while (key.data[*at] == '\0')
+            (*at)++;
+        (*at)++;
+    }
     return str_from(key.data + from, (*at)++ - from);
 }
 
@@ -80,56 +86,80 @@ static void skip_blanks(struct str key, size_t *at)
         (*at)++;
 }
 
-/* Pairs inside the braces, from behind the opening one. Room for all of them is there. */
-static uint32_t take_pairs(struct str key, size_t at, enum metadata_type type, struct arena *arena,
-                           struct label *items)
+/* Most pairs that the text can hold: every pair has an '='. Values may have more of them, which
+ * wastes a little room. */
+static uint32_t count_pairs_max(struct str text)
 {
-    uint32_t count = 1;
+    uint32_t count = 0;
+    for (size_t at = str_find(text, '=', 0); at != SIZE_MAX; at = str_find(text, '=', at + 1))
+        count++;
+    return count;
+}
+
+/* Reads pairs up to the closing brace as they are written, from behind the opening one. A quoted
+ * text without a value, which is the metric name, goes to *name. */
+static uint32_t take_pairs(struct str text, size_t at, struct label *pairs, struct str *name)
+{
+    uint32_t count = 0;
     for (;;) {
-        skip_blanks(key, &at);
-        if (key.data[at] == ',') {
+        skip_blanks(text, &at);
+        assert(at < text.size);
+        if (text.data[at] == ',') {
             at++;
             continue;
         }
-        if (key.data[at] == '}')
+        if (text.data[at] == '}')
             return count;
-        struct str name = key.data[at] == '"' ? take_quoted(key, &at) : take_plain(key, &at);
-        assert(at < key.size);
-        name = exposition__unescape(name, arena);
-        skip_blanks(key, &at);
-        if (key.data[at] != '=') {
-            items[0].value = name; /* a quoted text without a value is the metric name */
+        struct str item = text.data[at] == '"' ? take_quoted(text, &at) : take_plain(text, &at);
+        skip_blanks(text, &at);
+        if (text.data[at] != '=') {
+            *name = item;
             continue;
         }
         at++;
-        skip_blanks(key, &at);
-        struct label label = {name, exposition__unescape(take_value(key, &at), arena)};
-        label.value = normalise(label, type, arena);
-        items[count++] = label;
+        skip_blanks(text, &at);
+        pairs[count++] = (struct label){item, take_value(text, &at)};
     }
 }
 
 void exposition__text_key_labels(struct str key, enum metadata_type type, struct arena *arena,
                                  struct label **items, uint32_t *count)
 {
-    /* Every pair has an '='; values may have more of them, which wastes a little room. */
-    uint32_t room = 1;
-    for (size_t at = str_find(key, '=', 0); at != SIZE_MAX; at = str_find(key, '=', at + 1))
-        room++;
-    *items = ARENA_NEW_ARRAY(arena, struct label, room);
-    (*items)[0].name = LABEL_NAME;
+    struct label *labels = ARENA_NEW_ARRAY(arena, struct label, 1 + count_pairs_max(key));
+    *items = labels;
     *count = 1;
+    labels[0].name = LABEL_NAME;
     /* Blanks before a name are part of it; before a brace they are not. */
     size_t at = 0;
     skip_blanks(key, &at);
     if (key.data[at] != '{') {
         while (at < key.size && key.data[at] != '{' && !is_blank(key.data[at]))
             at++;
-        (*items)[0].value = str_from(key.data, at);
+        labels[0].value = str_from(key.data, at);
         skip_blanks(key, &at);
     }
     if (at < key.size)
-        *count = take_pairs(key, at + 1, type, arena, *items);
+        *count += take_pairs(key, at + 1, labels + 1, &labels[0].value);
+    labels[0].value = exposition__unescape(labels[0].value, arena);
+    for (uint32_t i = 1; i < *count; i++) {
+        labels[i].name = exposition__unescape(labels[i].name, arena);
+        labels[i].value = exposition__unescape(labels[i].value, arena);
+        labels[i].value = normalise(labels[i], type, arena);
+    }
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return str_compare(((const struct label *)a)->name, ((const struct label *)b)->name);
+}
+
+struct labels exposition__exemplar_labels(struct str text, struct arena *arena)
+{
+    struct str name;
+    struct label *items = ARENA_NEW_ARRAY(arena, struct label, count_pairs_max(text));
+    uint32_t count = take_pairs(text, 0, items, &name);
+    qsort(items, count, sizeof *items, compare_names);
+    return (struct labels){items, count};
 }
 
 static int compare_pointers(const void *a, const void *b)

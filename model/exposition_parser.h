@@ -59,6 +59,14 @@ struct lexer {
 
 struct protobuf_reader;
 
+/* An exemplar of a text format that was read and not asked for yet. */
+struct pending_exemplar {
+    struct str labels; /* raw, from behind the opening brace; empty: there is none */
+    double value;
+    bool has_timestamp;
+    int64_t timestamp_ms;
+};
+
 struct exposition {
     enum exposition_format format;
     struct exposition_options options;
@@ -66,7 +74,7 @@ struct exposition {
     size_t entry_start;
     enum metadata_type type; /* of the latest TYPE line */
     bool ended;
-    struct str exemplar;              /* "{labels} value ts" of the latest entry, empty if none */
+    struct pending_exemplar exemplar; /* of the latest entry */
     struct protobuf_reader *protobuf; /* made on first use */
 };
 
@@ -131,3 +139,6 @@ struct str exposition__unescape(struct str text, struct arena *arena);
 /* exposition_key_labels for the two text formats. */
 void exposition__text_key_labels(struct str key, enum metadata_type type, struct arena *arena,
                                  struct label **items, uint32_t *count);
+/* Labels of an exemplar, sorted; `text` begins behind the opening brace. Escapes stay as they are.
+ */
+struct labels exposition__exemplar_labels(struct str text, struct arena *arena);

@@ -180,7 +180,7 @@ bool exposition__quick_value(struct exposition *exposition, size_t key_size, str
     entry->name = (struct str){NULL, 0};
     entry->text = (struct str){NULL, 0};
     entry->type = exposition->type;
-    exposition->exemplar = (struct str){NULL, 0};
+    exposition->exemplar.labels.size = 0;
     exposition->entry_start = lexer->at;
     lexer->at = (size_t)(at + 1 - lexer->data);
     return true;
