@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FUZZ_SERIES = 12, FUZZ_WINDOWS = 3 };
 
+static char parent[] = "/dev/shm/narthex_block_fuzz.XXXXXX";
 static char folder[128];
 static uint8_t *original;
 static uint8_t *edited;
@@ -73,7 +74,7 @@ static void write_column(struct block_writer *writer, uint32_t group, uint32_t s
     must(block_writer_add_column(writer, &column, why), why);
 }
 
-static void write_block(const char *parent, struct strbuf *why)
+static void write_block(struct strbuf *why)
 {
     struct block_writer_options options = {.fs = fs_system(), .parent = parent};
     const uint8_t random[10] = {0};
@@ -97,16 +98,23 @@ static void write_block(const char *parent, struct strbuf *why)
     must(block_writer_finish(writer, why), why);
 }
 
+static void remove_files(void)
+{
+    struct strbuf why = STRBUF_INIT;
+    if (fs_remove_tree(fs_system(), parent, &why) != OK)
+        fprintf(stderr, "%s\n", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    char parent[] = "/dev/shm/narthex_block_fuzz.XXXXXX";
     struct strbuf why = STRBUF_INIT;
     struct strbuf content = STRBUF_INIT;
-    if (mkdtemp(parent) == NULL)
+    if (mkdtemp(parent) == NULL || atexit(remove_files) != 0)
         abort();
-    write_block(parent, &why);
+    write_block(&why);
     char path[160];
     snprintf(path, sizeof path, "%s/" BLOCK__FILE_NAME, folder);
     must(fs_read_file(path, 1 << 20, &content, &why), &why);
@@ -142,8 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(edited, original, original_size);
     for (size_t i = 0; i + 3 <= size; i += 3) {
         size_t at = (size_t)(data[i] | data[i + 1] << 8);
-        if (at < fixed)
-            edited[at] = data[i + 2];
+        edited[at % fixed] = data[i + 2];
     }
     reseal(edited, original_size);
     if (pwrite(file, edited, original_size, 0) != (ssize_t)original_size)
