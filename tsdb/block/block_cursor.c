@@ -8,6 +8,21 @@
 #include "narthex/base/vec.h"
 #include "narthex/tsdb/tombstones.h"
 
+enum {
+    CURSOR_TIMES_KEPT = 64,  /* decoded windows: series of one metric visit the same in turn */
+    CURSOR_TIMES_SPREAD = 7, /* windows of neighbouring groups fall into different slots */
+    FILL_STEP = 8,           /* values written at once; divides COLUMN_ROWS_MAX */
+};
+static_assert(COLUMN_ROWS_MAX % FILL_STEP == 0, "fills may write up to the end of the array");
+
+/* Timestamps of all rows of one window. */
+struct cursor_times {
+    bool filled;
+    uint32_t group;
+    uint32_t window;
+    int64_t items[COLUMN_ROWS_MAX];
+};
+
 struct block_cursor {
     const struct block *block;
     const struct tombstones *tombstones;
@@ -45,10 +60,8 @@ struct block_cursor {
     uint64_t present[BLOCK_PRESENT_WORDS];
     double constant;
 
-    /* Timestamps of all rows of one window. */
-    uint32_t times_group;
-    uint32_t times_window;
-    int64_t times[COLUMN_ROWS_MAX];
+    const int64_t *times; /* of the window's rows, NULL before cursor_load_times */
+    struct cursor_times *times_kept;
 
     /* What decode hands out. */
     int64_t out_times[COLUMN_ROWS_MAX];
@@ -70,8 +83,8 @@ struct block_cursor *block_cursor_create(const struct block *block)
     cursor->done = true;
     cursor->labels.chunk.index = BLOCK_NONE;
     cursor->directory.chunk.index = BLOCK_NONE;
-    cursor->times_group = BLOCK_NONE;
     cursor->page = BLOCK_NONE;
+    cursor->times_kept = MEM_NEW_ARRAY(MEM_BLOCK, struct cursor_times, CURSOR_TIMES_KEPT);
     return cursor;
 }
 
@@ -80,6 +93,7 @@ void block_cursor_destroy(struct block_cursor *cursor)
     if (cursor == NULL)
         return;
     mem_free(MEM_BLOCK, cursor->page_buffer);
+    mem_free(MEM_BLOCK, cursor->times_kept);
     mem_free(MEM_BLOCK, cursor);
 }
 
@@ -155,29 +169,64 @@ static err_t cursor_load_window(struct block_cursor *cursor, struct strbuf *why)
     struct block_window *window = &cursor->window_times;
     TRY(block__window(cursor->block, &cursor->place, cursor->window, window, why));
     struct time_column_summary *summary = &cursor->summary;
+    cursor->times = NULL;
     if (time_column_peek(window->times, window->times_size, window->row_count, summary) != OK ||
         summary->first_ms > summary->last_ms || summary->step_ms < 0)
         return cursor_corrupt_times(cursor, why);
     return OK;
 }
 
-/* Fills cursor->times with all rows of the window. */
-static err_t cursor_load_times(struct block_cursor *cursor, struct strbuf *why)
+static void fill_values(double *values, uint32_t count, double v)
 {
-    if (cursor->times_group == cursor->place_group && cursor->times_window == cursor->window)
-        return OK;
-    cursor->times_group = BLOCK_NONE;
+    for (uint32_t i = 0; i < count; i += FILL_STEP) {
+        for (uint32_t k = 0; k < FILL_STEP; k++)
+            values[i + k] = v;
+    }
+}
+
+static void fill_times(int64_t *times, uint32_t count, int64_t first_ms, int64_t step_ms)
+{
+    /* Unsigned: what is written past `count` may overflow. */
+    uint64_t t_ms = (uint64_t)first_ms;
+    uint64_t step = (uint64_t)step_ms;
+    for (uint32_t i = 0; i < count; i += FILL_STEP, t_ms += FILL_STEP * step) {
+        for (uint32_t k = 0; k < FILL_STEP; k++)
+            times[i + k] = (int64_t)(t_ms + k * step);
+    }
+}
+
+static err_t decode_window_times(const struct block_cursor *cursor, int64_t *times,
+                                 struct strbuf *why)
+{
     const struct block_window *window = &cursor->window_times;
-    if (time_column_decode(window->times, window->times_size, window->row_count, cursor->times) !=
-        OK)
+    const struct time_column_summary *summary = &cursor->summary;
+    if (summary->step_ms > 0 || window->row_count == 1) {
+        fill_times(times, window->row_count, summary->first_ms, summary->step_ms);
+        return OK;
+    }
+    if (time_column_decode(window->times, window->times_size, window->row_count, times) != OK)
         return cursor_corrupt_times(cursor, why);
     bool ascending = true;
     for (uint32_t i = 1; i < window->row_count; i++)
-        ascending &= cursor->times[i - 1] < cursor->times[i];
-    if (!ascending)
-        return cursor_corrupt_times(cursor, why);
-    cursor->times_group = cursor->place_group;
-    cursor->times_window = cursor->window;
+        ascending &= times[i - 1] < times[i];
+    return ascending ? OK : cursor_corrupt_times(cursor, why);
+}
+
+/* Points cursor->times to the timestamps of all rows of the window. */
+static err_t cursor_load_times(struct block_cursor *cursor, struct strbuf *why)
+{
+    if (cursor->times != NULL)
+        return OK;
+    uint32_t hash = cursor->place_group * CURSOR_TIMES_SPREAD + cursor->window;
+    struct cursor_times *slot = &cursor->times_kept[hash % CURSOR_TIMES_KEPT];
+    if (!slot->filled || slot->group != cursor->place_group || slot->window != cursor->window) {
+        slot->filled = false;
+        TRY(decode_window_times(cursor, slot->items, why));
+        slot->filled = true;
+        slot->group = cursor->place_group;
+        slot->window = cursor->window;
+    }
+    cursor->times = slot->items;
     return OK;
 }
 
@@ -483,8 +532,7 @@ static err_t decode_values(struct block_cursor *cursor, struct block_column_data
     const struct block__record *record = &cursor->record;
     data->values = cursor->values;
     if (record->flags & BLOCK__CONSTANT) {
-        for (uint32_t i = 0; i < cursor->count; i++)
-            cursor->values[i] = cursor->constant;
+        fill_values(cursor->values, cursor->count, cursor->constant);
         return OK;
     }
     const uint8_t *bytes = cursor->page_bytes + record->page_offset;
@@ -541,8 +589,7 @@ err_t block_cursor_stats(struct block_cursor *cursor, struct column_stats *stats
     assert(cursor->has_column);
     const struct block__record *record = &cursor->record;
     if (record->flags & BLOCK__CONSTANT) {
-        for (uint32_t i = 0; i < cursor->count; i++)
-            cursor->values[i] = cursor->constant;
+        fill_values(cursor->values, cursor->count, cursor->constant);
         column_stats_compute(cursor->values, cursor->count, stats);
         return OK;
     }

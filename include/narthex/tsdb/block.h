@@ -260,7 +260,7 @@ err_t block_group_window(const struct block *block, uint32_t group, uint32_t win
 
 /* ---- series and columns ---- */
 
-/* Walks series and their columns. Holds buffers (about 20 KiB) and remembers where it is, so that
+/* Walks series and their columns. Holds buffers (about 160 KiB) and remembers where it is, so that
  * visiting series in ascending order is cheap; any order works. One user at a time. */
 struct block_cursor;
 struct tombstones;
