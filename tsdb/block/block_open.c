@@ -221,6 +221,9 @@ static err_t count_tables(struct block *block, struct strbuf *why)
     TRY(count_entries(block, BLOCK__GROUPS, BLOCK__GROUP_ENTRY_BYTES, &counts->groups, why));
     TRY(count_entries(block, BLOCK__PAGES, BLOCK__PAGE_ENTRY_BYTES, &counts->pages, why));
     TRY(count_entries(block, BLOCK__CHUNKS, BLOCK__CHUNK_ENTRY_BYTES, &block->chunk_count, why));
+    if (counts->series > (uint64_t)block->chunk_count * BLOCK__CHUNK_SERIES_MAX)
+        return block__corrupt(block, block->sections[BLOCK__META].offset,
+                              "more series than the chunks can hold", why);
     TRY(count_entries(block, BLOCK__NAMES, BLOCK__NAME_ENTRY_BYTES, &block->name_count, why));
     return count_entries(block, BLOCK__PAIRS, BLOCK__PAIR_ENTRY_BYTES, &block->pair_count, why);
 }
