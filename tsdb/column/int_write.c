@@ -9,7 +9,7 @@ struct bit_writer {
     uint32_t pending_bits; /* below 8 between calls */
 };
 
-static void put_bits(struct bit_writer *writer, uint64_t x, uint32_t width)
+static inline void put_bits(struct bit_writer *writer, uint64_t x, uint32_t width)
 {
     if (width > 56) {
         put_bits(writer, x & UINT32_MAX, 32);
@@ -68,19 +68,16 @@ static uint8_t *write_packed(const uint64_t *numbers, uint32_t count, uint32_t w
 static uint8_t *write_dual(const struct int_plan *plan, const uint64_t *numbers, uint32_t count,
                            uint8_t *out)
 {
-    struct bit_writer writer = {.at = out};
-    uint32_t small = plan->width_small;
-    for (uint32_t i = 0; i < count; i++)
-        put_bits(&writer, column__bit_length(numbers[i]) > small, 1);
-    writer = (struct bit_writer){.at = finish_bits(&writer)};
-    for (uint32_t i = 0; i < count; i++)
-        if (column__bit_length(numbers[i]) <= small)
-            put_bits(&writer, numbers[i], small);
-    writer = (struct bit_writer){.at = finish_bits(&writer)};
-    for (uint32_t i = 0; i < count; i++)
-        if (column__bit_length(numbers[i]) > small)
-            put_bits(&writer, numbers[i], plan->width);
-    return finish_bits(&writer);
+    uint64_t classes[2][COLUMN_ROWS_MAX];
+    uint32_t counts[2] = {0, 0};
+    memset(out, 0, (count + 7) / 8);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t large = numbers[i] >> plan->width_small != 0;
+        classes[large][counts[large]++] = numbers[i];
+        out[i / 8] |= (uint8_t)(large << i % 8);
+    }
+    out = write_packed(classes[0], counts[0], plan->width_small, out + (count + 7) / 8);
+    return write_packed(classes[1], counts[1], plan->width, out);
 }
 
 static uint8_t *write_rice(const uint64_t *numbers, uint32_t count, uint32_t width, uint8_t *out)
@@ -100,12 +97,13 @@ static uint8_t *write_rice(const uint64_t *numbers, uint32_t count, uint32_t wid
 static uint32_t numbers_of(const struct int_plan *plan, const int64_t *integers, uint32_t count,
                            uint64_t *numbers)
 {
+    struct exact_divisor divisor = exact_divisor_of(plan->gcd);
     uint64_t y = 0;
     uint64_t previous = 0;
     uint32_t n = 0;
     for (uint32_t i = 1; i < count; i++) {
         int64_t difference = (int64_t)((uint64_t)integers[i] - (uint64_t)integers[i - 1]);
-        uint64_t unit = (uint64_t)(plan->gcd > 1 ? difference / (int64_t)plan->gcd : difference);
+        uint64_t unit = (uint64_t)exact_divide(difference, divisor);
         y += unit;
         uint64_t residual = plan->predictor == 0 ? y : unit;
         if (plan->predictor == 2) {
@@ -134,7 +132,7 @@ uint8_t *int_plan_write(const struct int_plan *plan, const int64_t *integers, ui
     out = column__put_zv(out, (int64_t)plan->centre);
     if (plan->predictor == 2) {
         int64_t difference = (int64_t)((uint64_t)integers[1] - (uint64_t)integers[0]);
-        out = column__put_zv(out, difference / (int64_t)plan->gcd);
+        out = column__put_zv(out, exact_divide(difference, exact_divisor_of(plan->gcd)));
     }
     if (plan->exceptions)
         out = write_exceptions(plan, numbers, n, out);

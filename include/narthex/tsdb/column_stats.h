@@ -5,17 +5,22 @@
  * kept, compactly, in a directory. Doubles come back bit for bit.
  *
  * What each is good for:
- *   count, first, last                  exact always (count may be 0: then the others are 0).
- *   min, max                            over the samples that are not NaN, so what min_over_time
- * and max_over_time answer if any such sample exists (otherwise both hold the last NaN). Of -0 and
- * +0 the earlier stays. sum                                 plain left-to-right float64 sum. It
- * equals PromQL's compensated sum bit for bit only if COLUMN_STATS_SUM_EXACT. reset_count,
- * change_count           exact always: what resets() and changes() count inside the column; the
- * pair across a seam is the caller's. reset_sum                           left-to-right sum of the
- * samples that a smaller one follows: the counter correction of rate() and increase() for a range
- *                                       that starts in this column. With more than one reset it may
- *                                       differ from a correction continued from an earlier column
- *                                       in the last place unless COLUMN_STATS_SUM_EXACT.
+ *
+ * count, first, last: exact always (count may be 0: then the others are 0).
+ *
+ * min, max: over the samples that are not NaN, so what min_over_time and max_over_time answer if
+ * any such sample exists (otherwise both hold the last NaN). Of -0 and +0 the earlier stays.
+ *
+ * sum: plain left-to-right float64 sum. It equals PromQL's compensated sum bit for bit only if
+ * COLUMN_STATS_SUM_EXACT. With NaNs in the column it is a NaN, no matter which.
+ *
+ * reset_count, change_count: exact always, what resets() and changes() count inside the column; the
+ * pair across a seam is the caller's.
+ *
+ * reset_sum: left-to-right sum of the samples that a smaller one follows: the counter correction of
+ * rate() and increase() for a range that starts in this column. With more than one reset it may
+ * differ from a correction continued from an earlier column in the last place unless
+ * COLUMN_STATS_SUM_EXACT.
  *
  * No allocation, no locks; any thread.
  */

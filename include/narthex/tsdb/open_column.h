@@ -6,7 +6,7 @@
  *     state ── pointer 48 | row0 8 | count 8 ──────► first, class, exponent, capacity, specials
  *     last sample, last mantissa                    [presence bitmap 32 B]
  *     class, exponent, capacity (copies)            elements: 1, 2, 4 (deltas) or 8 bytes (raw)
- *     hint for the next seal                        specials: 8 bytes + row
+ *     hint for the next seal                        specials: 8 bytes + index
  *
  * A slot whose samples are all equal and without gaps has no buffer. Everything needed to read a
  * buffer is in it or in the state word, so one acquire load of that word gives a consistent view.
