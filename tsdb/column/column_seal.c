@@ -136,11 +136,15 @@ static uint64_t estimate_deculp(const double *values, uint32_t row_count, uint32
     return pair_count == 0 ? UINT64_MAX : bits * row_count / pair_count;
 }
 
-/* The exponent that looks best, or 0 if none looks better than `size_bits`. */
+/* The exponent that looks best, or 0 if none looks clearly better than `size_bits`. */
 static uint32_t guess_deculp(const double *values, uint32_t row_count, uint64_t size_bits)
 {
     static const uint8_t exponents[] = {2, 3, 6, 9};
+    enum { GUESS_PERCENT = 92 };
     uint32_t best = 0;
+    /* The estimate is a lower bound rather than a mean; two searches are not worth a few percent.
+     */
+    size_bits = size_bits * GUESS_PERCENT / 100;
     for (size_t i = 0; i < sizeof exponents; i++) {
         uint64_t bits = estimate_deculp(values, row_count, exponents[i]);
         if (bits < size_bits) {
