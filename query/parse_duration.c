@@ -224,8 +224,11 @@ err_t parser__positive_duration(struct parser *parser, struct parse_context cont
 static err_t signed_offset(struct parser *parser, struct duration_expr **out)
 {
     struct token sign = parser__take(parser);
+    bool arithmetic = at_sign(parser);
     struct duration_expr *operand;
-    if (at_literal(parser))
+    if (arithmetic)
+        TRY(duration_above(parser, PRECEDENCE_POW, &operand));
+    else if (at_literal(parser))
         TRY(duration_literal(parser, &operand));
     else if (at_time_call(parser))
         TRY(time_call(parser, &operand));
@@ -234,7 +237,8 @@ static err_t signed_offset(struct parser *parser, struct duration_expr **out)
     else
         return parser__unexpected(parser, parser->context);
     *out = apply_sign(parser, sign, operand);
-    return OK;
+    /* Two signs make it a duration expression, which goes on. */
+    return arithmetic ? duration_rest(parser, 1, out) : OK;
 }
 
 err_t parser__offset_duration(struct parser *parser, struct duration *duration)

@@ -163,9 +163,25 @@ static bool integer_value(struct str text, double *value)
     return true;
 }
 
+/* Underscores stand between digits, or after the 0x. */
+static bool underscores_separate_digits(struct str text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] != '_')
+            continue;
+        bool after_prefix = i == 2 && (text.data[1] == 'x' || text.data[1] == 'X');
+        bool before = i > 0 && (after_prefix || is_number_digit(text.data[i - 1], true));
+        bool after = i + 1 < text.size && is_number_digit(text.data[i + 1], true);
+        if (!before || !after)
+            return false;
+    }
+    return true;
+}
+
 err_t promql_number_value(struct str text, double *value, struct strbuf *why)
 {
-    if (integer_value(text, value))
+    bool separated = underscores_separate_digits(text);
+    if (separated && integer_value(text, value))
         return OK;
     struct strbuf plain = STRBUF_INIT;
     for (size_t i = 0; i < text.size; i++) {
@@ -173,7 +189,7 @@ err_t promql_number_value(struct str text, double *value, struct strbuf *why)
             strbuf_add_char(&plain, text.data[i]);
     }
     bool range = false;
-    bool parsed = number_parse(strbuf_str(&plain), value, &range);
+    bool parsed = separated && number_parse(strbuf_str(&plain), value, &range);
     strbuf_deinit(&plain);
     if (parsed)
         return OK;

@@ -168,6 +168,10 @@ static void lexer_errors(void **state)
         {"foo[10000000000]", "1:5: parse error: duration out of range"},
         {"1e999", "1:1: parse error: error parsing number: strconv.ParseFloat: parsing \"1e999\": "
                   "value out of range"},
+        {"1_+2", "1:1: parse error: error parsing number: strconv.ParseFloat: parsing \"1_\": "
+                 "invalid syntax"},
+        {".5.", "1:1: parse error: error parsing number: strconv.ParseFloat: parsing \".5.\": "
+                "invalid syntax"},
         {"\"abc", "1:1: parse error: unterminated quoted string"},
         {"'a\nb'", "1:1: parse error: unterminated quoted string"},
         {"`abc", "1:1: parse error: unterminated raw string"},
