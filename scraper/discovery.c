@@ -1,7 +1,24 @@
 #include "narthex/scraper/discovery.h"
 
+#include <stddef.h>
+
+#include "discovery_mechanism.h"
+
+static const struct discovery_mechanism *const mechanisms[] = {
+    &discovery_file,
+    &discovery_http,
+};
+
+const struct discovery_mechanism *discovery_mechanism_find(struct str name)
+{
+    for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
+        if (str_equal(mechanisms[i]->name, name))
+            return mechanisms[i];
+    }
+    return NULL;
+}
+
 bool discovery_supported(struct str mechanism)
 {
-    (void)mechanism;
-    return false;
+    return discovery_mechanism_find(mechanism) != NULL;
 }

@@ -1,6 +1,7 @@
 #include "narthex/scraper/http_client.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ err_t http__read_secret_file(struct str path, struct strbuf *out, struct strbuf 
     } else {
         struct strbuf cause = STRBUF_INIT;
         strbuf_add_str(&cause, strbuf_str(why));
-        err_fail(why, err, "unable to read file %s: %s", strbuf_cstr(&name), strbuf_cstr(&cause));
+        (void)err_fail(why, err, "unable to read file %s: %s", strbuf_cstr(&name),
+                       strbuf_cstr(&cause));
         strbuf_deinit(&cause);
     }
     http__strbuf_wipe(&content);
@@ -51,7 +53,7 @@ err_t http__read_secret(const struct secret_source *secret, const char *what, st
     if (err != OK) {
         struct strbuf cause = STRBUF_INIT;
         strbuf_add_str(&cause, strbuf_str(why));
-        err_fail(why, err, "unable to read %s: %s", what, strbuf_cstr(&cause));
+        (void)err_fail(why, err, "unable to read %s: %s", what, strbuf_cstr(&cause));
         strbuf_deinit(&cause);
     }
     return err;
@@ -135,11 +137,32 @@ static bool take_body(void *context, const char *data, size_t size)
     return true;
 }
 
-static err_t perform(struct http_transfer *transfer, struct strbuf *why)
+static int on_progress(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
 {
+    (void)down_all;
+    (void)down;
+    (void)up_all;
+    (void)up;
+    const _Atomic bool *cancel = context;
+    return atomic_load_explicit(cancel, memory_order_relaxed) ? 1 : 0;
+}
+
+static err_t perform(struct http_transfer *transfer, const struct http_request *request,
+                     struct strbuf *why)
+{
+    if (request->cancel != NULL) {
+        curl_easy_setopt(transfer->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(transfer->easy, CURLOPT_XFERINFODATA, request->cancel);
+        curl_easy_setopt(transfer->easy, CURLOPT_NOPROGRESS, 0L);
+    }
     CURLcode code = curl_easy_perform(transfer->easy);
     if (code == CURLE_OK)
         return OK;
+    if (code == CURLE_ABORTED_BY_CALLBACK) {
+        http_transfer_explain(transfer, "context canceled", why);
+        return ERR_CANCELED;
+    }
     http_transfer_failure(transfer, code, why);
     return code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO;
 }
@@ -154,12 +177,12 @@ err_t http_client_fetch(struct http_client *client, const struct http_request *r
     err_t err = OK;
     if (http_client_needs_token(client)) {
         TRY_OUT(http_transfer_prepare_token(&transfer, client, request, why));
-        TRY_OUT(perform(&transfer, why));
+        TRY_OUT(perform(&transfer, request, why));
         TRY_OUT(http_client_take_token(client, &transfer, why));
     }
     TRY_OUT(http_transfer_prepare(&transfer, client, request, take_body, &fetch, why));
     curl_easy_setopt(transfer.easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-    err = perform(&transfer, why);
+    err = perform(&transfer, request, why);
     if (fetch.over)
         err = err_fail(why, ERR_LIMIT, "answer larger than %zu bytes", body_bytes_max);
     *answer = transfer.answer;

@@ -75,6 +75,7 @@ err_t scrape_manager_create(const struct scrape_manager_options *options,
     fill_defaults(&m->options);
     mutex_init(&m->lock);
     scrape_metrics_init(&m->metrics, options->metrics);
+    discovery_metrics_init(&m->discovery_metrics, options->metrics);
     err_t err = start_shards(m, why);
     if (err != OK) {
         scrape_manager_destroy(m);
@@ -90,6 +91,12 @@ void scrape_manager_destroy(struct scrape_manager *manager)
 {
     if (manager == NULL)
         return;
+    mutex_lock(&manager->lock);
+    struct discovery_run *runs = NULL;
+    for (uint32_t i = 0; i < manager->pool_count; i++)
+        scrape_pool_detach_runs(manager->pools[i], &runs);
+    mutex_unlock(&manager->lock);
+    discovery_runs_stop(runs);
     stop_shards(manager);
     struct pool_shards none = {.metrics = &manager->metrics};
     for (uint32_t i = 0; i < manager->pool_count; i++)
@@ -112,6 +119,7 @@ static struct scrape_pool *find_pool(struct scrape_manager *manager, struct str 
 
 /* What becomes of the pools while a configuration is applied. */
 struct plan {
+    struct discovery_run *stopped; /* to be ended once the lock is free */
     struct scrape_pool **pools;
     uint32_t count;
     uint32_t capacity;
@@ -125,6 +133,31 @@ static void log_pool_failure(const char *message, const struct scrape_config *co
     strbuf_add_str(&name, config->job_name);
     LOG_ERROR(message, "scrape_pool", strbuf_cstr(&name), "err", strbuf_cstr(why));
     strbuf_deinit(&name);
+}
+
+/* A discovery thread found a complete list of groups. */
+static void publish(void *context, struct discovery_run *run, struct discovered_groups *groups,
+                    struct arena *arena)
+{
+    struct scrape_manager *manager = context;
+    mutex_lock(&manager->lock);
+    struct scrape_pool *pool = run->pool;
+    if (pool == NULL) {
+        arena_deinit(arena); /* its job went meanwhile */
+    } else {
+        scrape_pool_set_groups(pool, run->provider, groups, arena);
+        scrape_pool_sync(pool, &manager->shards);
+    }
+    mutex_unlock(&manager->lock);
+}
+
+static void start_discovery(struct scrape_manager *manager, struct scrape_pool *pool)
+{
+    const struct scrape_config *config = pool->job->config;
+    scrape_pool_resize_providers(pool, config->discovery_count);
+    for (uint32_t i = 0; i < config->discovery_count; i++)
+        pool->providers[i].run = discovery_run_start(pool->job, &config->discovery[i], pool, i,
+                                                     publish, manager, &manager->discovery_metrics);
 }
 
 /* A job whose client cannot be made gets no pool at first, and keeps the old one on a reload. */
@@ -149,9 +182,12 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
         scrape_metrics_count(m, m->pools, 1);
         pool = scrape_pool_create(job);
         scrape_pool_sync(pool, &manager->shards);
+        start_discovery(manager, pool);
     } else {
         scrape_metrics_count(m, m->pool_reloads, 1);
+        scrape_pool_detach_runs(pool, &plan->stopped);
         scrape_pool_set_job(pool, job);
+        start_discovery(manager, pool);
         scrape_pool_sync(pool, &manager->shards);
     }
     strbuf_deinit(&why);
@@ -178,8 +214,10 @@ static int by_name(const void *a, const void *b)
 static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
 {
     for (uint32_t i = 0; i < manager->pool_count; i++) {
-        if (!is_planned(plan, manager->pools[i]))
-            scrape_pool_destroy(manager->pools[i], &manager->shards);
+        if (is_planned(plan, manager->pools[i]))
+            continue;
+        scrape_pool_detach_runs(manager->pools[i], &plan->stopped);
+        scrape_pool_destroy(manager->pools[i], &manager->shards);
     }
     mem_free(MEM_SCRAPE, manager->pools);
     manager->pools = plan->pools;
@@ -199,6 +237,7 @@ err_t scrape_manager_apply(struct scrape_manager *manager, const struct scrape_c
         plan_job(manager, set, &jobs[i], &plan);
     adopt_plan(manager, &plan);
     mutex_unlock(&manager->lock);
+    discovery_runs_stop(plan.stopped);
     scrape_job_set_unref(set);
     if (plan.failed)
         return err_fail(why, ERR_INVALID, "failed to apply the new configuration");

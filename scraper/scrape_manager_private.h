@@ -1,11 +1,13 @@
 /* Inside of struct scrape_manager, shared by scrape_manager.c and scrape_views.c. */
 #pragma once
 
+#include "discovery_run.h"
 #include "scrape_pool.h"
 
 struct scrape_manager {
     struct scrape_manager_options options;
     struct scrape_metrics metrics;
+    struct discovery_metrics discovery_metrics;
     struct pool_shards shards;
     struct mutex lock;
     /* guarded by lock */

@@ -1,5 +1,6 @@
 #include "scrape_pool.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "narthex/base/clock.h"
@@ -54,6 +55,42 @@ void scrape_pool_set_job(struct scrape_pool *pool, struct scrape_job *job)
 {
     scrape_job_unref(pool->job);
     pool->job = job;
+}
+
+void scrape_pool_resize_providers(struct scrape_pool *pool, uint32_t count)
+{
+    for (uint32_t i = count; i < pool->provider_count; i++)
+        arena_deinit(&pool->providers[i].arena);
+    pool->providers = mem_realloc(MEM_SCRAPE, pool->providers, count * sizeof *pool->providers + 1);
+    for (uint32_t i = pool->provider_count; i < count; i++) {
+        pool->providers[i] = (struct pool_provider){0};
+        arena_init(&pool->providers[i].arena, MEM_DISCOVERY, SIZE_MAX);
+    }
+    pool->provider_count = count;
+}
+
+void scrape_pool_set_groups(struct scrape_pool *pool, uint32_t provider,
+                            const struct discovered_groups *groups, const struct arena *arena)
+{
+    assert(provider < pool->provider_count);
+    struct pool_provider *p = &pool->providers[provider];
+    arena_deinit(&p->arena);
+    p->arena = *arena;
+    p->groups = groups->items;
+    p->group_count = groups->count;
+}
+
+void scrape_pool_detach_runs(struct scrape_pool *pool, struct discovery_run **runs)
+{
+    for (uint32_t i = 0; i < pool->provider_count; i++) {
+        struct discovery_run *run = pool->providers[i].run;
+        if (run == NULL)
+            continue;
+        pool->providers[i].run = NULL;
+        run->pool = NULL;
+        run->next = *runs;
+        *runs = run;
+    }
 }
 
 /* ---- one sync ---- */

@@ -2,9 +2,8 @@
  * Guarded by the manager's lock. */
 #pragma once
 
+#include "discovery_run.h"
 #include "scrape_shard.h"
-
-struct discovery_run;
 
 /* Groups of one discovery mechanism of the job, as it published them last. */
 struct pool_provider {
@@ -37,5 +36,13 @@ struct scrape_pool *scrape_pool_create(struct scrape_job *job);
 void scrape_pool_destroy(struct scrape_pool *pool, const struct pool_shards *shards);
 /* Takes the reference: the targets continue under another configuration at the next sync. */
 void scrape_pool_set_job(struct scrape_pool *pool, struct scrape_job *job);
+/* One provider a discovery mechanism of the job; the groups of those that remain stay until they
+ * are found anew. */
+void scrape_pool_resize_providers(struct scrape_pool *pool, uint32_t count);
+/* Replaces what a provider found; the arena moves into the pool. */
+void scrape_pool_set_groups(struct scrape_pool *pool, uint32_t provider,
+                            const struct discovered_groups *groups, const struct arena *arena);
+/* Takes the running mechanisms off the pool and puts them on the list: they publish no more. */
+void scrape_pool_detach_runs(struct scrape_pool *pool, struct discovery_run **runs);
 /* Computes the targets anew and tells the shards what changed. */
 void scrape_pool_sync(struct scrape_pool *pool, const struct pool_shards *shards);

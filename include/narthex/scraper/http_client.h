@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,8 @@ struct http_request {
     size_t header_count;
     struct str body; /* sent when size > 0 */
     int64_t timeout_ms;
+    const _Atomic bool *cancel; /* http_client_fetch gives up (ERR_CANCELED) within about a second
+                                   once it is set; NULL: never */
 };
 
 enum { HTTP_REASON_MAX = 128, HTTP_CONTENT_TYPE_MAX = 256, HTTP_CONTENT_ENCODING_MAX = 32 };

@@ -1,0 +1,221 @@
+/* file_sd: target groups in JSON or YAML files. The directories are watched; every change in them
+ * reads all files again, and so does the refresh interval. */
+#include <glob.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "discovery_mechanism.h"
+#include "narthex/base/fs.h"
+#include "narthex/base/log.h"
+#include "narthex/base/mem.h"
+#include "narthex/base/vec.h"
+#include "narthex/scraper/discovery.h"
+
+enum { FILE_BYTES_MAX = 64 << 20 };
+
+/* What a file said when it could be read last. */
+struct known_file {
+    struct str path; /* in the arena */
+    struct arena arena;
+    struct discovered_groups groups;
+    bool present; /* found by this refresh */
+};
+
+struct file_discovery {
+    const struct file_discovery_config *config;
+    int inotify_fd; /* -1: not to be had; the interval remains */
+    struct known_file *files;
+    uint32_t file_count;
+    uint32_t file_capacity;
+    uint64_t faults;
+};
+
+static err_t file_create(const void *settings, const _Atomic bool *cancel, void **state,
+                         struct strbuf *why)
+{
+    (void)cancel;
+    (void)why;
+    struct file_discovery *file = MEM_NEW(MEM_DISCOVERY, struct file_discovery);
+    file->config = settings;
+    file->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    *state = file;
+    return OK;
+}
+
+static void file_destroy(void *state)
+{
+    struct file_discovery *file = state;
+    for (uint32_t i = 0; i < file->file_count; i++)
+        arena_deinit(&file->files[i].arena);
+    mem_free(MEM_DISCOVERY, file->files);
+    if (file->inotify_fd >= 0)
+        close(file->inotify_fd);
+    mem_free(MEM_DISCOVERY, file);
+}
+
+static struct known_file *find_file(struct file_discovery *file, struct str path)
+{
+    for (uint32_t i = 0; i < file->file_count; i++) {
+        if (str_equal(file->files[i].path, path))
+            return &file->files[i];
+    }
+    return NULL;
+}
+
+static bool is_json(struct str path)
+{
+    return path.size >= 5 && str_equal_nocase(str_from(path.data + path.size - 5, 5), STR(".json"));
+}
+
+static err_t parse_file(const char *path, struct known_file *made, struct strbuf *why)
+{
+    struct strbuf text = STRBUF_INIT;
+    err_t err = fs_read_file(path, FILE_BYTES_MAX, &text, why);
+    if (err == OK) {
+        struct label source = {STR("__meta_filepath"), made->path};
+        err = is_json(made->path)
+                  ? discovered_groups_read_json(&made->groups, strbuf_str(&text), &source, why)
+                  : discovered_groups_read_yaml(&made->groups, strbuf_str(&text), &source, why);
+    }
+    strbuf_deinit(&text);
+    return err;
+}
+
+/* A broken file keeps what it said before. */
+static void read_file(struct file_discovery *file, const char *path)
+{
+    struct known_file made = {.present = true};
+    struct strbuf why = STRBUF_INIT;
+    arena_init(&made.arena, MEM_DISCOVERY, SIZE_MAX);
+    made.path = arena_str(&made.arena, str_from_cstr(path));
+    made.groups.arena = &made.arena;
+    struct known_file *known = find_file(file, made.path);
+    if (parse_file(path, &made, &why) != OK) {
+        LOG_ERROR("Error reading file", "discovery", "file", "path", path, "err",
+                  strbuf_cstr(&why));
+        file->faults++;
+        if (known != NULL)
+            known->present = true;
+        arena_deinit(&made.arena);
+    } else if (known != NULL) {
+        arena_deinit(&known->arena);
+        *known = made;
+    } else {
+        VEC_PUSH(MEM_DISCOVERY, file->files, file->file_count, file->file_capacity, made);
+    }
+    strbuf_deinit(&why);
+}
+
+static void watch_directory(const struct file_discovery *file, const char *pattern)
+{
+    struct strbuf path = STRBUF_INIT;
+    const char *slash = strrchr(pattern, '/');
+    if (slash == NULL)
+        strbuf_add_char(&path, '.');
+    else
+        strbuf_add(&path, pattern, slash == pattern ? 1 : (size_t)(slash - pattern));
+    /* A directory that is not there yet is tried again at every refresh. */
+    (void)inotify_add_watch(file->inotify_fd, strbuf_cstr(&path),
+                            IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVE |
+                                IN_DELETE_SELF | IN_MOVE_SELF);
+    strbuf_deinit(&path);
+}
+
+static void read_pattern(struct file_discovery *file, const char *pattern)
+{
+    if (file->inotify_fd >= 0)
+        watch_directory(file, pattern);
+    glob_t found;
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+        return; /* nothing there is fine */
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        read_file(file, found.gl_pathv[i]);
+    globfree(&found);
+}
+
+static void forget_absent(struct file_discovery *file)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < file->file_count; i++) {
+        if (file->files[i].present)
+            file->files[kept++] = file->files[i];
+        else
+            arena_deinit(&file->files[i].arena);
+    }
+    file->file_count = kept;
+}
+
+static void add_groups(const struct known_file *known, struct discovered_groups *groups)
+{
+    for (uint32_t i = 0; i < known->groups.count; i++) {
+        const struct target_group_config *group = &known->groups.items[i];
+        struct str *addresses = ARENA_NEW_ARRAY(groups->arena, struct str, group->target_count + 1);
+        for (uint32_t k = 0; k < group->target_count; k++)
+            addresses[k] = labels_get(group->targets[k], STR("__address__"));
+        discovered_groups_add(groups, addresses, group->target_count, group->labels.items,
+                              group->labels.count);
+    }
+}
+
+static err_t file_refresh(void *state, struct discovered_groups *groups, struct strbuf *why)
+{
+    (void)why;
+    struct file_discovery *file = state;
+    for (uint32_t i = 0; i < file->file_count; i++)
+        file->files[i].present = false;
+    for (uint32_t i = 0; i < file->config->file_count; i++) {
+        struct strbuf pattern = STRBUF_INIT;
+        strbuf_add_str(&pattern, file->config->files[i]);
+        read_pattern(file, strbuf_cstr(&pattern));
+        strbuf_deinit(&pattern);
+    }
+    forget_absent(file);
+    for (uint32_t i = 0; i < file->file_count; i++) {
+        /* Growing the array moved the arenas. */
+        file->files[i].groups.arena = &file->files[i].arena;
+        add_groups(&file->files[i], groups);
+    }
+    return OK;
+}
+
+static int64_t file_interval_ms(const void *state)
+{
+    const struct file_discovery *file = state;
+    return file->config->refresh_interval_ms;
+}
+
+static int file_wake_fd(const void *state)
+{
+    const struct file_discovery *file = state;
+    return file->inotify_fd;
+}
+
+static bool file_woken(void *state)
+{
+    struct file_discovery *file = state;
+    char events[4096];
+    bool any = false;
+    while (read(file->inotify_fd, events, sizeof events) > 0)
+        any = true;
+    return any;
+}
+
+static uint64_t file_take_faults(void *state)
+{
+    struct file_discovery *file = state;
+    uint64_t faults = file->faults;
+    file->faults = 0;
+    return faults;
+}
+
+const struct discovery_mechanism discovery_file = {
+    .name = STR_INIT("file"),
+    .create = file_create,
+    .destroy = file_destroy,
+    .refresh = file_refresh,
+    .interval_ms = file_interval_ms,
+    .wake_fd = file_wake_fd,
+    .woken = file_woken,
+    .take_faults = file_take_faults,
+};

@@ -1,0 +1,293 @@
+/* Target groups as files and HTTP answers write them, in JSON or YAML. */
+#include <assert.h>
+#include <jansson.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "discovery_mechanism.h"
+#include "narthex/base/mem.h"
+#include "narthex/base/vec.h"
+
+void discovered_groups_add(struct discovered_groups *groups, const struct str *addresses,
+                           uint32_t address_count, const struct label *labels, uint32_t label_count)
+{
+    struct arena *arena = groups->arena;
+    if (groups->count == groups->capacity) {
+        uint32_t capacity = groups->capacity == 0 ? 16 : groups->capacity * 2;
+        struct target_group_config *items =
+            ARENA_NEW_ARRAY(arena, struct target_group_config, capacity);
+        for (uint32_t i = 0; i < groups->count; i++)
+            items[i] = groups->items[i];
+        groups->items = items;
+        groups->capacity = capacity;
+    }
+    struct labels *targets = ARENA_NEW_ARRAY(arena, struct labels, address_count + 1);
+    for (uint32_t i = 0; i < address_count; i++) {
+        struct label address = {STR("__address__"), addresses[i]};
+        bool empty = addresses[i].size == 0;
+        targets[i] = labels_copy(arena, (struct labels){&address, empty ? 0 : 1});
+    }
+    struct label_builder builder = {0};
+    for (uint32_t i = 0; i < label_count; i++)
+        label_builder_set(&builder, labels[i].name, labels[i].value);
+    groups->items[groups->count++] = (struct target_group_config){
+        .targets = targets,
+        .target_count = address_count,
+        .labels = labels_copy(arena, label_builder_labels(&builder)),
+    };
+    label_builder_deinit(&builder);
+}
+
+/* One group while it is read; strings are borrowed from the document. */
+struct draft {
+    struct str *addresses;
+    uint32_t address_count;
+    uint32_t address_capacity;
+    struct label *labels;
+    uint32_t label_count;
+    uint32_t label_capacity;
+};
+
+static void draft_deinit(struct draft *draft)
+{
+    mem_free(MEM_DISCOVERY, draft->addresses);
+    mem_free(MEM_DISCOVERY, draft->labels);
+}
+
+static void draft_add_address(struct draft *draft, struct str address)
+{
+    VEC_PUSH(MEM_DISCOVERY, draft->addresses, draft->address_count, draft->address_capacity,
+             address);
+}
+
+static err_t draft_add_label(struct draft *draft, struct str name, struct str value,
+                             struct strbuf *why)
+{
+    if (!label_name_is_valid(name, NAME_SCHEME_UTF8)) {
+        strbuf_clear(why);
+        strbuf_add_quoted(why, name);
+        strbuf_add_cstr(why, " is not a valid label name");
+        return ERR_INVALID;
+    }
+    VEC_PUSH(MEM_DISCOVERY, draft->labels, draft->label_count, draft->label_capacity,
+             (struct label){name, value});
+    return OK;
+}
+
+static void draft_finish(struct draft *draft, const struct label *extra,
+                         struct discovered_groups *groups)
+{
+    VEC_PUSH(MEM_DISCOVERY, draft->labels, draft->label_count, draft->label_capacity, *extra);
+    discovered_groups_add(groups, draft->addresses, draft->address_count, draft->labels,
+                          draft->label_count);
+}
+
+/* ---- JSON ---- */
+
+static struct str json_text(const json_t *value)
+{
+    return str_from(json_string_value(value), json_string_length(value));
+}
+
+static err_t read_json_targets(struct draft *draft, const json_t *targets, struct strbuf *why)
+{
+    if (!json_is_array(targets) && !json_is_null(targets))
+        return err_fail(why, ERR_INVALID, "\"targets\" is not a list");
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const json_t *address = json_array_get(targets, i);
+        if (!json_is_string(address))
+            return err_fail(why, ERR_INVALID, "a target is not a string");
+        draft_add_address(draft, json_text(address));
+    }
+    return OK;
+}
+
+static err_t read_json_labels(struct draft *draft, json_t *labels, struct strbuf *why)
+{
+    if (!json_is_object(labels) && !json_is_null(labels))
+        return err_fail(why, ERR_INVALID, "\"labels\" is not an object");
+    const char *name;
+    json_t *value;
+    json_object_foreach(labels, name, value)
+    {
+        if (!json_is_string(value))
+            return err_fail(why, ERR_INVALID, "the value of label \"%s\" is not a string", name);
+        TRY(draft_add_label(draft, str_from_cstr(name), json_text(value), why));
+    }
+    return OK;
+}
+
+static err_t read_json_group(struct draft *draft, json_t *group, struct strbuf *why)
+{
+    if (json_is_null(group))
+        return err_fail(why, ERR_INVALID, "nil target group item found");
+    if (!json_is_object(group))
+        return err_fail(why, ERR_INVALID, "a target group is not an object");
+    const char *key;
+    json_t *value;
+    json_object_foreach(group, key, value)
+    {
+        if (strcmp(key, "targets") == 0)
+            TRY(read_json_targets(draft, value, why));
+        else if (strcmp(key, "labels") == 0)
+            TRY(read_json_labels(draft, value, why));
+        else
+            return err_fail(why, ERR_INVALID, "json: unknown field \"%s\"", key);
+    }
+    return OK;
+}
+
+err_t discovered_groups_read_json(struct discovered_groups *groups, struct str text,
+                                  const struct label *extra, struct strbuf *why)
+{
+    json_error_t error;
+    json_t *root = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL)
+        return err_fail(why, ERR_INVALID, "line %d: %s", error.line, error.text);
+    uint32_t count_before = groups->count;
+    err_t err = OK;
+    if (!json_is_array(root) && !json_is_null(root))
+        err = err_fail(why, ERR_INVALID, "not a list of target groups");
+    for (size_t i = 0; err == OK && i < json_array_size(root); i++) {
+        struct draft draft = {0};
+        err = read_json_group(&draft, json_array_get(root, i), why);
+        if (err == OK)
+            draft_finish(&draft, extra, groups);
+        draft_deinit(&draft);
+    }
+    json_decref(root);
+    if (err != OK)
+        groups->count = count_before;
+    return err;
+}
+
+/* ---- YAML ---- */
+
+static bool yaml_text(const yaml_node_t *node, struct str *text)
+{
+    if (node->type != YAML_SCALAR_NODE)
+        return false;
+    *text = str_from((const char *)node->data.scalar.value, node->data.scalar.length);
+    bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    if (plain && (str_equal(*text, STR("~")) || str_equal(*text, STR("null"))))
+        *text = STR("");
+    return true;
+}
+
+static bool yaml_is_null(const yaml_node_t *node)
+{
+    struct str text;
+    return yaml_text(node, &text) && text.size == 0 &&
+           node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+static err_t read_yaml_targets(struct draft *draft, yaml_document_t *document,
+                               const yaml_node_t *targets, struct strbuf *why)
+{
+    if (yaml_is_null(targets))
+        return OK;
+    if (targets->type != YAML_SEQUENCE_NODE)
+        return err_fail(why, ERR_INVALID, "line %zu: targets is not a list",
+                        targets->start_mark.line + 1);
+    for (const yaml_node_item_t *item = targets->data.sequence.items.start;
+         item < targets->data.sequence.items.top; item++) {
+        const yaml_node_t *address = yaml_document_get_node(document, *item);
+        struct str text;
+        if (!yaml_text(address, &text))
+            return err_fail(why, ERR_INVALID, "line %zu: a target is not a string",
+                            address->start_mark.line + 1);
+        draft_add_address(draft, text);
+    }
+    return OK;
+}
+
+static err_t read_yaml_labels(struct draft *draft, yaml_document_t *document,
+                              const yaml_node_t *labels, struct strbuf *why)
+{
+    if (yaml_is_null(labels))
+        return OK;
+    if (labels->type != YAML_MAPPING_NODE)
+        return err_fail(why, ERR_INVALID, "line %zu: labels is not a map",
+                        labels->start_mark.line + 1);
+    for (const yaml_node_pair_t *pair = labels->data.mapping.pairs.start;
+         pair < labels->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+        const yaml_node_t *value = yaml_document_get_node(document, pair->value);
+        struct str name;
+        struct str text;
+        if (!yaml_text(key, &name) || !yaml_text(value, &text))
+            return err_fail(why, ERR_INVALID, "line %zu: a label is not a pair of strings",
+                            key->start_mark.line + 1);
+        TRY(draft_add_label(draft, name, text, why));
+    }
+    return OK;
+}
+
+static err_t read_yaml_group(struct draft *draft, yaml_document_t *document,
+                             const yaml_node_t *group, struct strbuf *why)
+{
+    if (yaml_is_null(group))
+        return err_fail(why, ERR_INVALID, "nil target group item found");
+    if (group->type != YAML_MAPPING_NODE)
+        return err_fail(why, ERR_INVALID, "line %zu: a target group is not a map",
+                        group->start_mark.line + 1);
+    for (const yaml_node_pair_t *pair = group->data.mapping.pairs.start;
+         pair < group->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+        const yaml_node_t *value = yaml_document_get_node(document, pair->value);
+        struct str name = STR("");
+        (void)yaml_text(key, &name);
+        if (str_equal(name, STR("targets")))
+            TRY(read_yaml_targets(draft, document, value, why));
+        else if (str_equal(name, STR("labels")))
+            TRY(read_yaml_labels(draft, document, value, why));
+        else
+            return err_fail(why, ERR_INVALID, "line %zu: field %.*s not found in type struct",
+                            key->start_mark.line + 1, STR_ARG(name));
+    }
+    return OK;
+}
+
+static err_t read_yaml_root(struct discovered_groups *groups, yaml_document_t *document,
+                            const struct label *extra, struct strbuf *why)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    if (root == NULL || yaml_is_null(root))
+        return OK;
+    if (root->type != YAML_SEQUENCE_NODE)
+        return err_fail(why, ERR_INVALID, "not a list of target groups");
+    for (const yaml_node_item_t *item = root->data.sequence.items.start;
+         item < root->data.sequence.items.top; item++) {
+        struct draft draft = {0};
+        err_t err = read_yaml_group(&draft, document, yaml_document_get_node(document, *item), why);
+        if (err == OK)
+            draft_finish(&draft, extra, groups);
+        draft_deinit(&draft);
+        TRY(err);
+    }
+    return OK;
+}
+
+err_t discovered_groups_read_yaml(struct discovered_groups *groups, struct str text,
+                                  const struct label *extra, struct strbuf *why)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    int ready = yaml_parser_initialize(&parser);
+    assert(ready == 1);
+    (void)ready;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text.data, text.size);
+    uint32_t count_before = groups->count;
+    err_t err;
+    if (yaml_parser_load(&parser, &document) == 0) {
+        err = err_fail(why, ERR_INVALID, "yaml: line %zu: %s", parser.problem_mark.line + 1,
+                       parser.problem == NULL ? "malformed" : parser.problem);
+    } else {
+        err = read_yaml_root(groups, &document, extra, why);
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    if (err != OK)
+        groups->count = count_before;
+    return err;
+}

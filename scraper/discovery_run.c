@@ -1,0 +1,214 @@
+#include "discovery_run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "narthex/base/clock.h"
+#include "narthex/base/log.h"
+#include "narthex/base/mem.h"
+
+enum { SETTLE_MS = 50 }; /* a burst of changes is read once, at its end */
+static const int64_t ns_per_ms = 1000000;
+
+/* ---- metrics ---- */
+
+static const char *const by_manager[] = {"name", NULL};
+static const char *const by_config[] = {"name", "config", NULL};
+static const char *const by_mechanism[] = {"mechanism", "config", NULL};
+static const struct str manager_name = STR_INIT("scrape");
+
+void discovery_metrics_init(struct discovery_metrics *m, struct metrics *r)
+{
+    static const double quantiles[] = {.5, .9, .99};
+    *m = (struct discovery_metrics){.registry = r};
+    if (r == NULL)
+        return;
+    m->discovered_targets = metrics_gauge(r, "prometheus_sd_discovered_targets",
+                                          "Targets found, before relabeling.", by_config);
+    m->last_update = metrics_gauge(r, "prometheus_sd_last_update_timestamp_seconds",
+                                   "When a mechanism gave its groups last.", by_config);
+    m->refresh_failures = metrics_counter(r, "prometheus_sd_refresh_failures_total",
+                                          "Refreshes that failed.", by_mechanism);
+    m->refresh_duration = metrics_summary(r, "prometheus_sd_refresh_duration_seconds",
+                                          "Time a refresh took.", by_mechanism, quantiles, 3);
+    m->failed_configs =
+        metric_with(metrics_gauge(r, "prometheus_sd_failed_configs",
+                                  "Mechanisms that could not be started.", by_manager),
+                    &manager_name);
+    m->received_updates = metric_with(metrics_counter(r, "prometheus_sd_received_updates_total",
+                                                      "Lists of groups received.", by_manager),
+                                      &manager_name);
+    m->updates = metric_with(
+        metrics_counter(r, "prometheus_sd_updates_total", "Lists of groups handed on.", by_manager),
+        &manager_name);
+    (void)metric_with(metrics_counter(r, "prometheus_sd_updates_delayed_total",
+                                      "Lists of groups that had to wait.", by_manager),
+                      &manager_name);
+    m->file_read_errors = metric_only(metrics_counter(r, "prometheus_sd_file_read_errors_total",
+                                                      "Files that could not be read.", NULL));
+    m->http_failures = metric_only(metrics_counter(r, "prometheus_sd_http_failures_total",
+                                                   "Refreshes over HTTP that failed.", NULL));
+}
+
+static uint64_t count_targets(const struct discovered_groups *groups)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < groups->count; i++)
+        count += groups->items[i].target_count;
+    return count;
+}
+
+static void count_refresh(struct discovery_run *run, const struct discovered_groups *groups,
+                          err_t result, double seconds)
+{
+    const struct discovery_metrics *m = run->metrics;
+    uint64_t faults =
+        run->mechanism->take_faults == NULL ? 0 : run->mechanism->take_faults(run->state);
+    if (m->registry == NULL)
+        return;
+    struct str mechanism[] = {run->mechanism->name, run->job->config->job_name};
+    struct str config[] = {manager_name, run->job->config->job_name};
+    metric_observe(metric_distribution_with(m->refresh_duration, mechanism), seconds);
+    metric_add(metric_with(m->refresh_failures, mechanism), result != OK);
+    metric_add(m->file_read_errors, (double)faults);
+    metric_add(m->http_failures, result != OK && run->mechanism == &discovery_http);
+    if (result != OK)
+        return;
+    metric_set(metric_with(m->discovered_targets, config), (double)count_targets(groups));
+    metric_set(metric_with(m->last_update, config), (double)clock_wall_ms(clock_system()) / 1000);
+    metric_add(m->received_updates, 1);
+    metric_add(m->updates, 1);
+}
+
+/* ---- the thread ---- */
+
+static void log_failure(const struct discovery_run *run, const char *message,
+                        const struct strbuf *why)
+{
+    struct strbuf job = STRBUF_INIT;
+    struct strbuf name = STRBUF_INIT;
+    strbuf_add_str(&job, run->job->config->job_name);
+    strbuf_add_str(&name, run->mechanism->name);
+    LOG_ERROR(message, "discovery", strbuf_cstr(&name), "config", strbuf_cstr(&job), "err",
+              strbuf_cstr(why));
+    strbuf_deinit(&name);
+    strbuf_deinit(&job);
+}
+
+static bool is_stopping(const struct discovery_run *run)
+{
+    return atomic_load_explicit(&run->stopping, memory_order_relaxed);
+}
+
+/* A first refresh that fails gives an empty list: what another configuration found is not ours. */
+static void refresh(struct discovery_run *run, bool first)
+{
+    struct arena arena;
+    struct strbuf why = STRBUF_INIT;
+    arena_init(&arena, MEM_DISCOVERY, SIZE_MAX);
+    struct discovered_groups groups = {.arena = &arena};
+    int64_t started_ns = clock_monotonic_ns(clock_system());
+    err_t err = run->mechanism->refresh(run->state, &groups, &why);
+    if (err != ERR_CANCELED)
+        count_refresh(run, &groups, err,
+                      (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
+    if (err != OK && !is_stopping(run))
+        log_failure(run, "Unable to refresh target groups", &why);
+    if (err == OK || first)
+        run->publish(run->context, run, &groups, &arena);
+    else
+        arena_deinit(&arena);
+    strbuf_deinit(&why);
+}
+
+static int wait_ms(int64_t due_ns)
+{
+    int64_t left_ms = (due_ns - clock_monotonic_ns(clock_system())) / ns_per_ms + 1;
+    return left_ms < 0 ? 0 : left_ms > INT32_MAX ? INT32_MAX : (int)left_ms;
+}
+
+/* Returns when it is time to refresh, or false to stop. */
+static bool wait_for_change(struct discovery_run *run, int64_t due_ns)
+{
+    const struct discovery_mechanism *mechanism = run->mechanism;
+    struct pollfd fds[2] = {{.fd = run->stop_fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    if (mechanism->wake_fd != NULL)
+        fds[1].fd = mechanism->wake_fd(run->state);
+    while (!is_stopping(run)) {
+        int ready = poll(fds, 2, wait_ms(due_ns));
+        if (ready == 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (fds[1].revents != 0 && mechanism->woken(run->state)) {
+            due_ns = clock_monotonic_ns(clock_system()) + SETTLE_MS * ns_per_ms;
+        }
+    }
+    return false;
+}
+
+static void run_mechanism(void *context)
+{
+    struct discovery_run *run = context;
+    bool first = true;
+    int64_t due_ns;
+    do {
+        refresh(run, first);
+        first = false;
+        due_ns = clock_monotonic_ns(clock_system()) +
+                 run->mechanism->interval_ms(run->state) * ns_per_ms;
+    } while (wait_for_change(run, due_ns));
+}
+
+struct discovery_run *discovery_run_start(struct scrape_job *job,
+                                          const struct discovery_config *config, void *pool,
+                                          uint32_t provider, discovery_publish_fn publish,
+                                          void *context, const struct discovery_metrics *metrics)
+{
+    const struct discovery_mechanism *mechanism = discovery_mechanism_find(config->mechanism);
+    struct discovery_run *run = MEM_NEW(MEM_DISCOVERY, struct discovery_run);
+    run->mechanism = mechanism;
+    run->metrics = metrics;
+    run->job = job;
+    run->publish = publish;
+    run->context = context;
+    run->pool = pool;
+    run->provider = provider;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = mechanism == NULL || config->settings == NULL
+                    ? err_fail(&why, ERR_UNSUPPORTED, "%.*s_sd_configs is not supported",
+                               STR_ARG(config->mechanism))
+                    : mechanism->create(config->settings, &run->stopping, &run->state, &why);
+    if (err != OK) {
+        LOG_ERROR("Cannot create service discovery", "err", strbuf_cstr(&why));
+        if (metrics->registry != NULL)
+            metric_add(metrics->failed_configs, 1);
+        mem_free(MEM_DISCOVERY, run);
+        strbuf_deinit(&why);
+        return NULL;
+    }
+    strbuf_deinit(&why);
+    scrape_job_ref(job);
+    run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    thread_start(&run->thread, "discovery", run_mechanism, run);
+    return run;
+}
+
+void discovery_runs_stop(struct discovery_run *runs)
+{
+    for (struct discovery_run *run = runs; run != NULL; run = run->next) {
+        atomic_store_explicit(&run->stopping, true, memory_order_relaxed);
+        eventfd_write(run->stop_fd, 1);
+    }
+    while (runs != NULL) {
+        struct discovery_run *run = runs;
+        runs = run->next;
+        thread_join(&run->thread);
+        close(run->stop_fd);
+        run->mechanism->destroy(run->state);
+        scrape_job_unref(run->job);
+        mem_free(MEM_DISCOVERY, run);
+    }
+}
