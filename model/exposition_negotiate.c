@@ -162,8 +162,8 @@ err_t exposition_format_choose(struct str content_type, enum exposition_protocol
     if (defect == NULL)
         return fail(why, "received unsupported Content-Type ", content_type,
                     " and no fallback_scrape_protocol specified for target");
-    fail(why, "cannot parse Content-Type ", content_type,
-         " and no fallback_scrape_protocol for target\n");
+    (void)fail(why, "cannot parse Content-Type ", content_type,
+               " and no fallback_scrape_protocol for target\n");
     strbuf_add_cstr(why, defect);
     return ERR_INVALID;
 }
