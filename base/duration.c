@@ -97,14 +97,17 @@ void duration_print(int64_t ms, struct strbuf *out)
         strbuf_add_cstr(out, "0s");
         return;
     }
+    uint64_t rest = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
+    if (ms < 0)
+        strbuf_add_char(out, '-');
     for (int unit = 0; unit < DURATION_UNIT_COUNT; unit++) {
-        int64_t size = duration_units[unit].ms;
+        uint64_t size = (uint64_t)duration_units[unit].ms;
         bool only_exact = unit < 2;
-        if (ms / size == 0 || (only_exact && ms % size != 0))
+        if (rest / size == 0 || (only_exact && rest % size != 0))
             continue;
-        strbuf_add_int(out, ms / size);
+        strbuf_add_uint(out, rest / size);
         strbuf_add_cstr(out, duration_units[unit].name);
-        ms %= size;
+        rest %= size;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "narthex/base/duration.h"
 #include "narthex/base/number.h"
 
 enum { LINE_BYTES_MAX = 100, INDENT_BYTES = 2, NUMBER_EXPONENT_MAX = 6 };
@@ -15,41 +16,6 @@ struct printer {
 };
 
 static void print(struct printer *printer, const struct expr *expr);
-
-/* ---- durations ---- */
-
-void duration_print(int64_t ms, struct strbuf *out)
-{
-    struct unit {
-        const char *name;
-        uint64_t ms;
-        bool whole_only; /* used only when nothing remains */
-    };
-    static const struct unit units[] = {
-        {"y", UINT64_C(31536000000), true},
-        {"w", 604800000, true},
-        {"d", 86400000, false},
-        {"h", 3600000, false},
-        {"m", 60000, false},
-        {"s", 1000, false},
-        {"ms", 1, false},
-    };
-    if (ms == 0) {
-        strbuf_add_cstr(out, "0s");
-        return;
-    }
-    uint64_t rest = ms < 0 ? -(uint64_t)ms : (uint64_t)ms;
-    if (ms < 0)
-        strbuf_add_char(out, '-');
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        uint64_t count = rest / units[i].ms;
-        if (count == 0 || (units[i].whole_only && rest % units[i].ms != 0))
-            continue;
-        strbuf_add_uint(out, count);
-        strbuf_add_cstr(out, units[i].name);
-        rest -= count * units[i].ms;
-    }
-}
 
 static void print_number(struct strbuf *out, double value, bool is_duration)
 {

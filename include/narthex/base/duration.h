@@ -9,7 +9,8 @@
 /* "0" or descending units without repetition NyNwNdNhNmNsNms, integers, no sign. ERR_INVALID with
  * Prometheus' text. */
 err_t duration_parse(struct str text, int64_t *ms, struct strbuf *why);
-/* Normalised: y and w only for exact multiples, then d h m s ms; 0 is "0s". */
+/* Normalised: y and w only for exact multiples, then d h m s ms; 0 is "0s", negative ones
+ * (PromQL's offsets) have a minus in front. */
 void duration_print(int64_t ms, struct strbuf *out);
 
 /* "15MB", "1.5GB", "1GiB512MiB", "0"; all units are powers of 1024. A leading minus is read, so that

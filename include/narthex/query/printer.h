@@ -11,5 +11,3 @@ void expr_print(const struct expr *expr, struct strbuf *out);
 /* Broken into lines where a line would be longer than 100 characters (format_query). */
 void expr_print_pretty(const struct expr *expr, struct strbuf *out);
 
-/* Prometheus duration text: "1h30m", "0s", "-5m"; units from y to ms, zero parts left out. */
-void duration_print(int64_t ms, struct strbuf *out);
