@@ -49,6 +49,7 @@ static void check_failures(const struct failure *failures, size_t count,
 
 #define CHECK(table, features) check_failures(table, sizeof(table) / sizeof *(table), features)
 
+/* long function: a table */
 static void contexts_of_unexpected_tokens(void **state)
 {
     (void)state;

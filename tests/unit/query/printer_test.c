@@ -37,6 +37,7 @@ static void check(const char *text, const char *printed,
     arena_deinit(&arena);
 }
 
+/* long function: a table */
 static void canonical_forms(void **state)
 {
     (void)state;

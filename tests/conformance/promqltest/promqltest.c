@@ -8,14 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "narthex/base/fs.h"
+#include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/db.h"
 
 #include "reference_store.h"
 #include "runner.h"
 
+static const int64_t block_range_ms = INT64_C(365) * 86400 * 1000; /* all in the head */
+
 enum { EXIT_SKIPPED = 77, SAMPLES_MAX = 10000, TIMEOUT_MS = 100000, LOOKBACK_MS = 300000 };
 
 struct options {
+    bool use_db; /* the real database instead of the reference store */
     uint32_t threads;
     bool quiet;
     const char **paths;
@@ -31,13 +37,40 @@ struct figures {
 /* ---- store and engine ---- */
 
 struct bench {
+    struct db *db; /* NULL: the reference store */
+    char *folder;  /* of the database */
     struct storage *storage;
     struct query_engine *engine;
 };
 
-static void bench_open(struct bench *bench, const struct options *options)
+static err_t db_bench_open(struct bench *bench, struct strbuf *why)
 {
-    bench->storage = reference_store_create();
+    const char *base = getenv("TMPDIR");
+    struct strbuf pattern = STRBUF_INIT;
+    strbuf_printf(&pattern, "%s/promqltest.XXXXXX", base == NULL ? "/tmp" : base);
+    bench->folder = mem_dup(MEM_TEST, pattern.data, pattern.size);
+    strbuf_deinit(&pattern);
+    if (mkdtemp(bench->folder) == NULL)
+        return err_fail_errno(why, errno, "%s", bench->folder);
+    struct db_options options = {
+        .path = bench->folder,
+        .no_lockfile = true,
+        .no_background = true,
+        .block_range_ms = block_range_ms,
+        .exemplars_max = 0,
+    };
+    TRY(db_open(&options, &bench->db, why));
+    bench->storage = db_storage(bench->db);
+    return OK;
+}
+
+static err_t bench_open(struct bench *bench, const struct options *options, struct strbuf *why)
+{
+    *bench = (struct bench){0};
+    if (options->use_db)
+        TRY(db_bench_open(bench, why));
+    else
+        bench->storage = reference_store_create();
     struct query_engine_options engine_options = {
         .storage = bench->storage,
         .max_samples = SAMPLES_MAX,
@@ -51,12 +84,25 @@ static void bench_open(struct bench *bench, const struct options *options)
                      .start_timestamps = true},
     };
     bench->engine = query_engine_create(&engine_options);
+    return OK;
 }
 
 static void bench_close(struct bench *bench)
 {
-    query_engine_destroy(bench->engine);
-    reference_store_destroy(bench->storage);
+    if (bench->engine != NULL)
+        query_engine_destroy(bench->engine);
+    if (bench->db != NULL)
+        db_close(bench->db);
+    else if (bench->storage != NULL)
+        reference_store_destroy(bench->storage);
+    if (bench->folder != NULL) {
+        struct strbuf why = STRBUF_INIT;
+        if (fs_remove_tree(fs_system(), bench->folder, &why) != OK)
+            printf("%s\n", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+    }
+    mem_free(MEM_TEST, bench->folder);
+    *bench = (struct bench){0};
 }
 
 /* ---- files ---- */
@@ -81,8 +127,7 @@ static err_t run_command(const struct command *command, struct bench *bench,
     switch (command->kind) {
     case COMMAND_CLEAR:
         bench_close(bench);
-        bench_open(bench, options);
-        return OK;
+        return bench_open(bench, options, why);
     case COMMAND_LOAD:
         return load_run(&command->load, bench->storage, why);
     case COMMAND_EVAL:
@@ -96,8 +141,14 @@ static struct figures run_script(const char *path, const struct script *script,
 {
     struct figures figures = {0, 0};
     struct bench bench;
-    bench_open(&bench, options);
-    for (size_t i = 0; i < script->count; i++) {
+    struct strbuf problem = STRBUF_INIT;
+    bool open = bench_open(&bench, options, &problem) == OK;
+    if (!open) {
+        printf("%s: %s\n", path, strbuf_cstr(&problem));
+        figures.failed++;
+    }
+    strbuf_deinit(&problem);
+    for (size_t i = 0; open && i < script->count; i++) {
         const struct command *command = &script->commands[i];
         struct strbuf why = STRBUF_INIT;
         err_t err = run_command(command, &bench, options, &why);
@@ -109,6 +160,7 @@ static struct figures run_script(const char *path, const struct script *script,
             figures.passed++;
         }
         strbuf_deinit(&why);
+        open = bench.engine != NULL;
     }
     bench_close(&bench);
     return figures;
@@ -182,8 +234,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
             options->threads = (uint32_t)threads;
             i++;
         } else if (str_equal_cstr(arg, "--store") && i + 1 < argc &&
-                   strcmp(argv[i + 1], "reference") == 0) {
-            i++;
+                   (strcmp(argv[i + 1], "reference") == 0 || strcmp(argv[i + 1], "db") == 0)) {
+            options->use_db = strcmp(argv[++i], "db") == 0;
         } else if (str_starts_with(arg, STR("--"))) {
             fprintf(stderr, "promqltest: bad option %s\n", argv[i]);
             return false;
@@ -199,6 +251,7 @@ int main(int argc, char **argv)
     struct options options = {0};
     struct figures total = {0, 0};
     int status = 2;
+    log_configure(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT);
     if (parse_options(argc, argv, &options)) {
         status = options.path_count == 0 ? EXIT_SKIPPED : 0;
         for (size_t i = 0; i < options.path_count; i++) {
