@@ -202,12 +202,12 @@ struct metric_family *metrics_summary(struct metrics *metrics, const char *name,
 
 /* Series */
 
+/* Label values of a family without labels. */
+static const struct str no_values[1];
+
 static uint64_t hash_values(const struct metric_family *family, const struct str *values)
 {
     uint64_t hash = 0;
-    if (family->label_count == 0)
-        return hash;
-    assert(values != NULL);
     for (size_t i = 0; i < family->label_count; i++)
         hash = hash_mix(hash, hash_str(values[i]));
     return hash;
@@ -279,13 +279,13 @@ struct metric_distribution *metric_distribution_with(struct metric_family *famil
 struct metric *metric_only(struct metric_family *family)
 {
     assert(family->label_count == 0);
-    return metric_with(family, NULL);
+    return metric_with(family, no_values);
 }
 
 struct metric_distribution *metric_distribution_only(struct metric_family *family)
 {
     assert(family->label_count == 0);
-    return metric_distribution_with(family, NULL);
+    return metric_distribution_with(family, no_values);
 }
 
 /* Closes the holes once they are the larger part, so that churn of series stays linear. */

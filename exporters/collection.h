@@ -37,6 +37,7 @@ struct host_exporter {
     char *sysfs;
     char *rootfs;
     char *udev_data;
+    char *textfiles; /* "" for none */
 
     bool *enabled; /* by collector; constant once the first collection began */
 
@@ -116,6 +117,7 @@ err_t collect__selinux(struct collection *collection);
 err_t collect__sockstat(struct collection *collection);
 err_t collect__softnet(struct collection *collection);
 err_t collect__stat(struct collection *collection);
+err_t collect__textfile(struct collection *collection);
 err_t collect__thermal_zone(struct collection *collection);
 err_t collect__time(struct collection *collection);
 err_t collect__timex(struct collection *collection);

@@ -15,6 +15,7 @@ struct settings {
     const char *sysfs;
     const char *rootfs;
     const char *udev_data;
+    const char *textfiles;
     const char *log_level;
     const char *log_format;
     char **collectors; /* "collector.x" and "no-collector.x", taken from the command line */
@@ -36,6 +37,8 @@ static const struct flag {
     {"path.rootfs", offsetof(struct settings, rootfs), "/", "Where the host's root is mounted."},
     {"path.udev.data", offsetof(struct settings, udev_data), "/run/udev/data",
      "Where udev keeps its data."},
+    {"collector.textfile.directory", offsetof(struct settings, textfiles), "",
+     "Folder of *.prom files to show, too."},
     {"log.level", offsetof(struct settings, log_level), "info",
      "Least severe lines to log: debug, info, warn, error."},
     {"log.format", offsetof(struct settings, log_format), "logfmt",
@@ -79,12 +82,13 @@ static err_t parse_flags(struct settings *settings, int argc, char **argv, struc
         const char *text = argv[i];
         if (strncmp(text, "--", 2) != 0)
             return err_fail(why, ERR_INVALID, "unexpected %s", text);
-        if (strncmp(text, "--collector.", 12) == 0 || strncmp(text, "--no-collector.", 15) == 0) {
+        const char *value;
+        const struct flag *flag = find_flag(text + 2, &value);
+        if (flag == NULL &&
+            (strncmp(text, "--collector.", 12) == 0 || strncmp(text, "--no-collector.", 15) == 0)) {
             settings->collectors[settings->collector_count++] = argv[i];
             continue;
         }
-        const char *value;
-        const struct flag *flag = find_flag(text + 2, &value);
         if (flag == NULL)
             return err_fail(why, ERR_INVALID, "unknown flag %s", text);
         if (value == NULL && ++i < argc)
@@ -149,7 +153,8 @@ static err_t serve(const struct settings *settings, struct strbuf *why)
     signal(SIGPIPE, SIG_IGN);
 
     const struct host_exporter_options options = {settings->procfs, settings->sysfs,
-                                                  settings->rootfs, settings->udev_data};
+                                                  settings->rootfs, settings->udev_data,
+                                                  settings->textfiles};
     struct host_exporter *exporter = host_exporter_create(&options);
     const struct exporter_http_options http_options = {settings->listen_address,
                                                        settings->telemetry_path};

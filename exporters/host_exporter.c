@@ -44,6 +44,7 @@ static const struct collector {
     {"sockstat", collect__sockstat, false},
     {"softnet", collect__softnet, false},
     {"stat", collect__stat, false},
+    {"textfile", collect__textfile, false},
     {"thermal_zone", collect__thermal_zone, false},
     {"time", collect__time, false},
     {"timex", collect__timex, false},
@@ -78,6 +79,7 @@ struct host_exporter *host_exporter_create(const struct host_exporter_options *o
     exporter->sysfs = copy_root(options->sysfs, "/sys");
     exporter->rootfs = copy_root(options->rootfs, "/");
     exporter->udev_data = copy_root(options->udev_data, "/run/udev/data");
+    exporter->textfiles = copy_root(options->textfiles, "");
     exporter->enabled = MEM_NEW_ARRAY(MEM_EXPORTER, bool, COLLECTOR_COUNT);
     for (size_t i = 0; i < COLLECTOR_COUNT; i++)
         exporter->enabled[i] = !collectors[i].off;
@@ -100,6 +102,7 @@ void host_exporter_destroy(struct host_exporter *exporter)
     mem_free(MEM_EXPORTER, exporter->sysfs);
     mem_free(MEM_EXPORTER, exporter->rootfs);
     mem_free(MEM_EXPORTER, exporter->udev_data);
+    mem_free(MEM_EXPORTER, exporter->textfiles);
     mem_free(MEM_EXPORTER, exporter);
 }
 

@@ -23,12 +23,12 @@ import host_tree
 
 COLLECTORS = """arp bonding conntrack cpu cpufreq diskstats dmi edac entropy filefd filesystem hwmon
     interrupts loadavg mdadm meminfo netclass netdev netstat nvme os powersupplyclass pressure
-    processes rapl schedstat selinux sockstat softnet stat thermal_zone time timex udp_queues uname
+    processes rapl schedstat selinux sockstat softnet stat textfile thermal_zone time timex udp_queues uname
     vmstat""".split()
 # Compared on the made-up machine.
 TREE_COLLECTORS = """bonding conntrack cpu cpufreq dmi edac entropy filefd hwmon interrupts loadavg
     mdadm meminfo nvme os powersupplyclass pressure processes rapl schedstat selinux sockstat stat
-    thermal_zone udp_queues vmstat""".split()
+    textfile thermal_zone udp_queues vmstat""".split()
 
 # Families that exporters newer than the peer have.
 NEWER_FAMILIES = re.compile(
@@ -198,7 +198,10 @@ class Pair:
 
 
 def check_this_machine(program, peer_program, folder):
-    with Pair(program, peer_program, folder, []) as pair:
+    textfiles = os.path.join(folder, "textfiles")  # Debian's peer has a default folder
+    os.makedirs(textfiles, exist_ok=True)
+    flags = [f"--collector.textfile.directory={textfiles}"]
+    with Pair(program, peer_program, folder, flags) as pair:
         for attempt in range(ATTEMPTS):
             before, ours, after = (parse(get(url))
                                    for url in (pair.peer_url, pair.url, pair.peer_url))
@@ -226,7 +229,8 @@ def compare_exactly(ours, peer):
 def check_made_up_machine(program, peer_program, folder):
     with tempfile.TemporaryDirectory() as root:
         host_tree.write(root)
-        flags = [f"--path.procfs={root}/proc", f"--path.sysfs={root}/sys", f"--path.rootfs={root}"]
+        flags = [f"--path.procfs={root}/proc", f"--path.sysfs={root}/sys", f"--path.rootfs={root}",
+                 f"--collector.textfile.directory={root}/text"]
         query = "?" + "&".join(f"collect[]={name}" for name in TREE_COLLECTORS)
         with Pair(program, peer_program, folder, flags) as pair:
             ours, peer = parse(get(pair.url + query)), parse(get(pair.peer_url + query))

@@ -90,6 +90,15 @@ FILES = {
                    "unused devices: <none>\n",
     "etc/os-release": 'NAME="Example OS"\nID=example\nID_LIKE="linux unix"\nVERSION_ID="3.1"\n'
                       "VERSION_CODENAME=early\nPRETTY_NAME='Example \"OS\" 3.1'\n",
+    "text/job.prom": "# HELP job_done_seconds When it ended.\n# TYPE job_done_seconds gauge\n"
+                     'job_done_seconds{job="back \\"up\\""} 1.7e9\n'
+                     "# TYPE job_size_bytes histogram\njob_size_bytes_bucket{le=\"10\"} 1\n"
+                     "job_size_bytes_bucket{le=\"+Inf\"} 3\njob_size_bytes_sum 700\n"
+                     "job_size_bytes_count 3\n# TYPE job_wait summary\n"
+                     'job_wait{quantile="0.5"} 2.5\njob_wait_sum 10\njob_wait_count 4\n',
+    "text/other.prom": "# HELP job_done_seconds When it ended.\n# TYPE job_done_seconds gauge\n"
+                       'job_done_seconds{job="sweep"} 1.6e9\nuntyped_value -0.5\n',
+    "text/stamped.prom": "stamped 1 1700000000000\n",
     "sys/class/net/bonding_masters": "bond7\n",
     "sys/class/net/bond7/bonding/slaves": "ens1 ens2 ens3\n",
     "sys/class/net/bond7/lower_ens1/bonding_slave/mii_status": "up\n",
@@ -224,5 +233,6 @@ def write(root):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
+        os.utime(path, (1700000000, 1700000000))
     for name, target in LINKS.items():
         os.symlink(target, os.path.join(root, name))

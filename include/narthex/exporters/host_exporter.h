@@ -20,6 +20,7 @@ struct host_exporter_options {
     const char *sysfs;     /* "/sys" */
     const char *rootfs;    /* "/": the host's root seen from a container; stripped from labels */
     const char *udev_data; /* "/run/udev/data" */
+    const char *textfiles; /* none: folder of *.prom files that are shown, too */
 };
 
 /* Which collectors run for one request; no names at all: every one. At most one list may be given.

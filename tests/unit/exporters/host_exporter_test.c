@@ -331,6 +331,40 @@ static void release_and_clock_sources(void **state)
                  "node_time_clocksource_current_info{clocksource=\"tsc\",device=\"0\"} 1");
 }
 
+static void text_files_are_merged_and_bad_ones_left_out(void **state)
+{
+    struct machine *machine = *state;
+    EXPECT_LINES(collect(machine, "textfile"), "node_textfile_scrape_error 1",
+                 "node_scrape_collector_success{collector=\"textfile\"} 1");
+    put(machine, "text/a.prom",
+        "# HELP job_ok Went \\\\ well.\n# TYPE job_ok gauge\njob_ok{job=\"a\"} 1\n"
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+        "plain 4\n");
+    put(machine, "text/b.prom", "# TYPE job_ok gauge\njob_ok{job=\"b\\\"\"} 0\n");
+    put(machine, "text/note.txt", "other 1\n");
+    const char *text = collect(machine, "textfile");
+    EXPECT_LINES(text, "node_textfile_scrape_error 0", "# TYPE job_ok gauge",
+                 "# HELP job_ok Went \\\\ well.", "job_ok{job=\"a\"} 1", "job_ok{job=\"b\\\"\"} 0",
+                 "# TYPE h histogram", "h_bucket{le=\"1\"} 2", "h_sum 3", "h_count 2",
+                 "# TYPE plain untyped", "plain 4");
+    assert_null(strstr(text, "other"));
+    assert_non_null(strstr(text, "text/a.prom\"} "));
+
+    put(machine, "text/c.prom", "good 1\nstamped 1 1234\n");
+    put(machine, "text/d.prom", "good 2\nbroken{ 1\n");
+    put(machine, "text/e.prom", "# TYPE job_ok counter\njob_ok{job=\"e\"} 0\nfine 5\n");
+    put(machine, "text/f.prom", "plain 9\ntwice{a=\"1\",b=\"2\"} 3\n");
+    put(machine, "text/g.prom", "twice{a=\"1\",a=\"2\"} 3\n");
+    text = collect(machine, "textfile");
+    EXPECT_LINES(text, "node_textfile_scrape_error 1", "plain 4", "fine 5",
+                 "twice{a=\"1\",b=\"2\"} 3");
+    static const char *const absent[] = {"good",        "stamped",     "broken",
+                                         "job=\"e\"",   "plain 9",     "a=\"2\"",
+                                         "text/c.prom", "text/d.prom", "text/g.prom"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+        assert_null(strstr(text, absent[i]));
+}
+
 static void what_is_missing_fails_alone(void **state)
 {
     struct machine *machine = *state;
@@ -461,6 +495,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(protocol_counters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(network_tables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(release_and_clock_sources, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(text_files_are_merged_and_bad_ones_left_out, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_is_missing_fails_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(filters_choose_collectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_real_machine_gives_the_text_format, set_up, tear_down),

@@ -15,7 +15,7 @@
 #include "narthex/base/mem.h"
 #include "narthex/exporters/host_exporter.h"
 
-/* A machine as a tree of small files: proc/, sys/, root/, udev/. */
+/* A machine as a tree of small files: proc/, sys/, root/, udev/, text/. */
 struct machine {
     char folder[64];
     struct strbuf path;
@@ -64,11 +64,12 @@ static void put(struct machine *machine, const char *name, const char *content)
 static const char *collect(struct machine *machine, const char *collector)
 {
     if (machine->exporter == NULL) {
-        char paths[4][80];
-        static const char *const names[] = {"proc", "sys/", "root", "udev"};
-        for (int i = 0; i < 4; i++)
+        char paths[5][80];
+        static const char *const names[] = {"proc", "sys/", "root", "udev", "text"};
+        for (int i = 0; i < 5; i++)
             snprintf(paths[i], sizeof paths[i], "%s/%s", machine->folder, names[i]);
-        const struct host_exporter_options options = {paths[0], paths[1], paths[2], paths[3]};
+        const struct host_exporter_options options = {paths[0], paths[1], paths[2], paths[3],
+                                                      paths[4]};
         machine->exporter = host_exporter_create(&options);
     }
     struct str only = str_from_cstr(collector);
