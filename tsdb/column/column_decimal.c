@@ -63,13 +63,13 @@ static void add_awkward(struct decimal_split *split, double v, uint32_t row)
 {
     uint32_t exponent = split->exponent;
     int64_t m;
-    if (isfinite(v) && column__double_bits(v) != UINT64_C(1) << 63 &&
+    if (isfinite(v) && double_bits(v) != UINT64_C(1) << 63 &&
         column__decimal_find(v, &exponent, &m) &&
         (exponent == split->exponent || raise_exponent(split, exponent))) {
         split->integers[split->count++] = m;
         return;
     }
-    if (column__double_bits(v) != COLUMN_STALE_BITS)
+    if (!value_is_stale(v))
         split->all_stale = false;
     split->special_rows[split->special_count++] = (uint8_t)row;
 }

@@ -34,9 +34,9 @@ static inline bool column__decimal_scaled(double v, double power, int64_t *m)
     if (!(scaled < 0x1p51 && scaled > -0x1p51))
         return false;
     double rounded = scaled + COLUMN_ROUNDING_MAGIC;
-    *m = (int64_t)(column__double_bits(rounded) - column__double_bits(COLUMN_ROUNDING_MAGIC));
+    *m = (int64_t)(double_bits(rounded) - double_bits(COLUMN_ROUNDING_MAGIC));
     double back = (rounded - COLUMN_ROUNDING_MAGIC) / power;
-    return column__double_bits(back) == column__double_bits(v);
+    return double_bits(back) == double_bits(v);
 }
 
 /* Whether v is m / 10^e with |m| < 2^51, or e is 0 and v any whole number in int64. -0 is not. */
@@ -47,7 +47,7 @@ static inline bool column__decimal_at(double v, uint32_t exponent, int64_t *m)
     if (!(v < 0x1p63 && v >= -0x1p63))
         return false;
     *m = (int64_t)v;
-    return column__double_bits((double)*m) == column__double_bits(v);
+    return double_bits((double)*m) == double_bits(v);
 }
 
 /* The smallest exponent from `exponent` to COLUMN_EXPONENT_TRIED at which v is a decimal.

@@ -16,9 +16,9 @@ static err_t parse_constant(struct byte_reader *reader, uint8_t byte0, double *v
 {
     uint32_t exponent = byte0 >> 3;
     if (exponent == COLUMN_CONST_RAW)
-        *value = column__bits_double(column__get_raw64(reader));
+        *value = byte_reader_double(reader);
     else if (exponent <= COLUMN_EXPONENT_MAX)
-        *value = (double)column__get_zv(reader) / column__powers[exponent];
+        *value = (double)byte_reader_zv(reader) / column__powers[exponent];
     else
         return ERR_CORRUPT;
     return reader->failed || reader->at != reader->end ? ERR_CORRUPT : OK;
@@ -26,8 +26,8 @@ static err_t parse_constant(struct byte_reader *reader, uint8_t byte0, double *v
 
 bool column_peek_constant(const uint8_t *in, size_t in_size, double *value)
 {
-    struct byte_reader reader = {.at = in, .end = in + in_size};
-    uint8_t byte0 = column__get_u8(&reader);
+    struct byte_reader reader = byte_reader_of(in, in_size);
+    uint8_t byte0 = byte_reader_u8(&reader);
     if ((byte0 & COLUMN_KIND_MASK) != COLUMN_KIND_CONST)
         return false;
     return parse_constant(&reader, byte0, value) == OK;
@@ -36,13 +36,13 @@ bool column_peek_constant(const uint8_t *in, size_t in_size, double *value)
 static err_t parse_specials(struct byte_reader *reader, uint32_t row_count,
                             struct specials *specials)
 {
-    uint8_t head = column__get_u8(reader);
+    uint8_t head = byte_reader_u8(reader);
     specials->count = head & SPECIALS_COUNT_MASK;
     specials->all_stale = head & SPECIALS_ALL_STALE;
     if (specials->count == 0 || specials->count >= row_count)
         return ERR_CORRUPT;
     uint32_t entry_size = specials->all_stale ? 1 : 9;
-    specials->entries = column__get_bytes(reader, specials->count * entry_size);
+    specials->entries = byte_reader_take(reader, specials->count * entry_size);
     if (reader->failed)
         return ERR_CORRUPT;
     int32_t previous = -1;
@@ -64,8 +64,8 @@ static void insert_specials(const struct specials *specials, uint32_t row_count,
         const uint8_t *entry = specials->entries + (left - 1) * entry_size;
         uint32_t row = entry[0];
         memmove(values + row + 1, values + row + 1 - left, (end - row - 1) * sizeof *values);
-        values[row] = column__bits_double(specials->all_stale ? COLUMN_STALE_BITS
-                                                              : column__load_u64(entry + 1));
+        values[row] =
+            double_from_bits(specials->all_stale ? STALE_NAN_BITS : column__load_u64(entry + 1));
         end = row;
     }
 }
@@ -75,13 +75,13 @@ static void decode_bits(const struct int_stream *stream, double *values)
     int64_t images[COLUMN_ROWS_MAX];
     int_stream_decode(stream, images);
     for (uint32_t i = 0; i < stream->count; i++)
-        values[i] = column__bits_double(column__image((uint64_t)images[i]));
+        values[i] = double_from_bits(column__image((uint64_t)images[i]));
 }
 
 static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *stream,
                            double power, bool wide, double *values)
 {
-    uint8_t flags = column__get_u8(reader);
+    uint8_t flags = byte_reader_u8(reader);
     struct int_stream ulps;
     if (flags & (COLUMN_KIND_MASK & ~1))
         return ERR_CORRUPT;
@@ -92,8 +92,8 @@ static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *
     int64_t added[COLUMN_ROWS_MAX];
     int_stream_decode(&ulps, added);
     for (uint32_t i = 0; i < stream->count; i++) {
-        uint64_t image = column__image(column__double_bits(values[i])) + (uint64_t)added[i];
-        values[i] = column__bits_double(column__image(image));
+        uint64_t image = column__image(double_bits(values[i])) + (uint64_t)added[i];
+        values[i] = double_from_bits(column__image(image));
     }
     return OK;
 }
@@ -102,7 +102,7 @@ static err_t decode_streams(struct byte_reader *reader, uint8_t byte0, uint32_t 
                             double *values)
 {
     uint32_t kind = byte0 & COLUMN_KIND_MASK;
-    uint8_t byte1 = column__get_u8(reader);
+    uint8_t byte1 = byte_reader_u8(reader);
     uint32_t exponent = byte1 & COLUMN_EXPONENT_MASK;
     if (exponent > COLUMN_EXPONENT_MAX || (kind == COLUMN_KIND_BITS && exponent != 0) ||
         (kind == COLUMN_KIND_DECULP && exponent == 0))
@@ -131,8 +131,8 @@ static err_t decode_streams(struct byte_reader *reader, uint8_t byte0, uint32_t 
 err_t column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, double *values)
 {
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
-    struct byte_reader reader = {.at = in, .end = in + in_size};
-    uint8_t byte0 = column__get_u8(&reader);
+    struct byte_reader reader = byte_reader_of(in, in_size);
+    uint8_t byte0 = byte_reader_u8(&reader);
     if (reader.failed)
         return ERR_CORRUPT;
 

@@ -38,5 +38,3 @@ enum {
 
 /* Integers at and above this magnitude set COLUMN_WIDE. */
 #define COLUMN_WIDE_LIMIT ((int64_t)1 << 50)
-
-#define COLUMN_STALE_BITS UINT64_C(0x7ff0000000000002)

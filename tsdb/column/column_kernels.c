@@ -29,7 +29,7 @@ static void merge32(const uint8_t *bitmap, uint32_t count, const uint32_t *small
 
 static int64_t unzigzag_if(uint64_t x, bool zigzag)
 {
-    return zigzag ? column__unzigzag(x) : (int64_t)x;
+    return zigzag ? coding_unzigzag(x) : (int64_t)x;
 }
 
 static void divide(double *values, uint32_t count, double power)

@@ -26,20 +26,20 @@ static size_t seal_constant(double v, uint8_t *out)
 {
     uint32_t exponent = 0;
     int64_t m;
-    if (column__decimal_find(v, &exponent, &m) && column__uv_size(column__zigzag(m)) < 9) {
+    if (column__decimal_find(v, &exponent, &m) && column__uv_size(coding_zigzag(m)) < 9) {
         *out = (uint8_t)(COLUMN_KIND_CONST | exponent << 3);
         return (size_t)(column__put_zv(out + 1, m) - out);
     }
     *out = COLUMN_KIND_CONST | COLUMN_CONST_RAW << 3;
-    column__store_u64(out + 1, column__double_bits(v));
+    column__store_u64(out + 1, double_bits(v));
     return 9;
 }
 
 static bool all_equal(const double *values, uint32_t row_count)
 {
-    uint64_t first = column__double_bits(values[0]);
+    uint64_t first = double_bits(values[0]);
     for (uint32_t i = 1; i < row_count; i++)
-        if (column__double_bits(values[i]) != first)
+        if (double_bits(values[i]) != first)
             return false;
     return true;
 }
@@ -53,7 +53,7 @@ static uint8_t *write_specials(const struct decimal_split *split, const double *
         *out++ = (uint8_t)row;
         if (split->all_stale)
             continue;
-        column__store_u64(out, column__double_bits(values[row]));
+        column__store_u64(out, double_bits(values[row]));
         out += 8;
     }
     return out;
@@ -100,8 +100,8 @@ static bool split_deculp(const double *values, uint32_t row_count, uint32_t expo
             return false;
         split->integers[i] = (int64_t)(scaled + (scaled < 0 ? -0.5 : 0.5));
         double back = (double)split->integers[i] / power;
-        split->ulps[i] = (int64_t)(column__image(column__double_bits(values[i])) -
-                                   column__image(column__double_bits(back)));
+        split->ulps[i] =
+            (int64_t)(column__image(double_bits(values[i])) - column__image(double_bits(back)));
     }
     return true;
 }
@@ -130,8 +130,8 @@ static uint64_t estimate_deculp(const double *values, uint32_t row_count, uint32
         struct deculp pair;
         if (!split_deculp(values + row, 2, exponent, &pair))
             return UINT64_MAX;
-        bits += column__bit_length(column__zigzag(pair.integers[1] - pair.integers[0])) +
-                column__bit_length(column__zigzag(pair.ulps[1]));
+        bits += column__bit_length(coding_zigzag(pair.integers[1] - pair.integers[0])) +
+                column__bit_length(coding_zigzag(pair.ulps[1]));
     }
     return pair_count == 0 ? UINT64_MAX : bits * row_count / pair_count;
 }
@@ -174,7 +174,7 @@ static void try_deculp(const double *values, uint32_t row_count, uint32_t expone
 static void image_all(const double *values, uint32_t row_count, int64_t *images)
 {
     for (uint32_t i = 0; i < row_count; i++)
-        images[i] = (int64_t)column__image(column__double_bits(values[i]));
+        images[i] = (int64_t)column__image(double_bits(values[i]));
 }
 
 static size_t write_deculp(const struct general_choice *choice, uint32_t row_count, uint8_t *out)

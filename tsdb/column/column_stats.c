@@ -24,7 +24,7 @@ struct tally {
 static bool is_whole(double v)
 {
     double rounded = (v + COLUMN_ROUNDING_MAGIC) - COLUMN_ROUNDING_MAGIC;
-    return column__double_bits(rounded) == column__double_bits(v);
+    return double_bits(rounded) == double_bits(v);
 }
 
 static void add_first(struct column_stats *stats, struct tally *tally, double v)
@@ -98,7 +98,7 @@ static void compute_any(const double *values, uint32_t row_count, struct column_
     *stats = (struct column_stats){0};
     for (uint32_t i = 0; i < row_count; i++) {
         double v = values[i];
-        if (column__double_bits(v) == COLUMN_STALE_BITS) {
+        if (value_is_stale(v)) {
             stats->stale_count++;
             continue;
         }
@@ -137,8 +137,8 @@ void column_stats_compute(const double *values, uint32_t row_count, struct colum
     if (tally.whole && tally.magnitude_sum < 0x1p51)
         stats->flags |= COLUMN_STATS_SUM_EXACT;
     /* A zero of the other sign is neither a fall nor a rise, yet min would not be first. */
-    bool ends_are_extremes = column__double_bits(stats->min) == column__double_bits(stats->first) &&
-                             column__double_bits(stats->max) == column__double_bits(stats->last);
+    bool ends_are_extremes = double_bits(stats->min) == double_bits(stats->first) &&
+                             double_bits(stats->max) == double_bits(stats->last);
     if (stats->reset_count == 0 && ends_are_extremes && !(stats->flags & COLUMN_STATS_HAS_NAN))
         stats->flags |= COLUMN_STATS_MONOTONE;
 }
@@ -174,15 +174,13 @@ static void split_sum(double sum, uint32_t exponent, int64_t *mantissa, int64_t 
     double scaled = sum * column__powers[exponent];
     *mantissa = fabs(scaled) < 0x1p63 ? (int64_t)rint(scaled) : 0;
     double back = (double)*mantissa / column__powers[exponent];
-    *ulps = (int64_t)(column__image(column__double_bits(sum)) -
-                      column__image(column__double_bits(back)));
+    *ulps = (int64_t)(column__image(double_bits(sum)) - column__image(double_bits(back)));
 }
 
 static double join_sum(int64_t mantissa, int64_t ulps, uint32_t exponent)
 {
     double back = (double)mantissa / column__powers[exponent];
-    return column__bits_double(
-        column__image(column__image(column__double_bits(back)) + (uint64_t)ulps));
+    return double_from_bits(column__image(column__image(double_bits(back)) + (uint64_t)ulps));
 }
 
 static uint8_t *put_sum(const struct column_stats *stats, double sum, uint32_t exponent,
@@ -203,8 +201,8 @@ static uint8_t *put_decimals(const struct column_stats *stats, const struct deci
     at = column__put_zv(at, decimals->first);
     at = column__put_zv(at, (int64_t)((uint64_t)decimals->last - first));
     if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
-        at = column__put_uv(at, first - (uint64_t)decimals->min);
-        at = column__put_uv(at, (uint64_t)decimals->max - first);
+        at = coding_write_uv(at, first - (uint64_t)decimals->min);
+        at = coding_write_uv(at, (uint64_t)decimals->max - first);
     }
     at = put_sum(stats, stats->sum, decimals->exponent, first * stats->count, at);
     if (stats->reset_count > 0)
@@ -214,7 +212,7 @@ static uint8_t *put_decimals(const struct column_stats *stats, const struct deci
 
 static uint8_t *put_double(uint8_t *at, double v)
 {
-    column__store_u64(at, column__double_bits(v));
+    column__store_u64(at, double_bits(v));
     return at + sizeof v;
 }
 
@@ -231,7 +229,7 @@ static uint8_t *put_raw(const struct column_stats *stats, uint8_t *at)
 }
 
 /* Longest: exponent and eight varints. */
-enum { DECIMALS_SIZE_MAX = 1 + 8 * VARINT_SIZE_MAX };
+enum { DECIMALS_SIZE_MAX = 1 + 8 * CODING_VARINT_MAX };
 
 size_t column_stats_encode(const struct column_stats *stats, uint32_t row_count, uint8_t *out)
 {
@@ -240,12 +238,12 @@ size_t column_stats_encode(const struct column_stats *stats, uint32_t row_count,
     *out = (uint8_t)(stats->flags | (stats->reset_count > 0 ? STATS_RESETS : 0) |
                      (stats->stale_count > 0 ? STATS_STALE : 0));
     if (stats->stale_count > 0)
-        at = column__put_uv(at, stats->stale_count);
+        at = coding_write_uv(at, stats->stale_count);
     if (stats->count == 0)
         return (size_t)(at - out);
-    at = column__put_uv(at, stats->change_count);
+    at = coding_write_uv(at, stats->change_count);
     if (stats->reset_count > 0)
-        at = column__put_uv(at, stats->reset_count);
+        at = coding_write_uv(at, stats->reset_count);
 
     uint8_t *end = put_raw(stats, at);
     struct decimal_stats decimals;
@@ -262,16 +260,11 @@ size_t column_stats_encode(const struct column_stats *stats, uint32_t row_count,
     return (size_t)(end - out);
 }
 
-static double get_double(struct byte_reader *reader)
-{
-    return column__bits_double(column__get_raw64(reader));
-}
-
 static double get_sum(struct byte_reader *reader, const struct column_stats *stats,
                       uint32_t exponent, uint64_t base)
 {
-    int64_t mantissa = (int64_t)((uint64_t)column__get_zv(reader) + base);
-    int64_t ulps = stats->flags & COLUMN_STATS_SUM_EXACT ? 0 : column__get_zv(reader);
+    int64_t mantissa = (int64_t)((uint64_t)byte_reader_zv(reader) + base);
+    int64_t ulps = stats->flags & COLUMN_STATS_SUM_EXACT ? 0 : byte_reader_zv(reader);
     return join_sum(mantissa, ulps, exponent);
 }
 
@@ -282,18 +275,18 @@ static double decimal_value(uint64_t mantissa, double power)
 
 static void get_decimals(struct byte_reader *reader, struct column_stats *stats)
 {
-    uint32_t exponent = column__get_u8(reader);
+    uint32_t exponent = byte_reader_u8(reader);
     if (exponent > COLUMN_EXPONENT_MAX) {
         reader->failed = true;
         return;
     }
     double power = column__powers[exponent];
-    uint64_t first = (uint64_t)column__get_zv(reader);
+    uint64_t first = (uint64_t)byte_reader_zv(reader);
     stats->first = stats->min = decimal_value(first, power);
-    stats->last = stats->max = decimal_value(first + (uint64_t)column__get_zv(reader), power);
+    stats->last = stats->max = decimal_value(first + (uint64_t)byte_reader_zv(reader), power);
     if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
-        stats->min = decimal_value(first - column__get_uv(reader), power);
-        stats->max = decimal_value(first + column__get_uv(reader), power);
+        stats->min = decimal_value(first - byte_reader_uv(reader), power);
+        stats->max = decimal_value(first + byte_reader_uv(reader), power);
     }
     stats->sum = get_sum(reader, stats, exponent, first * stats->count);
     if (stats->reset_count > 0)
@@ -302,21 +295,21 @@ static void get_decimals(struct byte_reader *reader, struct column_stats *stats)
 
 static void get_raw(struct byte_reader *reader, struct column_stats *stats)
 {
-    stats->first = stats->min = get_double(reader);
-    stats->last = stats->max = get_double(reader);
+    stats->first = stats->min = byte_reader_double(reader);
+    stats->last = stats->max = byte_reader_double(reader);
     if (!(stats->flags & COLUMN_STATS_MONOTONE)) {
-        stats->min = get_double(reader);
-        stats->max = get_double(reader);
+        stats->min = byte_reader_double(reader);
+        stats->max = byte_reader_double(reader);
     }
-    stats->sum = get_double(reader);
+    stats->sum = byte_reader_double(reader);
     if (stats->reset_count > 0)
-        stats->reset_sum = get_double(reader);
+        stats->reset_sum = byte_reader_double(reader);
 }
 
 /* A count between the bounds. */
 static uint16_t get_count(struct byte_reader *reader, uint32_t minimum, uint32_t maximum)
 {
-    uint64_t count = column__get_uv(reader);
+    uint64_t count = byte_reader_uv(reader);
     if (count < minimum || count > maximum) {
         reader->failed = true;
         return 0;
@@ -327,9 +320,9 @@ static uint16_t get_count(struct byte_reader *reader, uint32_t minimum, uint32_t
 err_t column_stats_decode(const uint8_t *in, size_t in_size, uint32_t row_count,
                           struct column_stats *stats, size_t *consumed)
 {
-    struct byte_reader reader = {.at = in, .end = in + in_size};
+    struct byte_reader reader = byte_reader_of(in, in_size);
     *stats = (struct column_stats){0};
-    uint8_t head = column__get_u8(&reader);
+    uint8_t head = byte_reader_u8(&reader);
     if (head & ~STATS_KNOWN)
         return ERR_CORRUPT;
     stats->flags = head & STATS_PUBLIC_FLAGS;

@@ -38,7 +38,7 @@ struct candidate {
 static uint64_t number_of(int64_t residual, uint64_t centre, bool zigzag)
 {
     uint64_t x = (uint64_t)residual - centre;
-    return zigzag ? column__zigzag((int64_t)x) : x;
+    return zigzag ? coding_zigzag((int64_t)x) : x;
 }
 
 /* u8 position and zv of a number of `length` bits. */
@@ -157,7 +157,7 @@ static uint64_t negative_exception_bits(const int64_t *residuals, uint32_t count
     for (uint32_t i = 0; i < count; i++) {
         int64_t x = (int64_t)((uint64_t)residuals[i] - centre);
         if (x < 0)
-            bits += 8 + 8 * column__uv_size(column__zigzag(x));
+            bits += 8 + 8 * column__uv_size(coding_zigzag(x));
     }
     return bits;
 }
@@ -183,10 +183,10 @@ static void consider(struct search *search, const int64_t *residuals, uint32_t c
         if (candidate.lengths[length] > 0)
             candidate.longest = length;
     candidate.header_bits =
-        search->header_bits + 8 + 8 * (uint32_t)column__uv_size(column__zigzag(centre));
+        search->header_bits + 8 + 8 * (uint32_t)column__uv_size(coding_zigzag(centre));
     if (predictor == 2)
         candidate.header_bits +=
-            8 * column__uv_size(column__zigzag((int64_t)search->first_difference));
+            8 * column__uv_size(coding_zigzag((int64_t)search->first_difference));
     /* Residuals below the centre are exceptions of a few bytes, whatever their length says. */
     if (candidate.negative_exception_bits == 0 && !can_win(search, &candidate, 0, SCORE_PACKED))
         return;
@@ -355,7 +355,7 @@ static struct search search_begin(const int64_t *integers, uint32_t count,
     struct search search = {
         .gcd = common_divisor(differences, count - 1),
         .best_score = UINT64_MAX,
-        .header_bits = 8 * (uint32_t)column__uv_size(column__zigzag(integers[0])),
+        .header_bits = 8 * (uint32_t)column__uv_size(coding_zigzag(integers[0])),
         .best = plan,
     };
     /* 2^63 is no int64; such differences are random anyway. */
@@ -376,7 +376,7 @@ static struct int_plan plan_single(const int64_t *integers)
         .gcd = 1,
         .predictor = 1,
         .zigzag = true,
-        .size_bits = 16 + 8 * column__uv_size(column__zigzag(integers[0])),
+        .size_bits = 16 + 8 * column__uv_size(coding_zigzag(integers[0])),
     };
 }
 

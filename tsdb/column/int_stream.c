@@ -13,15 +13,15 @@ static size_t bits_to_bytes(size_t bits)
 
 static void parse_exceptions(struct byte_reader *reader, struct int_stream *stream)
 {
-    uint32_t count = column__get_u8(reader);
+    uint32_t count = byte_reader_u8(reader);
     if (count == 0 || count > stream->residual_count)
         reader->failed = true;
     stream->exception_count = (uint8_t)count;
     stream->exceptions = reader->at;
     int32_t previous = -1;
     for (uint32_t i = 0; i < count && !reader->failed; i++) {
-        int32_t position = column__get_u8(reader);
-        column__get_uv(reader);
+        int32_t position = byte_reader_u8(reader);
+        byte_reader_uv(reader);
         if (position <= previous || position >= stream->residual_count)
             reader->failed = true;
         previous = position;
@@ -73,20 +73,20 @@ static void parse_body(struct byte_reader *reader, struct int_stream *stream)
     uint32_t residual_count = stream->residual_count;
     if (stream->form != INT_STREAM_DUAL) {
         stream->large =
-            column__get_bytes(reader, bits_to_bytes((size_t)residual_count * stream->width));
+            byte_reader_take(reader, bits_to_bytes((size_t)residual_count * stream->width));
         if (stream->form == INT_STREAM_RICE && !reader->failed)
             parse_quotients(reader, stream);
         return;
     }
-    stream->bitmap = column__get_bytes(reader, bits_to_bytes(residual_count));
+    stream->bitmap = byte_reader_take(reader, bits_to_bytes(residual_count));
     if (reader->failed)
         return;
     stream->large_count = (uint16_t)count_bits(stream->bitmap, residual_count);
     uint32_t small_count = residual_count - stream->large_count;
     stream->small =
-        column__get_bytes(reader, bits_to_bytes((size_t)small_count * stream->width_small));
+        byte_reader_take(reader, bits_to_bytes((size_t)small_count * stream->width_small));
     stream->large =
-        column__get_bytes(reader, bits_to_bytes((size_t)stream->large_count * stream->width));
+        byte_reader_take(reader, bits_to_bytes((size_t)stream->large_count * stream->width));
 }
 
 err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, uint32_t count,
@@ -100,7 +100,7 @@ err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, u
         return ERR_CORRUPT;
     stream->residual_count = (uint16_t)(count - 1 - (stream->predictor == 2));
 
-    uint32_t width_byte = column__get_u8(reader);
+    uint32_t width_byte = byte_reader_u8(reader);
     stream->width = width_byte & STREAM_WIDTH_MASK;
     stream->form = INT_STREAM_PACKED;
     stream->width_small = 0;
@@ -110,19 +110,19 @@ err_t int_stream_parse(struct byte_reader *reader, uint8_t flags, bool zigzag, u
             return ERR_CORRUPT;
     } else if (flags & STREAM_SPLIT) {
         stream->form = INT_STREAM_DUAL;
-        stream->width_small = column__get_u8(reader);
+        stream->width_small = byte_reader_u8(reader);
         if (stream->width_small >= stream->width)
             return ERR_CORRUPT;
     }
     if (stream->width > 64)
         return ERR_CORRUPT;
 
-    stream->first = (uint64_t)column__get_zv(reader);
-    stream->gcd = flags & STREAM_GCD ? column__get_uv(reader) : 1;
+    stream->first = (uint64_t)byte_reader_zv(reader);
+    stream->gcd = flags & STREAM_GCD ? byte_reader_uv(reader) : 1;
     if (stream->gcd < 1 + (uint32_t)((flags & STREAM_GCD) != 0))
         return ERR_CORRUPT;
-    stream->centre = (uint64_t)column__get_zv(reader);
-    stream->first_difference = stream->predictor == 2 ? (uint64_t)column__get_zv(reader) : 0;
+    stream->centre = (uint64_t)byte_reader_zv(reader);
+    stream->first_difference = stream->predictor == 2 ? (uint64_t)byte_reader_zv(reader) : 0;
     stream->exception_count = 0;
     if (flags & STREAM_EXCEPTIONS)
         parse_exceptions(reader, stream);
@@ -218,12 +218,12 @@ static void residuals_of(const struct int_stream *stream, uint64_t *out)
     unpack_body(stream, out);
     if (stream->zigzag)
         for (uint32_t i = 0; i < stream->residual_count; i++)
-            out[i] = (uint64_t)column__unzigzag(out[i]);
+            out[i] = (uint64_t)coding_unzigzag(out[i]);
     struct byte_reader reader = {.at = stream->exceptions, .end = stream->end};
     for (uint32_t i = 0; i < stream->exception_count; i++) {
-        uint32_t position = column__get_u8(&reader);
+        uint32_t position = byte_reader_u8(&reader);
         assert(position < stream->residual_count);
-        out[position] += (uint64_t)column__get_zv(&reader);
+        out[position] += (uint64_t)byte_reader_zv(&reader);
     }
 }
 
@@ -264,8 +264,8 @@ static bool patch_narrow(const struct int_stream *stream, uint32_t *numbers)
 {
     struct byte_reader reader = {.at = stream->exceptions, .end = stream->end};
     for (uint32_t i = 0; i < stream->exception_count; i++) {
-        uint32_t position = column__get_u8(&reader);
-        uint64_t x = column__get_uv(&reader);
+        uint32_t position = byte_reader_u8(&reader);
+        uint64_t x = byte_reader_uv(&reader);
         if (!stream->zigzag) {
             if (x & 1)
                 return false;

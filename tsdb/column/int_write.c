@@ -47,7 +47,7 @@ static uint8_t *write_exceptions(const struct int_plan *plan, uint64_t *numbers,
         if (!is_exception(plan, numbers[i]))
             continue;
         *out++ = (uint8_t)i;
-        out = plan->zigzag ? column__put_uv(out, numbers[i])
+        out = plan->zigzag ? coding_write_uv(out, numbers[i])
                            : column__put_zv(out, (int64_t)numbers[i]);
         numbers[i] = 0;
         exception_count++;
@@ -113,7 +113,7 @@ static uint32_t numbers_of(const struct int_plan *plan, const int64_t *integers,
                 continue;
         }
         residual -= plan->centre;
-        numbers[n++] = plan->zigzag ? column__zigzag((int64_t)residual) : residual;
+        numbers[n++] = plan->zigzag ? coding_zigzag((int64_t)residual) : residual;
     }
     return n;
 }
@@ -128,7 +128,7 @@ uint8_t *int_plan_write(const struct int_plan *plan, const int64_t *integers, ui
         *out++ = plan->width_small;
     out = column__put_zv(out, integers[0]);
     if (plan->gcd > 1)
-        out = column__put_uv(out, plan->gcd);
+        out = coding_write_uv(out, plan->gcd);
     out = column__put_zv(out, (int64_t)plan->centre);
     if (plan->predictor == 2) {
         int64_t difference = (int64_t)((uint64_t)integers[1] - (uint64_t)integers[0]);

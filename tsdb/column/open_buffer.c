@@ -85,7 +85,7 @@ static void patch_specials(const struct open_buffer *buffer, uint32_t count, dou
     const uint64_t *specials = open_buffer_specials(buffer);
     const uint8_t *indexes = open_buffer_special_indexes(buffer);
     for (uint32_t i = 0; i < special_count && indexes[i] < count; i++)
-        values[indexes[i]] = column__bits_double(specials[i]);
+        values[indexes[i]] = double_from_bits(specials[i]);
 }
 
 void open_buffer_decode(const struct open_buffer *buffer, uint32_t count, double *values)
@@ -94,7 +94,7 @@ void open_buffer_decode(const struct open_buffer *buffer, uint32_t count, double
     double power = column__powers[buffer->exponent];
     switch (buffer->element_size) {
     case 0:
-        column__kernels->fill(column__bits_double(buffer->first), count, values);
+        column__kernels->fill(double_from_bits(buffer->first), count, values);
         break;
     case 1:
         column__kernels->sum_deltas8((const int8_t *)elements, count, (int64_t)buffer->first, power,

@@ -121,7 +121,7 @@ static uint32_t delta_size(const struct decimal_split *split)
     uint64_t widest = 0;
     for (uint32_t i = 1; i < split->count; i++) {
         uint64_t delta = (uint64_t)split->integers[i] - (uint64_t)split->integers[i - 1];
-        widest |= column__zigzag((int64_t)delta);
+        widest |= coding_zigzag((int64_t)delta);
     }
     if (widest == 0)
         return 0;
@@ -155,7 +155,7 @@ static void fill_deltas(struct open_buffer *buffer, const struct rebuild *rebuil
     for (uint32_t i = 0; i < rebuild->count; i++) {
         int64_t m = last;
         if (special < split->special_count && split->special_rows[special] == i) {
-            open_buffer_add_special(buffer, i, column__double_bits(rebuild->values[i]));
+            open_buffer_add_special(buffer, i, double_bits(rebuild->values[i]));
             special++;
         } else {
             m = split->integers[integer++];
@@ -165,17 +165,17 @@ static void fill_deltas(struct open_buffer *buffer, const struct rebuild *rebuil
         last = m;
     }
     if (buffer->element_size == 0)
-        buffer->first = column__double_bits((double)last / column__powers[buffer->exponent]);
+        buffer->first = double_bits((double)last / column__powers[buffer->exponent]);
 }
 
 /* A constant that is no decimal, with samples that differ from it: specials if they are few. */
 static struct open_buffer *build_constant(const struct rebuild *rebuild, uint8_t flags,
                                           struct slab_pool *pool)
 {
-    uint64_t constant = column__double_bits(rebuild->values[0]);
+    uint64_t constant = double_bits(rebuild->values[0]);
     uint32_t special_count = 0;
     for (uint32_t i = 1; i < rebuild->count; i++)
-        special_count += column__double_bits(rebuild->values[i]) != constant;
+        special_count += double_bits(rebuild->values[i]) != constant;
     if (special_count > rebuild->count / 16)
         return NULL;
     struct open_buffer *buffer = open_buffer_create(
@@ -185,8 +185,8 @@ static struct open_buffer *build_constant(const struct rebuild *rebuild, uint8_t
         pool);
     buffer->first = constant;
     for (uint32_t i = 1; i < rebuild->count; i++)
-        if (column__double_bits(rebuild->values[i]) != constant)
-            open_buffer_add_special(buffer, i, column__double_bits(rebuild->values[i]));
+        if (double_bits(rebuild->values[i]) != constant)
+            open_buffer_add_special(buffer, i, double_bits(rebuild->values[i]));
     return buffer;
 }
 
@@ -265,7 +265,7 @@ static void append_rebuilding(struct open_column *slot, uint32_t row, double v,
     if (is_special_at(buffer, rebuild.count - 1))
         slot->flags |= SLOT_LAST_SPECIAL;
     replace_buffer(slot, buffer, rebuild.row0, rebuild.count, memory);
-    last_bits_store(slot, column__double_bits(v));
+    last_bits_store(slot, double_bits(v));
 }
 
 /* A first gap or a full buffer: the same contents with more room. */
@@ -306,7 +306,7 @@ static bool delta_of(struct open_column *slot, double v, int64_t *m, int64_t *de
 
 static bool fits(int64_t delta, uint32_t element_size)
 {
-    uint64_t zigzag = column__zigzag(delta);
+    uint64_t zigzag = coding_zigzag(delta);
     return zigzag >> (8 * element_size) == 0;
 }
 
@@ -326,7 +326,7 @@ static bool append_in_place(struct open_column *slot, uint64_t state, uint32_t r
     } else {
         int64_t m = slot->last_mantissa;
         int64_t delta = 0;
-        if (!same && (!delta_of(slot, column__bits_double(bits), &m, &delta) || !fits(delta, size)))
+        if (!same && (!delta_of(slot, double_from_bits(bits), &m, &delta) || !fits(delta, size)))
             return false;
         uint8_t *elements = (uint8_t *)(buffer + 1) + (slot->flags & SLOT_GAPS ? 32 : 0);
         store_element(elements, size, count, delta);
@@ -342,7 +342,7 @@ static bool append_special(struct open_column *slot, uint64_t state, uint32_t ro
 {
     struct open_buffer *buffer = state_buffer(state);
     uint32_t count = state_count(state);
-    if (__builtin_isfinite(column__bits_double(bits)) ||
+    if (__builtin_isfinite(double_from_bits(bits)) ||
         atomic_load_explicit(&buffer->special_count, memory_order_relaxed) >=
             buffer->special_capacity)
         return false;
@@ -358,7 +358,7 @@ void open_column_append(struct open_column *slot, uint32_t row, double v,
                         struct open_column_memory *memory)
 {
     assert(row < COLUMN_ROWS_MAX);
-    uint64_t bits = column__double_bits(v);
+    uint64_t bits = double_bits(v);
     uint64_t state = state_own(slot);
     uint32_t count = state_count(state);
     bool contiguous = row == state_row0(state) + count;
@@ -399,7 +399,7 @@ bool open_column_is_empty(const struct open_column *slot)
 double open_column_last(const struct open_column *slot)
 {
     assert(!open_column_is_empty(slot));
-    return column__bits_double(last_bits_own(slot));
+    return double_from_bits(last_bits_own(slot));
 }
 
 uint32_t open_column_last_row(const struct open_column *slot)

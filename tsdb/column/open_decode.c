@@ -59,6 +59,6 @@ uint32_t open_column_decode(const struct open_column_view *view, uint32_t row_li
         open_buffer_decode(view->buffer, count, values);
         return count;
     }
-    column__kernels->fill(column__bits_double(view->constant_bits), count, values);
+    column__kernels->fill(double_from_bits(view->constant_bits), count, values);
     return count;
 }

@@ -16,7 +16,7 @@ static uint32_t count_lengths(const int64_t *residuals, uint32_t count, uint64_t
     memset(lengths, 0, COLUMN_LENGTHS * sizeof *lengths);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t x = (uint64_t)residuals[i] - centre;
-        uint32_t length = column__bit_length(zigzag ? column__zigzag((int64_t)x) : x);
+        uint32_t length = column__bit_length(zigzag ? coding_zigzag((int64_t)x) : x);
         uint16_t *table = i % 2 ? odd : lengths;
         table[length]++;
         sum += length;

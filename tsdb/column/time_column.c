@@ -8,7 +8,7 @@ enum time_form { TIME_FORM_STEP = 0, TIME_FORM_STREAM = 1, TIME_FORM_RAW = 2, TI
 
 size_t time_column_size_max(uint32_t row_count)
 {
-    return 1 + 2 * VARINT_SIZE_MAX + row_count * sizeof(int64_t) + COLUMN_SLACK_BYTES;
+    return 1 + 2 * CODING_VARINT_MAX + row_count * sizeof(int64_t) + COLUMN_SLACK_BYTES;
 }
 
 static int64_t difference(int64_t a, int64_t b)
@@ -40,8 +40,8 @@ size_t time_column_seal(const int64_t *times_ms, uint32_t row_count, uint8_t *ou
         since_first[i] = difference(times_ms[i], times_ms[0]);
     struct int_plan plan = int_plan_search(since_first, row_count, false);
     size_t raw_size = 1 + row_count * sizeof *times_ms;
-    size_t head_size = 2 + column__uv_size(column__zigzag(times_ms[0])) +
-                       column__uv_size(column__zigzag(since_first[row_count - 1]));
+    size_t head_size = 2 + column__uv_size(coding_zigzag(times_ms[0])) +
+                       column__uv_size(coding_zigzag(since_first[row_count - 1]));
     if (head_size + plan.size_bits / 8 < raw_size) {
         *out = TIME_FORM_STREAM | int_plan_flags(&plan);
         at = column__put_zv(at, times_ms[0]);
@@ -58,11 +58,11 @@ size_t time_column_seal(const int64_t *times_ms, uint32_t row_count, uint8_t *ou
 static err_t parse_head(struct byte_reader *reader, uint32_t row_count, uint8_t *byte0,
                         struct time_column_summary *summary)
 {
-    *byte0 = column__get_u8(reader);
+    *byte0 = byte_reader_u8(reader);
     uint32_t form = *byte0 & TIME_FORM_MASK;
     *summary = (struct time_column_summary){0};
     if (form == TIME_FORM_RAW) {
-        const uint8_t *raw = column__get_bytes(reader, row_count * sizeof(int64_t));
+        const uint8_t *raw = byte_reader_take(reader, row_count * sizeof(int64_t));
         if (reader->failed || *byte0 != TIME_FORM_RAW || reader->at != reader->end)
             return ERR_CORRUPT;
         summary->first_ms = (int64_t)column__load_u64(raw);
@@ -71,9 +71,9 @@ static err_t parse_head(struct byte_reader *reader, uint32_t row_count, uint8_t 
     }
     if (form > TIME_FORM_STREAM || (form == TIME_FORM_STEP && *byte0 != TIME_FORM_STEP))
         return ERR_CORRUPT;
-    summary->first_ms = column__get_zv(reader);
+    summary->first_ms = byte_reader_zv(reader);
     uint64_t span =
-        row_count > 1 || form == TIME_FORM_STREAM ? (uint64_t)column__get_zv(reader) : 0;
+        row_count > 1 || form == TIME_FORM_STREAM ? (uint64_t)byte_reader_zv(reader) : 0;
     if (form == TIME_FORM_STEP) {
         summary->step_ms = (int64_t)span;
         span *= row_count - 1;
@@ -88,7 +88,7 @@ err_t time_column_peek(const uint8_t *in, size_t in_size, uint32_t row_count,
                        struct time_column_summary *summary)
 {
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
-    struct byte_reader reader = {.at = in, .end = in + in_size};
+    struct byte_reader reader = byte_reader_of(in, in_size);
     uint8_t byte0;
     return parse_head(&reader, row_count, &byte0, summary);
 }
@@ -96,7 +96,7 @@ err_t time_column_peek(const uint8_t *in, size_t in_size, uint32_t row_count,
 err_t time_column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, int64_t *times_ms)
 {
     assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
-    struct byte_reader reader = {.at = in, .end = in + in_size};
+    struct byte_reader reader = byte_reader_of(in, in_size);
     uint8_t byte0;
     struct time_column_summary summary;
     TRY(parse_head(&reader, row_count, &byte0, &summary));
@@ -112,7 +112,7 @@ err_t time_column_decode(const uint8_t *in, size_t in_size, uint32_t row_count, 
     default:
         break;
     }
-    uint8_t zigzag = column__get_u8(&reader);
+    uint8_t zigzag = byte_reader_u8(&reader);
     struct int_stream stream;
     if (zigzag > 1)
         return ERR_CORRUPT;
