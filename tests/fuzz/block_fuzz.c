@@ -1,6 +1,6 @@
-/* Property: whatever bytes a block's file holds, even under right checksums, opening it and reading
- * all of it ends with data or an error. The input is a list of edits (two bytes of position, one
- * of value) to a block written at the start. */
+/* Property: whatever bytes a block's file holds, even under right checksums, opening it, reading
+ * all of it and merging it with a sound block ends with data or an error. The input is a list of
+ * edits (two bytes of position, one of value) to a block written at the start. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
 #include "narthex/tsdb/block.h"
+#include "narthex/tsdb/block_merge.h"
 #include "tsdb/block/block_format.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -17,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { FUZZ_SERIES = 12, FUZZ_WINDOWS = 3 };
 
 static char parent[] = "/dev/shm/narthex_block_fuzz.XXXXXX";
-static char folder[128];
+static char folder[128];    /* of the block that is edited */
+static struct block *sound; /* one like it */
 static uint8_t *original;
 static uint8_t *edited;
 static size_t original_size;
@@ -74,10 +76,10 @@ static void write_column(struct block_writer *writer, uint32_t group, uint32_t s
     must(block_writer_add_column(writer, &column, why), why);
 }
 
-static void write_block(struct strbuf *why)
+static void write_block(uint8_t number, struct strbuf *why)
 {
     struct block_writer_options options = {.fs = fs_system(), .parent = parent};
-    const uint8_t random[10] = {0};
+    const uint8_t random[10] = {number};
     struct block_writer *writer;
     uint32_t group;
     char text[8];
@@ -101,6 +103,7 @@ static void write_block(struct strbuf *why)
 static void remove_files(void)
 {
     struct strbuf why = STRBUF_INIT;
+    block_close(sound);
     if (fs_remove_tree(fs_system(), parent, &why) != OK)
         fprintf(stderr, "%s\n", strbuf_cstr(&why));
     strbuf_deinit(&why);
@@ -114,7 +117,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     struct strbuf content = STRBUF_INIT;
     if (mkdtemp(parent) == NULL || atexit(remove_files) != 0)
         abort();
-    write_block(&why);
+    write_block(1, &why);
+    must(block_open(folder, &sound, &why), &why);
+    write_block(0, &why);
     char path[160];
     snprintf(path, sizeof path, "%s/" BLOCK__FILE_NAME, folder);
     must(fs_read_file(path, 1 << 20, &content, &why), &why);
@@ -143,6 +148,43 @@ static void reseal(uint8_t *bytes, size_t size)
     block__put32(footer + BLOCK__FOOT_CRC, hash_crc32c(0, footer, BLOCK__FOOT_CRC));
 }
 
+static err_t select_all(void *context, const uint8_t *bytes, size_t size, uint32_t count,
+                        const uint8_t *index, uint32_t kept_count, struct strbuf *out,
+                        struct strbuf *why)
+{
+    (void)context;
+    (void)count;
+    (void)index;
+    (void)kept_count;
+    (void)why;
+    strbuf_add(out, bytes, size);
+    return OK;
+}
+
+static void merge_with_sound(const struct block *block, struct strbuf *why)
+{
+    static const struct block_histogram_codec codec = {select_all, NULL};
+    struct tombstones *tombstones = tombstones_create();
+    tombstones_add(tombstones, 2, 3000, 107000);
+    tombstones_add(tombstones, 3, 101000, 202000);
+    const struct block_merge_input inputs[2] = {{sound, NULL}, {block, tombstones}};
+    struct block_merge_options options = {
+        .fs = fs_system(), .parent = parent, .histograms = &codec};
+    struct block_merge_result result;
+    const uint8_t random[10] = {2};
+    block_ulid_make(0, random, &options.meta.ulid);
+    if (block_merge(inputs, 2, &options, &result, why) == OK && result.written) {
+        struct strbuf path = STRBUF_INIT;
+        struct block *merged;
+        strbuf_printf(&path, "%s/%s", parent, options.meta.ulid.text);
+        must(block_open(strbuf_cstr(&path), &merged, why), why);
+        block_close(merged);
+        must(fs_remove_tree(fs_system(), strbuf_cstr(&path), why), why);
+        strbuf_deinit(&path);
+    }
+    tombstones_destroy(tombstones);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* The place of the checksum table stays: without it nothing else would be reached. */
@@ -163,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         struct block_section_bytes bytes;
         block_section_bytes(block, &bytes);
+        merge_with_sound(block, &why);
         block_close(block);
     }
     strbuf_deinit(&why);
