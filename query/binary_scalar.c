@@ -106,9 +106,6 @@ err_t op_binary__create(struct eval *eval, struct scope *scope, const struct exp
 {
     struct op *lhs;
     struct op *rhs;
-    if (expr->binary.op == BINARY_TRIM_UPPER || expr->binary.op == BINARY_TRIM_LOWER)
-        return err_fail(why, ERR_UNSUPPORTED, "operator %s is not supported yet",
-                        binary_op_text(expr->binary.op));
     TRY(plan__build(eval, scope, expr->binary.lhs, &lhs, why));
     TRY(plan__build(eval, scope, expr->binary.rhs, &rhs, why));
     if (!lhs->scalar_type && !rhs->scalar_type)

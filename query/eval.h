@@ -255,7 +255,8 @@ struct labels names__drop_name_only(struct arena *arena, struct labels labels);
 struct name_check {
     struct eval *eval;
     uint32_t steps;
-    bool any_step; /* equal labels are wrong even at different steps */
+    bool any_step;  /* equal labels are wrong even at different steps */
+    bool name_only; /* __type__ and __unit__ stay */
     bool same_name;
     bool tracking; /* false while nothing was added */
     struct str name;

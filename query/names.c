@@ -118,7 +118,8 @@ err_t name_check__drop(struct name_check *check, struct row *row, struct strbuf 
     }
     uint32_t samples = bits__count(row->present, check->steps);
     note_name(check, row->labels);
-    row->labels = names__drop(check->arena, row->labels);
+    row->labels = check->name_only ? names__drop_name_only(check->arena, row->labels)
+                                   : names__drop(check->arena, row->labels);
     if (samples == 0)
         return OK;
     if (check->count == check->capacity) {

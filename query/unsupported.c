@@ -8,24 +8,6 @@ static err_t unsupported(const struct expr *expr, struct strbuf *why)
                     expr->call.function->name.data);
 }
 
-err_t op_histogram__create(struct eval *eval, struct scope *scope, const struct expr *expr,
-                           struct op **op, struct strbuf *why)
-{
-    (void)eval;
-    (void)scope;
-    (void)op;
-    return unsupported(expr, why);
-}
-
-err_t op_quantile__create(struct eval *eval, struct scope *scope, const struct expr *expr,
-                          struct op **op, struct strbuf *why)
-{
-    (void)eval;
-    (void)scope;
-    (void)op;
-    return unsupported(expr, why);
-}
-
 err_t op_info__create(struct eval *eval, struct scope *scope, const struct expr *expr,
                       struct op **op, struct strbuf *why)
 {
@@ -58,12 +40,4 @@ bool range__extended_rate(const struct range_op *range, const struct window *w, 
     (void)cell;
     w->lane->err = err_fail(&w->lane->why, ERR_UNSUPPORTED, "anchored is not supported yet");
     return false;
-}
-
-struct histogram *histogram_trim(struct arena *arena, const struct histogram *h, double bound,
-                                 bool upper)
-{
-    (void)bound;
-    (void)upper;
-    return histogram_copy(arena, h);
 }
