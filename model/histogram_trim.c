@@ -41,8 +41,6 @@ static double cut_from_infinity(struct trim *trim, double upper, double count)
 {
     double x = trim->bound;
     if (trim->upper) {
-        if (x >= upper)
-            return keep(trim, count, count, 0);
         if (x > 0 && upper > 0 && upper < INFINITY)
             return keep(trim, count, count * x / upper, x / 2);
         if (upper <= 0)
@@ -51,8 +49,6 @@ static double cut_from_infinity(struct trim *trim, double upper, double count)
     }
     if (x >= 0 && x < upper && upper < INFINITY)
         return keep(trim, count, count * (1 - x / upper), (x + upper) / 2);
-    if (x == -INFINITY)
-        return keep(trim, count, count, middle(trim, -INFINITY, upper));
     return keep(trim, count, 0, 0);
 }
 
@@ -82,10 +78,10 @@ static double trim_bucket(struct trim *trim, double lower, double upper, double 
     double x = trim->bound;
     if (count == 0)
         return 0;
-    if (isinf(lower))
-        return cut_from_infinity(trim, upper, count);
     if (trim->upper ? upper <= x : lower >= x)
         return keep(trim, count, count, middle(trim, lower, upper));
+    if (isinf(lower))
+        return cut_from_infinity(trim, upper, count);
     if (trim->upper ? lower >= x : upper <= x)
         return keep(trim, count, 0, 0);
     if (isinf(upper))

@@ -106,8 +106,11 @@ err_t op_binary__create(struct eval *eval, struct scope *scope, const struct exp
 {
     struct op *lhs;
     struct op *rhs;
+    bool trims = expr->binary.op == BINARY_TRIM_UPPER || expr->binary.op == BINARY_TRIM_LOWER;
+    eval->histogram_buckets += trims;
     TRY(plan__build(eval, scope, expr->binary.lhs, &lhs, why));
     TRY(plan__build(eval, scope, expr->binary.rhs, &rhs, why));
+    eval->histogram_buckets -= trims;
     if (!lhs->scalar_type && !rhs->scalar_type)
         return binary_op_is_set(expr->binary.op)
                    ? op_set__create(eval, scope, expr, lhs, rhs, op, why)

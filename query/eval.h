@@ -137,6 +137,10 @@ struct eval {
     int64_t min_t_ms; /* what the selectors need */
     int64_t max_t_ms;
     int64_t peak_samples;
+    /* While planning: whether only count and sum of histograms are looked at, and how many parents
+     * need their buckets. */
+    bool histogram_stats;
+    uint32_t histogram_buckets;
 
     struct annotations annotations; /* has a lock of its own */
     atomic_size_t memory_bytes;     /* sample buffers; arenas are added up when checked */
@@ -282,6 +286,12 @@ void plan__mark_invariant(struct eval *eval, struct expr *root, uint32_t node_co
  * ERR_UNSUPPORTED. */
 err_t plan__build(struct eval *eval, struct scope *scope, const struct expr *expr, struct op **op,
                   struct strbuf *why);
+
+/* Whether a selector planned now may leave buckets out. */
+static inline bool plan__wants_stats(const struct eval *eval)
+{
+    return eval->histogram_stats && eval->histogram_buckets == 0;
+}
 
 /* ---- operators ---- */
 

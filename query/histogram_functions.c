@@ -57,7 +57,12 @@ err_t op_histogram__create(struct eval *eval, struct scope *scope, const struct 
     struct histogram_op *histogram = EVAL_OP(eval, struct histogram_op, next, scope, expr);
     histogram->id = expr->call.function->id;
     histogram->scratch = eval__arena(eval);
+    bool outer = eval->histogram_stats;
+    eval->histogram_stats = outer || histogram->id == FUNCTION_HISTOGRAM_COUNT ||
+                            histogram->id == FUNCTION_HISTOGRAM_SUM ||
+                            histogram->id == FUNCTION_HISTOGRAM_AVG;
     TRY(plan__build(eval, scope, expr->call.args[0], &histogram->child, why));
+    eval->histogram_stats = outer;
     op__add_input(&histogram->op, histogram->child);
     name_check__init(&histogram->names, eval, scope->grid.count, false);
     histogram->names.name_only = true;

@@ -378,7 +378,9 @@ err_t op_quantile__create(struct eval *eval, struct scope *scope, const struct e
             quantile->label = arg->string;
         } else if (arg->type == EXPR_TYPE_VECTOR) {
             quantile->position = arg->start;
+            eval->histogram_buckets++;
             TRY(plan__build(eval, scope, arg, &quantile->child, why));
+            eval->histogram_buckets--;
         } else {
             quantile->positions[quantile->param_count] = arg->start;
             TRY(plan__build(eval, scope, arg, &quantile->params[quantile->param_count++], why));

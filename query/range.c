@@ -112,6 +112,8 @@ static err_t fill_series(struct op *op, struct lane *lane, const struct series *
         .start_timestamps = range->start_timestamps,
     };
     TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    if (range->stats_only)
+        samples__strip_buckets(&lane->samples, lane->scratch);
     return fill_row(range, lane, row);
 }
 
@@ -242,7 +244,9 @@ static err_t build_subquery(struct range_op *range, struct strbuf *why)
         grid.count = 1;
     }
     struct scope *scope = eval__scope(eval, SCOPE_SUBQUERY, range->op.scope, grid);
+    eval->histogram_buckets++;
     TRY(plan__build(eval, scope, range->arg->subquery.expr, &range->child, why));
+    eval->histogram_buckets--;
     op__add_input(&range->op, range->child);
     range->op.unique = range->child->unique;
     return OK;
@@ -260,6 +264,7 @@ static void build_selector(struct range_op *range, struct str function)
         range->times.before_ms = range->op.eval->lookback_ms;
     if (range->smoothed)
         range->times.after_ms = range->op.eval->lookback_ms;
+    range->stats_only = plan__wants_stats(range->op.eval);
     range->lanes.fill = fill_series;
     lanes__init(&range->lanes, &range->op, selector, &range->times, function);
     range->op.unique = true;

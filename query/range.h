@@ -58,7 +58,8 @@ struct range_op {
     bool smoothed;
     bool wants_resets;
     bool keeps_name;
-    bool counter; /* rate, increase */
+    bool counter;    /* rate, increase */
+    bool stats_only; /* histograms without buckets will do */
     bool start_timestamps;
     struct name_check names;
     struct op *params[2];

@@ -158,9 +158,10 @@ bool rate__histograms(const struct range_op *range, const struct window *w, stru
         span.sampled_s = (double)(last_t - start_t) / 1000;
     }
     double increase = sum.count + sum.count_compensation;
-    if (increase > 0 && plan.from->count.f >= 0 && !from_start) {
+    double first_count = s->histograms[plan.first]->count.f;
+    if (increase > 0 && first_count >= 0 && !from_start) {
         span.has_zero_point = true;
-        span.zero_ratio = plan.from->count.f / increase;
+        span.zero_ratio = first_count / increase;
     }
     histogram_sum_scale(&sum, rate__factor(range, &span));
     sum.hint = HISTOGRAM_HINT_GAUGE;

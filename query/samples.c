@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "narthex/model/histogram_math.h"
+
 enum { SAMPLES_FIRST_CAPACITY = 256 };
 
 static void free_buffer(void *context)
@@ -189,6 +191,33 @@ err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
             add_floats(buffer, &column, low, high, want->keep_stale, starts);
         else
             add_histograms(buffer, &column, low, high, want->keep_stale, starts, arena);
+    }
+}
+
+struct histogram samples__stats(const struct histogram *h, const struct histogram *before)
+{
+    struct histogram stats = {
+        .kind = HISTOGRAM_FLOAT,
+        .hint = h->hint,
+        .schema = h->schema,
+        .count = h->count,
+        .sum = h->sum,
+    };
+    if (h->hint == HISTOGRAM_HINT_UNKNOWN && before != NULL)
+        stats.hint =
+            histogram_detect_reset(h, before) ? HISTOGRAM_HINT_RESET : HISTOGRAM_HINT_NOT_RESET;
+    return stats;
+}
+
+void samples__strip_buckets(struct sample_buffer *buffer, struct arena *arena)
+{
+    const struct histogram *before = NULL;
+    for (uint32_t i = 0; i < buffer->histogram_count; i++) {
+        const struct histogram *h = buffer->histograms[i];
+        struct histogram *stats = arena_alloc(arena, sizeof *stats);
+        *stats = samples__stats(h, before);
+        before = h;
+        buffer->histograms[i] = stats;
     }
 }
 

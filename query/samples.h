@@ -40,6 +40,12 @@ err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
 void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v);
 void samples__add_histogram(struct sample_buffer *buffer, int64_t t_ms, const struct histogram *h);
 
+/* A histogram without buckets: count, sum, schema, and a hint that says what comparing the buckets
+ * with those of the sample before (NULL: none) would have. */
+struct histogram samples__stats(const struct histogram *h, const struct histogram *before);
+/* Does so to all histograms. */
+void samples__strip_buckets(struct sample_buffer *buffer, struct arena *arena);
+
 /* What one thread works with while it fills rows of a selector. */
 struct lane {
     struct series_cursor *cursor;

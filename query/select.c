@@ -7,6 +7,7 @@ struct select_op {
     struct lane_set lanes;
     struct select_times times;
     enum select_emit emit;
+    bool stats_only; /* histograms without buckets will do */
 };
 
 struct select_times select_times__of(const struct time_modifiers *when)
@@ -38,6 +39,7 @@ struct found {
     int64_t start_t_ms;
     double v;
     const struct histogram *h;
+    const struct histogram *before; /* the histogram before h, if within the lookback */
 };
 
 static bool find(const struct newest *newest, const struct sample_buffer *samples, int64_t after_ms,
@@ -54,6 +56,9 @@ static bool find(const struct newest *newest, const struct sample_buffer *sample
         uint32_t at = newest->histograms - 1;
         found->t_ms = samples->histogram_t[at];
         found->h = samples->histograms[at];
+        if (at > 0 && samples->histogram_t[at - 1] >= after_ms &&
+            !histogram_is_stale(samples->histograms[at - 1]))
+            found->before = samples->histograms[at - 1];
         found->start_t_ms = samples->has_start ? samples->histogram_st[at] : 0;
     }
     if (found->t_ms <= after_ms || found->t_ms == INT64_MIN)
@@ -75,7 +80,10 @@ static void emit(const struct select_op *select, struct lane *lane, struct row *
     } else {
         if (*last_copied != found->h) {
             *last_copied = found->h;
-            *last_copy = histogram_copy(lane->out, found->h);
+            struct histogram stats;
+            if (select->stats_only)
+                stats = samples__stats(found->h, found->before);
+            *last_copy = histogram_copy(lane->out, select->stats_only ? &stats : found->h);
         }
         row__set_histogram(row, lane->out, steps, step, *last_copy);
     }
@@ -127,6 +135,7 @@ struct op *op_select__create(struct eval *eval, struct scope *scope, const struc
     select->times = select_times__of(&selector->when);
     select->times.before_ms = eval->lookback_ms;
     select->emit = emit_what;
+    select->stats_only = plan__wants_stats(eval);
     select->lanes.fill = fill;
     lanes__init(&select->lanes, &select->op, selector, &select->times, function);
     return &select->op;
