@@ -71,6 +71,12 @@ static void reserve_histograms(struct sample_buffer *buffer, uint32_t extra)
     buffer->histogram_capacity = capacity;
 }
 
+void samples__reserve(struct sample_buffer *buffer, uint32_t count)
+{
+    if (count > buffer->count)
+        reserve_floats(buffer, count - buffer->count);
+}
+
 void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v)
 {
     reserve_floats(buffer, 1);

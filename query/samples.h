@@ -37,6 +37,8 @@ void samples__clear(struct sample_buffer *buffer);
 err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
                     const struct series *series, const struct sample_want *want,
                     struct arena *arena, struct strbuf *why);
+/* Room for so many floats. */
+void samples__reserve(struct sample_buffer *buffer, uint32_t count);
 void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v);
 void samples__add_histogram(struct sample_buffer *buffer, int64_t t_ms, const struct histogram *h);
 

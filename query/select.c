@@ -1,6 +1,7 @@
 /* Vector selectors: the newest sample within the lookback at every step. */
 #include "eval.h"
 #include "samples.h"
+#include "smoothed_select.h"
 
 struct select_op {
     struct op op;
@@ -121,6 +122,13 @@ static err_t fill(struct op *op, struct lane *lane, const struct series *series,
     return OK;
 }
 
+static err_t fill_smoothed(struct op *op, struct lane *lane, const struct series *series,
+                           struct row *row, struct strbuf *why)
+{
+    struct select_op *select = (struct select_op *)op;
+    return smoothed_select__fill(op, &select->times, &select->lanes.hints, lane, series, row, why);
+}
+
 static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
 {
     return lanes__next(&((struct select_op *)op)->lanes, batch, why);
@@ -136,7 +144,10 @@ struct op *op_select__create(struct eval *eval, struct scope *scope, const struc
     select->times.before_ms = eval->lookback_ms;
     select->emit = emit_what;
     select->stats_only = plan__wants_stats(eval);
-    select->lanes.fill = fill;
+    bool smoothed = selector->smoothed && emit_what == SELECT_VALUE;
+    if (smoothed)
+        select->times.after_ms = eval->lookback_ms;
+    select->lanes.fill = smoothed ? fill_smoothed : fill;
     lanes__init(&select->lanes, &select->op, selector, &select->times, function);
     return &select->op;
 }
