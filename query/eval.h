@@ -310,7 +310,12 @@ static inline int64_t select_times__ref(const struct select_times *times, int64_
 }
 struct select_times select_times__of(const struct time_modifiers *when);
 
-enum select_emit { SELECT_VALUE, SELECT_TIMESTAMP, SELECT_START_TIMESTAMP };
+enum select_emit {
+    SELECT_VALUE,
+    SELECT_TIMESTAMP,       /* of the sample, seconds */
+    SELECT_START_TIMESTAMP, /* seconds */
+    SELECT_INFO,            /* of the sample, milliseconds; histograms are an error */
+};
 
 struct op *op_select__create(struct eval *eval, struct scope *scope, const struct expr *expr,
                              struct str function, enum select_emit emit);

@@ -76,6 +76,8 @@ static void emit(const struct select_op *select, struct lane *lane, struct row *
         row__set(row, step, (double)found->t_ms / 1000);
     } else if (select->emit == SELECT_START_TIMESTAMP) {
         row__set(row, step, (double)found->start_t_ms / 1000);
+    } else if (select->emit == SELECT_INFO) {
+        row__set(row, step, (double)found->t_ms);
     } else if (found->h == NULL) {
         row__set(row, step, found->v);
     } else {
@@ -88,6 +90,17 @@ static void emit(const struct select_op *select, struct lane *lane, struct row *
         }
         row__set_histogram(row, lane->out, steps, step, *last_copy);
     }
+}
+
+static err_t fail_not_info(struct labels labels, struct strbuf *why)
+{
+    struct strbuf text = STRBUF_INIT;
+    labels_print(labels, &text);
+    err_t err =
+        err_fail(why, ERR_EXECUTION, "this should be an info metric, with float samples: %s",
+                 strbuf_cstr(&text));
+    strbuf_deinit(&text);
+    return err;
 }
 
 static err_t fill(struct op *op, struct lane *lane, const struct series *series, struct row *row,
@@ -112,6 +125,8 @@ static err_t fill(struct op *op, struct lane *lane, const struct series *series,
         struct found found;
         if (!find(&newest, &lane->samples, ref - select->times.before_ms, &found))
             continue;
+        if (found.h != NULL && select->emit == SELECT_INFO)
+            return fail_not_info(row->labels, why);
         emit(select, lane, row, i, &found, &last_copied, &last_copy);
         int64_t samples = found.h == NULL ? 1 : histogram__samples(found.h);
         lane->queryable[i] += samples;
