@@ -16,27 +16,20 @@ struct regex {
      * read with acquire. */
     _Atomic(struct regex_engine *) engine;
     _Atomic(struct regex_engine *) search; /* of the bare pattern */
-    bool searchable;                       /* the bare pattern is legal by itself */
 };
 
-static bool parses(struct str pattern)
-{
-    struct arena arena;
-    struct regex_ast ast;
-    struct strbuf why = STRBUF_INIT;
-    arena_init(&arena, MEM_MODEL, SIZE_MAX);
-    bool legal = regex__parse(pattern, &arena, &ast, &why) == OK;
-    arena_deinit(&arena);
-    strbuf_deinit(&why);
-    return legal;
-}
-
+/* The engine in the slot, made if there is none yet; NULL if the pattern is not legal. */
 static struct regex_engine *engine_get(_Atomic(struct regex_engine *) *slot, struct str pattern)
 {
     struct regex_engine *engine = atomic_load_explicit(slot, memory_order_acquire);
     if (engine != NULL)
         return engine;
-    struct regex_engine *made = regex__engine_create(pattern);
+    struct regex_engine *made = NULL;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = regex__engine_create(pattern, &made, &why);
+    strbuf_deinit(&why);
+    if (err != OK)
+        return NULL;
     if (atomic_compare_exchange_strong_explicit(slot, &engine, made, memory_order_acq_rel,
                                                 memory_order_acquire))
         return made;
@@ -147,10 +140,9 @@ bool regex_matches_all_non_empty(const struct regex *regex)
 
 bool regex_search(const struct regex *regex, struct str text)
 {
-    if (!parses(regex->pattern))
-        return false;
-    return regex__engine_match(engine_get(&((struct regex *)regex)->search, regex->pattern), text,
-                               NULL, 0);
+    /* "a)|(b" is legal when wrapped and not by itself. */
+    struct regex_engine *engine = engine_get(&((struct regex *)regex)->search, regex->pattern);
+    return engine != NULL && regex__engine_match(engine, text, NULL, 0);
 }
 
 bool regex_expand(const struct regex *regex, struct str text, struct str replacement,

@@ -1,119 +1,76 @@
 #include "regex_engine.h"
 
-#include <assert.h>
 #include <pthread.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <stdatomic.h>
 
 #include "narthex/base/mem.h"
 #include "regex_emit.h"
 
 struct regex_engine {
-    struct arena arena; /* names */
+    struct arena arena; /* tree and names */
     struct regex_ast ast;
-    pcre2_code *code;
-    bool jit;
+    struct regex_code *code; /* NULL: too large for pcre2 */
+    /* pcre2 takes one more, empty turn of a loop whose body can be empty, and RE2 does not: then
+     * the groups inside differ, though not what matches. */
+    bool captures_differ;
+    /* Set when pcre2 gave up once: the pattern is of the kind that backtracks. Relaxed: a late
+     * reader only loses time. */
+    atomic_bool gave_up;
+    pthread_mutex_t lock;                    /* makes the program, which uses the arena */
+    _Atomic(struct regex_program *) program; /* released by its maker, acquired by readers */
 };
 
-/* --- per-thread working memory of pcre2 --- */
-
-struct scratch {
-    pcre2_match_data *data;
-    uint32_t pair_count;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
-};
-
-enum { JIT_STACK_FIRST_BYTES = 32 << 10, JIT_STACK_MAX_BYTES = 1 << 20, PAIRS_FIRST = 8 };
-
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-static pthread_key_t scratch_key;
-
-static void *pcre2_alloc(size_t size, void *context)
+static bool has_capture(const struct regex_node *node)
 {
-    (void)context;
-    return mem_alloc(MEM_MODEL, size);
-}
-
-static void pcre2_release(void *pointer, void *context)
-{
-    (void)context;
-    mem_free(MEM_MODEL, pointer);
-}
-
-static void scratch_destroy(void *pointer)
-{
-    struct scratch *scratch = pointer;
-    pcre2_match_data_free(scratch->data);
-    pcre2_jit_stack_free(scratch->stack);
-    pcre2_match_context_free(scratch->context);
-    mem_free(MEM_MODEL, scratch);
-}
-
-static pcre2_general_context *general_context;
-
-static void scratch_key_create(void)
-{
-    int failed = pthread_key_create(&scratch_key, scratch_destroy);
-    assert(failed == 0);
-    (void)failed;
-    general_context = pcre2_general_context_create(pcre2_alloc, pcre2_release, NULL);
-}
-
-static struct scratch *scratch_get(uint32_t pairs)
-{
-    pthread_once(&scratch_once, scratch_key_create);
-    struct scratch *scratch = pthread_getspecific(scratch_key);
-    if (scratch == NULL) {
-        scratch = MEM_NEW(MEM_MODEL, struct scratch);
-        scratch->context = pcre2_match_context_create(general_context);
-        scratch->stack =
-            pcre2_jit_stack_create(JIT_STACK_FIRST_BYTES, JIT_STACK_MAX_BYTES, general_context);
-        pcre2_jit_stack_assign(scratch->context, NULL, scratch->stack);
-        pthread_setspecific(scratch_key, scratch);
+    if (node->op == REGEX_CAPTURE)
+        return true;
+    for (const struct regex_node *child = node->child; child != NULL; child = child->next) {
+        if (has_capture(child))
+            return true;
     }
-    if (scratch->data == NULL || pairs > scratch->pair_count) {
-        pcre2_match_data_free(scratch->data);
-        scratch->pair_count = pairs < PAIRS_FIRST ? PAIRS_FIRST : pairs;
-        scratch->data = pcre2_match_data_create(scratch->pair_count, general_context);
-    }
-    return scratch;
+    return false;
 }
 
-/* --- compiling --- */
-
-struct regex_engine *regex__engine_create(struct str pattern)
+static bool has_empty_loop(const struct regex_node *node)
 {
+    if (node->op == REGEX_REPEAT && (node->repeat.max < 0 || node->repeat.max > 1) &&
+        regex__is_nullable(node->child) && has_capture(node->child))
+        return true;
+    for (const struct regex_node *child = node->child; child != NULL; child = child->next) {
+        if (has_empty_loop(child))
+            return true;
+    }
+    return false;
+}
+
+err_t regex__engine_create(struct str pattern, struct regex_engine **engine, struct strbuf *why)
+{
+    struct regex_engine *made = MEM_NEW(MEM_MODEL, struct regex_engine);
+    arena_init(&made->arena, MEM_MODEL, SIZE_MAX);
+    struct str kept = arena_str(&made->arena, pattern);
+    err_t err = regex__parse(kept, &made->arena, &made->ast, why);
+    if (err != OK) {
+        arena_deinit(&made->arena);
+        mem_free(MEM_MODEL, made);
+        return err;
+    }
     struct strbuf text = STRBUF_INIT;
-    struct regex_engine *engine = MEM_NEW(MEM_MODEL, struct regex_engine);
-    arena_init(&engine->arena, MEM_MODEL, SIZE_MAX);
-    struct str kept = arena_str(&engine->arena, pattern);
-    err_t err = regex__parse(kept, &engine->arena, &engine->ast, &text);
-    assert(err == OK);
-    (void)err;
-    strbuf_clear(&text);
-    regex__emit(engine->ast.root, &text);
-    pthread_once(&scratch_once, scratch_key_create);
-    pcre2_compile_context *context = pcre2_compile_context_create(general_context);
-    pcre2_set_parens_nest_limit(context, UINT32_MAX);
-    int code;
-    PCRE2_SIZE where;
-    engine->code = pcre2_compile((PCRE2_SPTR)strbuf_cstr(&text), text.size,
-                                 PCRE2_UTF | PCRE2_DOTALL | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_UCP,
-                                 &code, &where, context);
-    pcre2_compile_context_free(context);
+    regex__emit(made->ast.root, &text);
+    made->code = regex__code_create(strbuf_str(&text));
     strbuf_deinit(&text);
-    assert(engine->code != NULL);
-    engine->jit = pcre2_jit_compile(engine->code, PCRE2_JIT_COMPLETE) == 0;
-    return engine;
+    made->captures_differ = has_empty_loop(made->ast.root);
+    pthread_mutex_init(&made->lock, NULL);
+    *engine = made;
+    return OK;
 }
 
 void regex__engine_destroy(struct regex_engine *engine)
 {
     if (engine == NULL)
         return;
-    pcre2_code_free(engine->code);
+    regex__program_destroy(atomic_load_explicit(&engine->program, memory_order_acquire));
+    regex__code_destroy(engine->code);
+    pthread_mutex_destroy(&engine->lock);
     arena_deinit(&engine->arena);
     mem_free(MEM_MODEL, engine);
 }
@@ -127,8 +84,6 @@ const struct str *regex__engine_capture_names(const struct regex_engine *engine)
 {
     return engine->ast.capture_names;
 }
-
-/* --- matching --- */
 
 /* Copy of text with every bad byte replaced by U+FFFD. */
 static void make_valid(struct str text, struct strbuf *out)
@@ -160,40 +115,51 @@ static size_t original_offset(struct str text, size_t valid_offset)
     return at;
 }
 
-static bool match_valid(struct regex_engine *engine, struct str text, struct regex_span *spans,
-                        uint32_t span_count)
+enum regex_verdict regex__engine_match_quick(struct regex_engine *engine, struct str text,
+                                             struct regex_span *spans, uint32_t span_count)
 {
-    struct scratch *scratch = scratch_get(span_count);
-    PCRE2_SPTR subject = (PCRE2_SPTR)(text.data == NULL ? "" : text.data);
-    int result = engine->jit ? pcre2_jit_match(engine->code, subject, text.size, 0, 0,
-                                               scratch->data, scratch->context)
-                             : pcre2_match(engine->code, subject, text.size, 0, PCRE2_NO_UTF_CHECK,
-                                           scratch->data, scratch->context);
-    if (result < 0)
-        return false;
-    const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(scratch->data);
-    for (uint32_t i = 0; i < span_count; i++) {
-        bool present = i <= engine->ast.capture_count && (result == 0 || i < (uint32_t)result);
-        spans[i] = present ? (struct regex_span){offsets[2 * i], offsets[2 * i + 1]}
-                           : (struct regex_span){SIZE_MAX, SIZE_MAX};
-    }
-    return true;
-}
-
-bool regex__engine_match(struct regex_engine *engine, struct str text, struct regex_span *spans,
-                         uint32_t span_count)
-{
+    if (engine->code == NULL || atomic_load_explicit(&engine->gave_up, memory_order_relaxed) ||
+        (span_count > 1 && engine->captures_differ))
+        return REGEX_GAVE_UP;
     if (str_is_utf8(text))
-        return match_valid(engine, text, spans, span_count);
+        return regex__code_match(engine->code, text, spans, span_count);
     struct strbuf valid = STRBUF_INIT;
     make_valid(text, &valid);
-    bool matched = match_valid(engine, strbuf_str(&valid), spans, span_count);
-    for (uint32_t i = 0; matched && i < span_count; i++) {
+    enum regex_verdict verdict =
+        regex__code_match(engine->code, strbuf_str(&valid), spans, span_count);
+    for (uint32_t i = 0; verdict == REGEX_MATCH && i < span_count; i++) {
         if (spans[i].begin == SIZE_MAX)
             continue;
         spans[i].begin = original_offset(text, spans[i].begin);
         spans[i].end = original_offset(text, spans[i].end);
     }
     strbuf_deinit(&valid);
-    return matched;
+    return verdict;
+}
+
+bool regex__engine_match_exact(struct regex_engine *engine, struct str text,
+                               struct regex_span *spans, uint32_t span_count)
+{
+    struct regex_program *program = atomic_load_explicit(&engine->program, memory_order_acquire);
+    if (program == NULL) {
+        pthread_mutex_lock(&engine->lock);
+        program = atomic_load_explicit(&engine->program, memory_order_relaxed);
+        if (program == NULL) {
+            program = regex__program_create(&engine->ast, &engine->arena);
+            atomic_store_explicit(&engine->program, program, memory_order_release);
+        }
+        pthread_mutex_unlock(&engine->lock);
+    }
+    return regex__program_match(program, text, spans, span_count);
+}
+
+bool regex__engine_match(struct regex_engine *engine, struct str text, struct regex_span *spans,
+                         uint32_t span_count)
+{
+    enum regex_verdict verdict = regex__engine_match_quick(engine, text, spans, span_count);
+    if (verdict != REGEX_GAVE_UP)
+        return verdict == REGEX_MATCH;
+    if (engine->code != NULL && !(span_count > 1 && engine->captures_differ))
+        atomic_store_explicit(&engine->gave_up, true, memory_order_relaxed);
+    return regex__engine_match_exact(engine, text, spans, span_count);
 }

@@ -1,12 +1,12 @@
 #include "regex_expand.h"
 
-/* Letters and digits of other scripts count too. They are so rare here that an engine made for the
+/* Letters and digits of other scripts count too. They are so rare here that code made for the
  * question is cheap enough. */
 static bool is_unicode_word(struct str rune)
 {
-    struct regex_engine *engine = regex__engine_create(STR("^[\\pL\\p{Nd}]$"));
-    bool matches = regex__engine_match(engine, rune, NULL, 0);
-    regex__engine_destroy(engine);
+    struct regex_code *code = regex__code_create(STR("\\A[\\p{L}\\p{Nd}]\\z"));
+    bool matches = regex__code_match(code, rune, NULL, 0) == REGEX_MATCH;
+    regex__code_destroy(code);
     return matches;
 }
 
