@@ -5,7 +5,8 @@ usage: sigkill.py NARTHEX WORK_FOLDER [KILLS]
 
 Targets serve sequence numbers. An outside observer asks the server for the newest one and notes, for
 each run of the server, the first and the last it was answered. After a restart every number between
-the two must still be there.
+the two must still be there, unless a scrape failed meanwhile: then the target counted and the server
+stored up = 0 instead.
 """
 import http.server
 import os
@@ -42,21 +43,39 @@ class Sequences(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def observe(server, seconds):
-    """{target: (first, last)} of what the server answered meanwhile."""
+def observe(server, seconds, newest):
+    """{target: (first, last)} of what the server answered meanwhile and had not stored before: a
+    scrape that was under way when the run before was killed may be missing."""
     seen = {}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for series in server.data("query", query="sequence")["result"]:
             target, value = series["metric"]["target"], int(series["value"][1])
-            first, _ = seen.get(target, (value, value))
-            seen[target] = (first, value)
+            if value > newest.get(target, -1):
+                first, _ = seen.get(target, (value, value))
+                seen[target] = (first, value)
     return seen
 
 
-def stored(server):
-    result = server.data("query", query="sequence[1h]")["result"]
-    return {s["metric"]["target"]: [int(v) for _, v in s["values"]] for s in result}
+def points(server, query):
+    """{target: [(t, value)…]} of everything stored."""
+    result = server.data("query", query=query)["result"]
+    return {s["metric"]["target"]: [(t, int(v)) for t, v in s["values"]] for s in result}
+
+
+def lost(sequence, up, first, last):
+    """Values of [first, last] that are not stored and were not failed scrapes either."""
+    time_of = {value: t for t, value in sequence}
+    failures = [t for t, value in up if value == 0]
+    present = [value for value in range(first, last + 1) if value in time_of]
+    if first not in time_of or last not in time_of:
+        return [v for v in (first, last) if v not in time_of]
+    missing = []
+    for before, after in zip(present, present[1:]):
+        failed = sum(1 for t in failures if time_of[before] < t < time_of[after])
+        if after - before - 1 > failed:
+            missing += range(before + 1, after)
+    return missing
 
 
 def main():
@@ -73,21 +92,24 @@ def main():
     groups = "".join(f"- job_name: t{i}\n  metrics_path: /{i}\n  static_configs:\n"
                      f"  - targets: ['127.0.0.1:{origin.server_address[1]}']\n"
                      f"    labels: {{target: '{i}'}}\n" for i in range(TARGETS))
-    config = "global: {scrape_interval: 50ms, scrape_timeout: 50ms}\nscrape_configs:\n" + groups
+    config = "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\nscrape_configs:\n" + groups
     ranges = []
     with harness.WorkFolder(work) as folder:
         for kill in range(kills + 1):
             server = harness.start_narthex(program, folder, config).wait_ready()
-            values = stored(server) if ranges else {}
+            sequences, ups = points(server, "sequence[1h]"), points(server, "up[1h]")
             for target, first, last in ranges:
-                missing = set(range(first, last + 1)) - set(values.get(target, []))
-                assert not missing, f"after kill {kill}: target {target} lost {sorted(missing)[:9]}"
+                missing = lost(sequences.get(target, []), ups.get(target, []), first, last)
+                assert not missing, (
+                    f"after kill {kill}: target {target} lost {missing[:9]} of {first}…{last}; "
+                    f"stored {sequences.get(target)}, up {ups.get(target)}")
             if kill == kills:
                 server.stop()
                 break
             # Older runs were checked after the kill before; keep a bounded number of them.
             ranges = ranges[-40 * TARGETS:]
-            seen = observe(server, 0.3 + chance.random())
+            newest = {target: values[-1][1] for target, values in sequences.items()}
+            seen = observe(server, 0.5 + chance.random(), newest)
             server.kill()
             ranges += [(target, first, last) for target, (first, last) in seen.items()]
         total = sum(last - first + 1 for _, first, last in ranges)

@@ -7,6 +7,7 @@ usage: hostile_targets.py NARTHEX WORK_FOLDER
 import http.server
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind == "good":
             self.answer(GOOD)
         elif kind == "garbage":
-            self.answer(b"\x00\xff{{{ this is not a metric }}}\n")
+            self.answer(b"\xff{{{ this is not a metric }}}\n")
         elif kind == "half":
             self.answer(b"fine 1\nbroken{a=\"b\" 2\n")
         elif kind == "oversized":
@@ -49,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b"cut 1\n")
             self.wfile.flush()
-            self.connection.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
         elif kind == "endless":
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
@@ -145,8 +146,11 @@ def check_targets(server):
         raise
     good = targets_of(server)["good"]
     assert good["health"] == "up" and good["lastError"] == "", good
-    samples = server.data("query", query="count_over_time(good[5s])")["result"]
-    assert samples and float(samples[0]["value"][1]) >= 15, samples
+
+    def kept_schedule():
+        samples = server.data("query", query="count_over_time(good[5s])")["result"]
+        return samples and float(samples[0]["value"][1]) >= 15
+    harness.wait_until(kept_schedule, "15 samples of the good target within 5 s", 30)
     up = {s["metric"]["job"]: s["value"][1] for s in
           server.data("query", query="up")["result"]}
     assert up["good"] == "1" and all(up[job] == "0" for job in EXPECTED), up
