@@ -126,8 +126,11 @@ static inline const uint8_t *byte_reader_take(struct byte_reader *in, size_t siz
 
 static inline uint8_t byte_reader_u8(struct byte_reader *in)
 {
-    const uint8_t *bytes = byte_reader_take(in, 1);
-    return bytes == NULL ? 0 : bytes[0];
+    if (in->failed || in->at >= in->end) {
+        in->failed = true;
+        return 0;
+    }
+    return *in->at++;
 }
 
 static inline uint32_t byte_reader_u32(struct byte_reader *in)
