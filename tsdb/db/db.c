@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "db_impl.h"
@@ -80,7 +82,7 @@ struct storage *db_storage(struct db *db)
 
 /* ---- opening ---- */
 
-static char *join(const char *folder, const char *name)
+char *db__join(const char *folder, const char *name)
 {
     size_t size = strlen(folder) + strlen(name) + 2;
     char *path = mem_alloc(MEM_BLOCK, size);
@@ -88,9 +90,17 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
+void db__ulid_make(struct db *db, struct block_ulid *ulid)
+{
+    uint8_t random[10];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        abort(); /* cannot happen for so few bytes once the system is up */
+    block_ulid_make(clock_wall_ms(db->clock), random, ulid);
+}
+
 static bool has_entry(const char *folder, const char *name)
 {
-    char *path = join(folder, name);
+    char *path = db__join(folder, name);
     bool exists = fs_exists(path);
     mem_free(MEM_BLOCK, path);
     return exists;
@@ -105,7 +115,7 @@ static err_t refuse_prometheus(const char *path, struct strbuf *why)
     for (size_t i = 0; i < list.count && !found; i++) {
         if (!block_ulid_is_valid(str_from_cstr(list.names[i])))
             continue;
-        char *folder = join(path, list.names[i]);
+        char *folder = db__join(path, list.names[i]);
         found = has_entry(folder, "meta.json");
         mem_free(MEM_BLOCK, folder);
     }
@@ -120,7 +130,7 @@ static err_t refuse_prometheus(const char *path, struct strbuf *why)
 
 static err_t take_lock_file(struct db *db, struct strbuf *why)
 {
-    char *path = join(db->path, "lock");
+    char *path = db__join(db->path, "lock");
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     err_t err = OK;
     if (file < 0) {
@@ -207,7 +217,7 @@ static struct db *db_create(const struct db_options *options)
     struct db *db = MEM_NEW(MEM_BLOCK, struct db);
     db->base.ops = &db_storage_ops;
     db->path = mem_dup(MEM_BLOCK, options->path, strlen(options->path));
-    db->wal_path = join(options->path, "wal");
+    db->wal_path = db__join(options->path, "wal");
     db->fs = options->fs == NULL ? fs_system() : options->fs;
     db->clock = options->clock == NULL ? clock_system() : options->clock;
     db->block_range_ms =

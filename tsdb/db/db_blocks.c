@@ -1,7 +1,7 @@
 /* What there is to say of the blocks, and work on them. */
 #include <stdio.h>
 
-#include "db_impl.h"
+#include "db_maintain.h"
 
 size_t db_blocks(struct db *db, struct db_block_info **infos)
 {
@@ -31,8 +31,14 @@ size_t db_blocks(struct db *db, struct db_block_info **infos)
 
 err_t db_flush_head(struct db *db, struct strbuf *why)
 {
-    (void)db;
-    return err_fail(why, ERR_UNSUPPORTED, "cutting blocks is not built yet");
+    mutex_lock(&db->maintain_lock);
+    struct head_stats stats;
+    head_stats(db->head, &stats);
+    err_t err = OK;
+    if (stats.max_t_ms != INT64_MIN && stats.max_t_ms != INT64_MAX)
+        err = db__cut_head(db, stats.max_t_ms + 1, why);
+    mutex_unlock(&db->maintain_lock);
+    return err;
 }
 
 err_t db_clean_tombstones(struct db *db, struct strbuf *why)

@@ -71,9 +71,9 @@ struct db {
     int64_t retention_ms;
     uint64_t retention_bytes;
     double retention_percent;
-    uint64_t ulid_state; /* of the random part of block names */
 
     struct mutex maintain_lock; /* one maintenance step at a time */
+    int64_t cut_not_before_ns;  /* guarded by maintain_lock; monotonic */
 
     struct mutex view_lock;
     /* guarded by view_lock */

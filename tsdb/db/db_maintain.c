@@ -4,6 +4,8 @@
 #include "narthex/base/log.h"
 
 enum { HOUSEKEEPER_PERIOD_MS = 1000 };
+/* A failed cut (a full disk) is not tried again at once. */
+static const int64_t CUT_RETRY_NS = INT64_C(60) * 1000 * 1000 * 1000;
 
 static err_t seal_and_reclaim(struct db *db)
 {
@@ -13,12 +15,34 @@ static err_t seal_and_reclaim(struct db *db)
     return OK;
 }
 
+/* As in Prometheus: a range is cut when the head spans one and a half of them. */
+static err_t cut_if_due(struct db *db, struct strbuf *why)
+{
+    struct head_stats stats;
+    head_stats(db->head, &stats);
+    int64_t min_t_ms = head_oldest_sample(db->head);
+    if (min_t_ms == INT64_MAX || stats.max_t_ms - min_t_ms <= db->block_range_ms * 3 / 2)
+        return OK;
+    int64_t now_ns = clock_monotonic_ns(db->clock);
+    if (now_ns < db->cut_not_before_ns)
+        return OK;
+    int64_t end_t_ms = db__range_start(min_t_ms, db->block_range_ms) + db->block_range_ms;
+    err_t err = db__cut_head(db, end_t_ms, why);
+    if (db->metrics.compactions != NULL)
+        metric_add(err == OK ? db->metrics.compactions : db->metrics.compactions_failed, 1);
+    if (err != OK)
+        db->cut_not_before_ns = now_ns + CUT_RETRY_NS;
+    return err;
+}
+
 err_t db_maintain(struct db *db, struct strbuf *why)
 {
     mutex_lock(&db->maintain_lock);
     err_t err = wal_sync(db->wal, why);
     if (err == OK)
         err = seal_and_reclaim(db);
+    if (err == OK)
+        err = cut_if_due(db, why);
     mutex_unlock(&db->maintain_lock);
     return err;
 }

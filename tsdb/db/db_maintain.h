@@ -6,3 +6,18 @@
 void db__metrics_register(struct db *db, struct metrics *metrics);
 void db__housekeeper_start(struct db *db);
 void db__housekeeper_stop(struct db *db);
+
+/* <folder>/<name>, to be freed under MEM_BLOCK. */
+char *db__join(const char *folder, const char *name);
+void db__ulid_make(struct db *db, struct block_ulid *ulid);
+
+/* Largest multiple of the range that is not above t. */
+int64_t db__range_start(int64_t t_ms, int64_t range_ms);
+
+/* ---- db_cut.c: under the maintain lock ---- */
+/* Writes what the head holds of [min_t_ms, end_t_ms) into a block under `parent`; *written false
+ * when that is nothing. The head stays as it is. */
+err_t db__write_head_block(struct db *db, const char *parent, int64_t min_t_ms, int64_t end_t_ms,
+                           struct block_ulid *ulid, bool *written, struct strbuf *why);
+/* Moves everything before end_t_ms from the head into blocks. */
+err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why);

@@ -306,13 +306,37 @@ err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *colum
     return OK;
 }
 
-void head_cursor_place(const struct head_cursor *cursor, struct head_place_info *info)
+/* ---- for blocks ---- */
+
+void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *raw)
 {
     const struct visible_slot *slot = &cursor->slots[cursor->slots_left];
-    *info = (struct head_place_info){
-        .group_key = hash_mix(slot->window->group->key, slot->window->group->lane),
+    const uint64_t *rows =
+        cursor->kind == SAMPLES_FLOAT ? cursor->visible_floats : cursor->visible_histograms;
+    *raw = (struct head_raw_column){
         .group = slot->window->group->id,
         .window = slot->window->number,
         .cut = cursor->cut,
     };
+    for (uint32_t row = next_set_row(rows, cursor->from_row); row < cursor->next_row;
+         row = next_set_row(rows, row + 1))
+        raw->present[row / 64] |= UINT64_C(1) << (row % 64);
+    if (cursor->kind == SAMPLES_FLOAT && cursor->samples.sealed_floats != NULL &&
+        cursor->samples.sealed_float_count == cursor->count) {
+        raw->bytes = cursor->samples.sealed_floats;
+        raw->size = cursor->samples.sealed_floats_size;
+    }
+}
+
+void head_cursor_put_histograms(const struct head_cursor *cursor, struct strbuf *out)
+{
+    struct byte_reader in =
+        byte_reader_of(cursor->samples.histogram_bytes, cursor->samples.histogram_size);
+    while (in.at < in.end) {
+        uint8_t row = byte_reader_u8(&in);
+        struct str bytes = byte_reader_str(&in);
+        if (row >= cursor->from_row && row < cursor->next_row &&
+            row_is_set(cursor->visible_histograms, row))
+            coding_put_str(out, bytes);
+    }
 }

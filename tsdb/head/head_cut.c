@@ -81,20 +81,20 @@ static void free_place(void *owner, void *block, size_t size)
     slab_free(owner, block, size);
 }
 
-/* Forgets old places without samples. Places are in order of time: the first such ends the list. */
+/* Forgets old places without samples. */
 static void trim_places(struct head *head, struct head_series *series)
 {
     struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
     struct head_place *older = atomic_load_explicit(&place->older, memory_order_relaxed);
-    while (older != NULL && place_has_samples(head, older)) {
-        place = older;
-        older = atomic_load_explicit(&place->older, memory_order_relaxed);
-    }
-    atomic_store_explicit(&place->older, NULL, memory_order_release);
     while (older != NULL) {
         struct head_place *next = atomic_load_explicit(&older->older, memory_order_relaxed);
-        if (older != &series->first)
-            head__retire(head, free_place, head->pool, older, sizeof *older);
+        if (place_has_samples(head, older)) {
+            place = older;
+        } else {
+            atomic_store_explicit(&place->older, next, memory_order_release);
+            if (older != &series->first)
+                head__retire(head, free_place, head->pool, older, sizeof *older);
+        }
         older = next;
     }
 }
@@ -110,17 +110,18 @@ static bool series_is_idle(struct head *head, struct head_series *series)
            !place_has_samples(head, place);
 }
 
-/* Removes series without samples. Those that were made since `first_fresh` are left: their writer
- * is about to append. */
+/* Trims the places of all series and removes those without samples. Those that were made since
+ * `first_fresh` stay: their writer is about to append. */
 static void collect_series(struct head *head, uint32_t first_fresh)
 {
     uint32_t *dead = NULL;
     uint32_t dead_count = 0, dead_capacity = 0;
-    for (uint32_t ordinal = 0; ordinal < first_fresh;) {
+    uint32_t end = atomic_load_explicit(&head->ordinal_count, memory_order_acquire);
+    for (uint32_t ordinal = 0; ordinal < end;) {
         mutex_lock(&head->write_lock);
-        for (uint32_t i = 0; i < SERIES_PER_LOCK && ordinal < first_fresh; i++, ordinal++) {
+        for (uint32_t i = 0; i < SERIES_PER_LOCK && ordinal < end; i++, ordinal++) {
             struct head_series *series = head__series(head, ordinal);
-            if (series == NULL || !series_is_idle(head, series))
+            if (series == NULL || !series_is_idle(head, series) || ordinal >= first_fresh)
                 continue;
             head__metadata_remove(head->metadata, head__ref(head, ordinal));
             head__series_remove_locked(head, series);
@@ -163,6 +164,7 @@ static void collect_groups_locked(struct head *head)
 static int64_t oldest_sample_locked(const struct head *head)
 {
     int64_t oldest = INT64_MAX;
+    int64_t min_valid_ms = atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed);
     for (uint32_t i = 0; i < head->group_count; i++) {
         const struct head_group *group = head->groups[i];
         const struct head_window *window =
@@ -172,10 +174,18 @@ static int64_t oldest_sample_locked(const struct head *head)
             if (atomic_load_explicit(&window->row_count, memory_order_relaxed) == 0)
                 continue;
             int64_t t_ms = atomic_load_explicit(&window->rows, memory_order_relaxed)->t_ms[0];
-            if (t_ms < oldest)
+            if (t_ms < oldest && t_ms >= min_valid_ms)
                 oldest = t_ms;
         }
     }
+    return oldest;
+}
+
+int64_t head_oldest_sample(struct head *head)
+{
+    mutex_lock(&head->write_lock);
+    int64_t oldest = oldest_sample_locked(head);
+    mutex_unlock(&head->write_lock);
     return oldest;
 }
 
@@ -251,6 +261,12 @@ err_t head_checkpoint(struct head *head, struct strbuf *why)
 {
     if (head->wal == NULL)
         return OK;
+    /* Samples from here on go to a segment that a later checkpoint can keep whole. Not between the
+     * encoding and the writing of a commit: its base is of one segment. */
+    mutex_lock(&head->write_lock);
+    err_t roll_err = wal_roll(head->wal, why);
+    mutex_unlock(&head->write_lock);
+    TRY(roll_err);
     struct wal_checkpoint *checkpoint;
     TRY(wal_checkpoint_begin(head->wal,
                              atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed),

@@ -114,6 +114,7 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
     samples->float_count =
         decode_open(slots, slot, row_limit, samples->values, samples->float_rows);
     samples->floats_decoded = true;
+    samples->sealed_floats = NULL;
     samples->start_count =
         decode_open(starts, slot, row_limit, samples->starts, samples->start_rows);
     samples->histogram_bytes = NULL;

@@ -104,7 +104,9 @@ struct byte_reader {
 
 static inline struct byte_reader byte_reader_of(const void *data, size_t size)
 {
-    return (struct byte_reader){data, (const uint8_t *)data + size, false};
+    /* No bytes may be a NULL pointer, which must not be added to. */
+    const uint8_t *at = size == 0 ? (const uint8_t *)"" : data;
+    return (struct byte_reader){at, at + size, false};
 }
 
 static inline size_t byte_reader_left(const struct byte_reader *in)

@@ -93,14 +93,38 @@ err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *in
 /* Histograms are given as they were stored. */
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why);
-/* Where the column of the last head_cursor_next is; for cutting blocks. */
-struct head_place_info {
-    uint64_t group_key; /* stable across restarts */
+/* ---- reading for blocks ---- */
+
+/* Sorts ordinals by labels (labels_compare). */
+void head_reader_sort(struct head_reader *reader, uint32_t *ordinals, size_t count);
+
+/* A window whose rows the reader sees. */
+struct head_window_info {
+    uint64_t key; /* of the group; stable across restarts */
     uint32_t group;
-    uint64_t window; /* grows with time within the group */
-    bool cut;        /* not the first column of its slot and window */
+    uint64_t window; /* consecutive within the group */
+    uint32_t row_count;
+    const int64_t *t_ms; /* ascending, not strictly; lives as long as the reader */
 };
-void head_cursor_place(const struct head_cursor *cursor, struct head_place_info *info);
+/* All windows with rows in [min_t_ms, max_t_ms], by group and window. Called by the maintenance
+ * thread only. The array is allocated under MEM_HEAD; free with mem_free. */
+size_t head_reader_windows(struct head_reader *reader, int64_t min_t_ms, int64_t max_t_ms,
+                           struct head_window_info **windows);
+
+/* The column that head_cursor_next stopped at, with its place. */
+struct head_raw_column {
+    uint32_t group;
+    uint64_t window;
+    uint64_t present[4]; /* rows of the window */
+    bool cut;            /* not the first column of its slot and window */
+    /* The sealed column as it is, COLUMN_SLACK_BYTES after it; NULL when it must be sealed from the
+     * decoded values. */
+    const uint8_t *bytes;
+    size_t size;
+};
+void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *raw);
+/* Appends the histograms of the column, each with its size (uv) in front. */
+void head_cursor_put_histograms(const struct head_cursor *cursor, struct strbuf *out);
 
 /* ---- maintenance ---- */
 
@@ -140,6 +164,8 @@ struct head_stats {
     int64_t open_bytes;
 };
 void head_stats(struct head *head, struct head_stats *stats);
+/* Oldest sample that is in no block; INT64_MAX: none. */
+int64_t head_oldest_sample(struct head *head);
 /* Deletes [min, max] of the series; logged. */
 err_t head_delete(struct head *head, const uint32_t *ordinals, size_t count, int64_t min_t_ms,
                   int64_t max_t_ms, struct strbuf *why);

@@ -177,10 +177,9 @@ static void commit_step(struct fixture *f)
         f->now_ms += 1 + below(f, 3000);
 }
 
-static void compare(struct fixture *f)
+/* Up to two matchers; free with free_selector. */
+static struct selector make_selector(struct fixture *f, struct matcher matchers[2])
 {
-    int64_t from = f->now_ms - (int64_t)below(f, 300000);
-    struct matcher matchers[2];
     struct selector selector = {matchers, 0};
     static const struct {
         enum matcher_kind kind;
@@ -200,10 +199,37 @@ static void compare(struct fixture *f)
                                       str_from_cstr(choices[choice].value), &f->why),
                          OK);
     }
+    return selector;
+}
+
+static void free_selector(struct selector selector)
+{
+    for (size_t i = 0; i < selector.count; i++)
+        matcher_deinit((struct matcher *)&selector.matchers[i]);
+}
+
+static void delete_some(struct fixture *f)
+{
+    struct matcher matchers[2];
+    struct selector selector = make_selector(f, matchers);
+    int64_t from = f->now_ms - (int64_t)below(f, 300000);
+    int64_t to = from + (int64_t)below(f, 50000);
+    if (to > f->now_ms)
+        to = f->now_ms;
+    assert_int_equal(storage_delete_samples(db_storage(f->db), from, to, selector, &f->why), OK);
+    assert_int_equal(storage_delete_samples(f->model, from, to, selector, &f->why), OK);
+    free_selector(selector);
+    f->now_ms += 100; /* samples of deleted times would be new in one and old in the other */
+}
+
+static void compare(struct fixture *f)
+{
+    int64_t from = f->now_ms - (int64_t)below(f, 300000);
+    struct matcher matchers[2];
+    struct selector selector = make_selector(f, matchers);
     store_compare(db_storage(f->db), f->model, from, f->now_ms, selector);
     store_compare(db_storage(f->db), f->model, INT64_MIN, INT64_MAX, selector);
-    for (size_t i = 0; i < selector.count; i++)
-        matcher_deinit(&matchers[i]);
+    free_selector(selector);
 }
 
 static void run(uint64_t seed)
@@ -229,6 +255,14 @@ static void run(uint64_t seed)
             break;
         case 2:
             compare(f);
+            break;
+        case 3:
+            if (db_flush_head(f->db, &f->why) != OK)
+                fail_msg("%s", strbuf_cstr(&f->why));
+            f->now_ms += 100; /* what is before the block's end is refused from now on */
+            break;
+        case 4:
+            delete_some(f);
             break;
         default:
             commit_step(f);
