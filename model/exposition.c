@@ -50,7 +50,8 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
     return exposition__text_next(exposition, entry, why);
 }
 
-struct str exposition_peek(struct exposition *exposition)
+/* The unread rest where a line begins (blank lines skipped), else empty. */
+static struct str line_start(struct exposition *exposition)
 {
     struct lexer *lexer = &exposition->lexer;
     if (exposition->ended || exposition->format == EXPOSITION_PROTOBUF || lexer->state != LEX_INIT)
@@ -58,9 +59,33 @@ struct str exposition_peek(struct exposition *exposition)
     while (exposition->format == EXPOSITION_TEXT && lexer->at < lexer->size &&
            lexer->data[lexer->at] == '\n')
         lexer->at++;
-    if (lexer->at >= lexer->size || lexer->data[lexer->at] == '#')
+    if (lexer->at >= lexer->size)
         return (struct str){NULL, 0};
     return str_from(lexer->data + lexer->at, lexer->size - lexer->at);
+}
+
+struct str exposition_peek(struct exposition *exposition)
+{
+    struct str rest = line_start(exposition);
+    return rest.size == 0 || rest.data[0] == '#' ? (struct str){NULL, 0} : rest;
+}
+
+struct str exposition_peek_comment(struct exposition *exposition)
+{
+    struct str rest = line_start(exposition);
+    return rest.size == 0 || rest.data[0] != '#' ? (struct str){NULL, 0} : rest;
+}
+
+void exposition_skip_comment(struct exposition *exposition, size_t line_size,
+                             const enum metadata_type *type)
+{
+    struct lexer *lexer = &exposition->lexer;
+    assert(!exposition->ended && lexer->state == LEX_INIT);
+    assert(line_size > 0 && line_size <= lexer->size - lexer->at);
+    assert(lexer->data[lexer->at] == '#' && lexer->data[lexer->at + line_size - 1] == '\n');
+    lexer->at += line_size;
+    if (type != NULL)
+        exposition->type = *type;
 }
 
 bool exposition_next_known(struct exposition *exposition, size_t key_size, struct str same_text,

@@ -201,7 +201,7 @@ static err_t check_unit(struct str name, struct str unit, struct strbuf *why)
     if (unit.size == 0 || (str_ends_with(name, unit) && name.size > unit.size &&
                            name.data[name.size - unit.size - 1] == '_'))
         return OK;
-    fail_quoted(why, "unit ", unit, " not a suffix of metric ");
+    (void)fail_quoted(why, "unit ", unit, " not a suffix of metric ");
     strbuf_add_quoted(why, name);
     return ERR_INVALID;
 }

@@ -111,6 +111,14 @@ struct str exposition_peek(struct exposition *exposition);
 bool exposition_next_known(struct exposition *exposition, size_t key_size, struct str same_text,
                            struct exposition_entry *entry);
 
+/* The unread rest if a comment line begins there (blank lines skipped), else empty. Does not move.
+ */
+struct str exposition_peek_comment(struct exposition *exposition);
+/* Passes over a TYPE, HELP or UNIT line of line_size bytes, newline included, that equals one that
+ * exposition_next gave before in this format. `type` is what a TYPE line says, NULL for others. */
+void exposition_skip_comment(struct exposition *exposition, size_t line_size,
+                             const enum metadata_type *type);
+
 /* Labels of a key, name first when there is one, then as written: not sorted, empty values and
  * repeated names included (exposition_find_duplicate). `type` is the entry's: le and quantile are
  * normalised under histogram and summary. Values are views of the key, or of `arena` where they
