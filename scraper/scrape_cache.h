@@ -19,13 +19,14 @@
 enum cache_line_kind {
     CACHE_LINE_SERIES,
     CACHE_LINE_DROPPED, /* by relabeling */
-    CACHE_LINE_COMMENT, /* TYPE, HELP or UNIT */
+    CACHE_LINE_COMMENT, /* TYPE, HELP, UNIT lines of one family: the key is all of them */
 };
 
 enum cache_line_flags {
     CACHE_LINE_DUPLICATE = 1,  /* the same key stands further up */
     CACHE_LINE_HISTOGRAM = 2,  /* its samples are native histograms */
     CACHE_LINE_NORMALISED = 4, /* le or quantile were rewritten: labels depend on the TYPE line */
+    CACHE_LINE_TYPE = 16,      /* comment: a TYPE line, the type is in text_size */
     CACHE_LINE_TAKEN = 8,      /* while rewriting: found again in this scrape */
 };
 

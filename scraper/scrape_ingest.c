@@ -38,8 +38,7 @@ static uint64_t key_hash(const struct scrape_ingest *ingest, struct str key)
     return hash_bytes_seeded(key.data, key.size, ingest->seed);
 }
 
-/* The old line that the next one is compared with. */
-static struct cache_line *candidate(const struct scrape_ingest *ingest)
+struct cache_line *ingest__candidate(const struct scrape_ingest *ingest)
 {
     const struct scrape_cache *cache = ingest->task->cache;
     if (ingest->cursor >= cache->count)
@@ -237,7 +236,7 @@ static err_t take_sample(struct scrape_ingest *ingest, const struct exposition_e
                          struct strbuf *why)
 {
     uint64_t hash = key_hash(ingest, entry->key);
-    struct cache_line *line = candidate(ingest);
+    struct cache_line *line = ingest__candidate(ingest);
     bool in_place = line != NULL && !ingest->task->refresh && line->kind != CACHE_LINE_COMMENT &&
                     line->key_hash == hash && line->key_size == entry->key.size &&
                     line_has_type(line, entry->type);
@@ -257,7 +256,7 @@ static err_t take_sample(struct scrape_ingest *ingest, const struct exposition_e
 static bool take_known(struct scrape_ingest *ingest, struct exposition_entry *entry,
                        struct cache_line **known)
 {
-    struct cache_line *line = candidate(ingest);
+    struct cache_line *line = ingest__candidate(ingest);
     if (line == NULL || line->kind == CACHE_LINE_COMMENT || ingest->task->refresh)
         return false;
     struct str rest = exposition_peek(ingest->exposition);
@@ -293,6 +292,9 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
             TRY(take_known_sample(ingest, &entry, known, why));
             continue;
         }
+        if (ingest__take_known_comment(ingest))
+            continue;
+        struct str rest = exposition_peek_comment(ingest->exposition);
         TRY(exposition_next(ingest->exposition, &entry, why));
         switch (entry.kind) {
         case EXPOSITION_SAMPLE:
@@ -307,7 +309,7 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
         case EXPOSITION_COMMENT:
             break;
         default:
-            ingest__comment(ingest, &entry);
+            ingest__comment(ingest, &entry, rest);
         }
     }
 }
@@ -323,6 +325,7 @@ static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
     ingest->track_times = config->track_timestamps_staleness || !config->honor_timestamps;
     ingest->seed = task->cache->seed;
     ingest->type_name = STR("");
+    ingest->comment_end = NULL;
     ingest->lost_count = 0;
     ingest->seen_all = true;
     ingest__batch_drop(&ingest->batch);

@@ -69,9 +69,10 @@ struct scrape_ingest {
     uint32_t cursor;  /* next old line to compare with */
     bool track_times; /* samples with explicit timestamps become stale too */
     uint64_t seed;
-    struct str type_name; /* family of the latest TYPE line */
-    bool seen_all;        /* every series in the cache was seen, so far */
-    series_ref *lost;     /* alive series that their line no longer means */
+    struct str type_name;    /* family of the latest TYPE line */
+    const char *comment_end; /* behind the latest line of these kinds */
+    bool seen_all;           /* every series in the cache was seen, so far */
+    series_ref *lost;        /* alive series that their line no longer means */
     uint32_t lost_count;
     uint32_t lost_capacity;
 };
@@ -111,5 +112,10 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why);
 void ingest__batch_drop(struct ingest_batch *batch);
 /* Keeps an old line that stands next in this scrape; returns it in the lines of this scrape. */
 struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line);
-/* TYPE, HELP and UNIT lines. */
-void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry *entry);
+/* The old line that the next one of this scrape is compared with, or NULL. */
+struct cache_line *ingest__candidate(const struct scrape_ingest *ingest);
+/* Passes over a TYPE, HELP or UNIT line that stands where it stood; false when there is none. */
+bool ingest__take_known_comment(struct scrape_ingest *ingest);
+/* Any other of these lines; `rest` is the body from its start. */
+void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                     struct str rest);

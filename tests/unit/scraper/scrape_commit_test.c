@@ -483,6 +483,47 @@ static void test_metadata(void **state)
     end(&r);
 }
 
+static const char *help_of(struct rig *r, const char *family, enum metadata_type type)
+{
+    const struct scrape_metadata *metadata = &r->loop.target->metadata;
+    uint32_t item = scrape_metadata_find(metadata, str_from_cstr(family));
+    assert_int_not_equal(item, HTABLE_NONE);
+    assert_int_equal(metadata->items[item].type, type);
+    return metadata->items[item].help.data;
+}
+
+/* Comment lines are cached in blocks: changes in, before and between blocks are seen. */
+static void test_comments_change(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 1\n",
+        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 2\n",
+        "# HELP a uno\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b counter\nb 3\n",
+        "# HELP c new\n# TYPE c gauge\nc 1\n# HELP a uno\n# TYPE a counter\na 1\n"
+        "# HELP b two\n# TYPE b counter\nb 4\n",
+        "# TYPE b counter\n# HELP b two\nb 5\n# HELP a uno\n# HELP a ein\n# TYPE a summary\na 1\n",
+        "# TYPE b counter\n# HELP b two\nb 5\n# HELP a uno\n# HELP a ein\n# TYPE a summary\na 1\n",
+    };
+    struct rig r;
+    begin(&r);
+    start(&r);
+    for (int n = 0; n < 6; n++) {
+        scrape(&r, n, bodies[n]);
+        assert_false(r.outcome.failed);
+        assert_string_equal(help_of(&r, "a", n < 4 ? METADATA_COUNTER : METADATA_SUMMARY),
+                            n < 2   ? "one"
+                            : n < 4 ? "uno"
+                                    : "ein");
+        assert_string_equal(help_of(&r, "b", n < 2 ? METADATA_GAUGE : METADATA_COUNTER), "two");
+    }
+    /* Two blocks and two samples. */
+    assert_int_equal(r.loop.cache.count, 4);
+    assert_string_equal(plain(&r, "b"), "1@0 2@1 3@2 4@3 5@4 5@5");
+    assert_string_equal(plain(&r, "c"), "1@3 stale@4");
+    end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_refresh_moves_series),
         cmocka_unit_test(test_end_of_run),
         cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_comments_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
