@@ -245,9 +245,9 @@ static err_t check_matrix_series(const struct series_line *line, const struct qu
         struct point point;
         int64_t t_ms = start_ms + (int64_t)i * step_ms;
         if (!point_at(series, t_ms, &point)) {
-            fail_point(why, line->labels, item, NULL);
+            err_t err = fail_point(why, line->labels, item, NULL);
             strbuf_printf(why, " at %lld ms", (long long)t_ms);
-            return ERR_INVALID;
+            return err;
         }
         if (!point_matches(item, &point))
             return fail_point(why, line->labels, item, &point);
