@@ -75,7 +75,7 @@ void regex__expand(struct str text, struct str replacement, const struct regex_s
             strbuf_add_char(out, '$');
         } else {
             struct regex_span span = find_group(name, spans, names, count);
-            if (span.begin != SIZE_MAX)
+            if (span.begin != SIZE_MAX && span.end > span.begin)
                 strbuf_add(out, text.data + span.begin, span.end - span.begin);
         }
         replacement = str_from(rest.data + used, rest.size - used);

@@ -146,6 +146,15 @@ struct matrix_op {
     bool smoothed;
 };
 
+/* `data` may be NULL when there is nothing to copy. */
+static void *copy_bytes(struct arena *arena, const void *data, size_t size)
+{
+    void *copy = arena_alloc(arena, size);
+    if (size > 0)
+        memcpy(copy, data, size);
+    return copy;
+}
+
 static err_t fill_matrix(struct op *op, struct lane *lane, const struct series *series,
                          struct row *row, struct strbuf *why)
 {
@@ -164,11 +173,10 @@ static err_t fill_matrix(struct op *op, struct lane *lane, const struct series *
     struct query_series copy = {.labels = labels_copy(arena, series->labels),
                                 .float_count = samples->count,
                                 .histogram_count = samples->histogram_count};
-    size_t size = samples->count * sizeof(double);
-    copy.float_t_ms = memcpy(arena_alloc(arena, size), samples->t, size);
-    copy.floats = memcpy(arena_alloc(arena, size), samples->v, size);
-    size = samples->histogram_count * sizeof(int64_t);
-    copy.histogram_t_ms = memcpy(arena_alloc(arena, size), samples->histogram_t, size);
+    copy.float_t_ms = copy_bytes(arena, samples->t, samples->count * sizeof(int64_t));
+    copy.floats = copy_bytes(arena, samples->v, samples->count * sizeof(double));
+    copy.histogram_t_ms =
+        copy_bytes(arena, samples->histogram_t, samples->histogram_count * sizeof(int64_t));
     const struct histogram **histograms =
         arena_alloc(arena, samples->histogram_count * sizeof *histograms);
     int64_t counted = samples->count;
