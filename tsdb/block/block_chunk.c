@@ -210,7 +210,7 @@ void block__chunk_end_series(struct block__chunk *chunk, const struct block_labe
 
 bool block__chunk_is_full(const struct block__chunk *chunk)
 {
-    return chunk->series_count == BLOCK__CHUNK_SERIES_MAX ||
+    return chunk->series_count == BLOCK__CHUNK_SERIES_TARGET ||
            chunk->labels.count + chunk->directory.count >= BLOCK__CHUNK_TARGET_BYTES;
 }
 

@@ -604,14 +604,34 @@ err_t block_cursor_stats(struct block_cursor *cursor, struct column_stats *stats
     return OK;
 }
 
+/* Sets the bits of `count` rows from `first` on. */
+static void set_rows(uint64_t present[BLOCK_PRESENT_WORDS], uint32_t first, uint32_t count)
+{
+    uint32_t end = first + count;
+    for (uint32_t word = first / 64; word * 64 < end; word++) {
+        uint64_t bits = UINT64_MAX;
+        if (word == first / 64)
+            bits &= UINT64_MAX << (first % 64);
+        if (end - word * 64 < 64)
+            bits &= ~(UINT64_MAX << (end % 64));
+        present[word] |= bits;
+    }
+}
+
 static void cursor_present(const struct block_cursor *cursor, bool kept_only,
                            uint64_t present[BLOCK_PRESENT_WORDS])
 {
+    const struct block__record *record = &cursor->record;
     memset(present, 0, BLOCK_PRESENT_WORDS * sizeof *present);
-    uint32_t count = kept_only ? cursor->count : cursor->encoded_count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = cursor_row(cursor, kept_only && cursor->filtered ? cursor->kept[i] : i);
-        present[row / 64] |= UINT64_C(1) << (row % 64);
+    if (kept_only && cursor->filtered) {
+        for (uint32_t i = 0; i < cursor->count; i++)
+            set_rows(present, cursor_row(cursor, cursor->kept[i]), 1);
+    } else if (cursor->all_rows) {
+        set_rows(present, 0, cursor->encoded_count);
+    } else if ((record->flags & BLOCK__ROWS_MASK) == BLOCK__ROWS_RANGE) {
+        set_rows(present, record->row0, record->row_count);
+    } else {
+        memcpy(present, record->bitmap, record->bitmap_size);
     }
 }
 

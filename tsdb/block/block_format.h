@@ -16,6 +16,7 @@ enum {
     BLOCK__FOOTER_BYTES = 176,
     BLOCK__PAGE_TARGET_BYTES = 8192,
     BLOCK__CHUNK_SERIES_MAX = 64,
+    BLOCK__CHUNK_SERIES_TARGET = 32, /* looking up a series walks half a chunk on average */
     BLOCK__CHUNK_TARGET_BYTES = 4096,
     BLOCK__GROUP_ENTRY_BYTES = 24,
     BLOCK__WINDOW_ENTRY_BYTES = 16,
