@@ -212,9 +212,10 @@ static void finish32(const struct column_line *line, const uint32_t *numbers, ui
 {
     struct finish finish = finish_of(line);
     struct sums sums = sums_of(line);
+    bool zigzag = line->zigzag;
     for (uint32_t i = 0; i < count; i += 8) {
         __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(numbers + i));
-        if (line->zigzag)
+        if (zigzag)
             x = unzigzag32(x);
         if (sums.running)
             x = prefix_sum32(x);
