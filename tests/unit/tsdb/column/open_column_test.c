@@ -212,6 +212,72 @@ static void readers_race_with_the_writer(void **state)
     slab_pool_destroy(pool);
 }
 
+/* Windows change under a reader that follows the rules of the header. */
+struct relay {
+    struct open_column slot;
+    _Atomic uint32_t window_rows; /* window << 8 | published rows */
+    _Atomic bool stop;
+    uint32_t stable_reads;
+    bool wrong;
+};
+
+/* Constant in even windows, rising in odd ones. */
+static double relay_value(uint32_t window, uint32_t row)
+{
+    return window % 2 ? window + row * 0.5 : window;
+}
+
+static void read_windows(void *context)
+{
+    struct relay *relay = context;
+    double values[COLUMN_ROWS_MAX];
+    uint64_t bitmap[4];
+    while (!atomic_load_explicit(&relay->stop, memory_order_acquire)) {
+        uint32_t before = atomic_load_explicit(&relay->window_rows, memory_order_acquire);
+        struct open_column_view view = open_column_view(&relay->slot);
+        atomic_thread_fence(memory_order_acquire);
+        uint32_t after = atomic_load_explicit(&relay->window_rows, memory_order_relaxed);
+        if (before >> 8 != after >> 8)
+            continue;
+        uint32_t count = open_column_decode(&view, before & 0xff, values, bitmap);
+        relay->wrong |= count != (before & 0xff);
+        for (uint32_t row = 0; row < count; row++)
+            relay->wrong |= values[row] != relay_value(before >> 8, row);
+        relay->stable_reads++;
+    }
+}
+
+static void windows_change_under_readers(void **state)
+{
+    (void)state;
+    static struct retired retired;
+    struct slab_pool *pool = slab_pool_create(MEM_TEST);
+    retired = (struct retired){.pool = pool};
+    struct open_column_memory memory = {.pool = pool, .retire = keep_retired, .context = &retired};
+    struct relay relay = {.window_rows = 0};
+    struct thread reader;
+    thread_start(&reader, "reader", read_windows, &relay);
+    for (uint32_t window = 1; window <= 600; window++) {
+        atomic_store_explicit(&relay.window_rows, window << 8, memory_order_relaxed);
+        atomic_thread_fence(memory_order_release);
+        struct open_column_view view = open_column_take(&relay.slot);
+        open_column_release(&view, &memory);
+        for (uint32_t row = 0; row < 100; row++) {
+            open_column_append(&relay.slot, row, relay_value(window, row), &memory);
+            atomic_store_explicit(&relay.window_rows, window << 8 | (row + 1),
+                                  memory_order_release);
+        }
+    }
+    atomic_store_explicit(&relay.stop, true, memory_order_release);
+    thread_join(&reader);
+    assert_false(relay.wrong);
+    struct open_column_view view = open_column_take(&relay.slot);
+    open_column_release(&view, &memory);
+    free_retired(&retired);
+    assert_int_equal(slab_used_bytes(pool), 0);
+    slab_pool_destroy(pool);
+}
+
 static void slab_blocks_are_reused(void **state)
 {
     (void)state;
@@ -240,6 +306,7 @@ int main(void)
         cmocka_unit_test(constants_take_no_memory),
         cmocka_unit_test(small_counters_take_a_byte_a_row),
         cmocka_unit_test(readers_race_with_the_writer),
+        cmocka_unit_test(windows_change_under_readers),
         cmocka_unit_test(slab_blocks_are_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
