@@ -40,17 +40,3 @@ err_t db_flush_head(struct db *db, struct strbuf *why)
     mutex_unlock(&db->maintain_lock);
     return err;
 }
-
-err_t db_clean_tombstones(struct db *db, struct strbuf *why)
-{
-    (void)db;
-    return err_fail(why, ERR_UNSUPPORTED, "rewriting blocks is not built yet");
-}
-
-err_t db_snapshot(struct db *db, bool skip_head, struct strbuf *name, struct strbuf *why)
-{
-    (void)db;
-    (void)skip_head;
-    (void)name;
-    return err_fail(why, ERR_UNSUPPORTED, "snapshots are not built yet");
-}

@@ -80,6 +80,7 @@ struct db {
     struct db_view *view;
 
     struct thread housekeeper;
+    struct thread syncer;
     struct mutex housekeeper_lock;
     struct cond housekeeper_wake;
     bool stopping; /* guarded by housekeeper_lock */

@@ -3,7 +3,7 @@
 
 #include "narthex/base/log.h"
 
-enum { HOUSEKEEPER_PERIOD_MS = 1000 };
+static const int64_t PERIOD_NS = INT64_C(1000) * 1000 * 1000;
 /* A failed cut (a full disk) is not tried again at once. */
 static const int64_t CUT_RETRY_NS = INT64_C(60) * 1000 * 1000 * 1000;
 
@@ -35,6 +35,17 @@ static err_t cut_if_due(struct db *db, struct strbuf *why)
     return err;
 }
 
+static err_t compact_if_due(struct db *db, struct strbuf *why)
+{
+    int64_t now_ns = clock_monotonic_ns(db->clock);
+    if (now_ns < db->cut_not_before_ns)
+        return OK;
+    err_t err = db__compact(db, why);
+    if (err != OK)
+        db->cut_not_before_ns = now_ns + CUT_RETRY_NS;
+    return err;
+}
+
 err_t db_maintain(struct db *db, struct strbuf *why)
 {
     mutex_lock(&db->maintain_lock);
@@ -43,33 +54,49 @@ err_t db_maintain(struct db *db, struct strbuf *why)
         err = seal_and_reclaim(db);
     if (err == OK)
         err = cut_if_due(db, why);
+    if (err == OK)
+        err = compact_if_due(db, why);
+    if (err == OK)
+        db__retain(db);
     mutex_unlock(&db->maintain_lock);
     return err;
 }
 
-static void housekeeper_run(void *context)
+/* Runs `work` each period until the database stops. */
+static void run_periodically(struct db *db, err_t (*work)(struct db *, struct strbuf *),
+                             const char *failure)
 {
-    struct db *db = context;
     struct strbuf why = STRBUF_INIT;
     mutex_lock(&db->housekeeper_lock);
     while (!db->stopping) {
-        int64_t deadline_ns =
-            clock_monotonic_ns(clock_system()) + (int64_t)HOUSEKEEPER_PERIOD_MS * 1000 * 1000;
+        int64_t deadline_ns = clock_monotonic_ns(clock_system()) + PERIOD_NS;
         while (!db->stopping &&
                cond_wait_until(&db->housekeeper_wake, &db->housekeeper_lock, deadline_ns)) {
         }
         mutex_unlock(&db->housekeeper_lock);
-        if (db_maintain(db, &why) != OK)
-            LOG_ERROR("storage maintenance failed", "err", strbuf_cstr(&why));
+        if (work(db, &why) != OK)
+            LOG_ERROR(failure, "err", strbuf_cstr(&why));
         mutex_lock(&db->housekeeper_lock);
     }
     mutex_unlock(&db->housekeeper_lock);
     strbuf_deinit(&why);
 }
 
+static void housekeeper_run(void *context)
+{
+    run_periodically(context, db_maintain, "storage maintenance failed");
+}
+
+static void syncer_run(void *context)
+{
+    run_periodically(context, db_sync, "syncing the write-ahead log failed");
+}
+
+/* Syncing has a thread of its own, so that a long merge does not hold it up. */
 void db__housekeeper_start(struct db *db)
 {
     thread_start(&db->housekeeper, "tsdb", housekeeper_run, db);
+    thread_start(&db->syncer, "tsdb-sync", syncer_run, db);
 }
 
 void db__housekeeper_stop(struct db *db)
@@ -78,7 +105,8 @@ void db__housekeeper_stop(struct db *db)
         return;
     mutex_lock(&db->housekeeper_lock);
     db->stopping = true;
-    cond_signal(&db->housekeeper_wake);
+    cond_broadcast(&db->housekeeper_wake);
     mutex_unlock(&db->housekeeper_lock);
     thread_join(&db->housekeeper);
+    thread_join(&db->syncer);
 }

@@ -264,6 +264,10 @@ static void run(uint64_t seed)
         case 4:
             delete_some(f);
             break;
+        case 5:
+            if (below(f, 4) == 0)
+                assert_int_equal(db_clean_tombstones(f->db, &f->why), OK);
+            break;
         default:
             commit_step(f);
         }
