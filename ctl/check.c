@@ -1,0 +1,67 @@
+/* narthexctl check … */
+#include <stdio.h>
+
+#include "ctl.h"
+#include "narthex/config/config.h"
+
+static int check_one(const char *path)
+{
+    struct config_options options = {0};
+    struct config *config;
+    struct strbuf why = STRBUF_INIT;
+    printf("Checking %s\n", path);
+    if (config_load(path, &options, &config, &why) != OK) {
+        fprintf(stderr, "  FAILED: %s\n\n", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+        return CTL_FAILED;
+    }
+    printf(" SUCCESS: %s is valid prometheus config file syntax\n", path);
+    for (uint32_t i = 0; i < config->unsupported_count; i++)
+        printf("  not run by this version: %.*s\n", STR_ARG(config->unsupported[i]));
+    printf("\n");
+    config_unpin(config);
+    return CTL_OK;
+}
+
+int ctl_check_config(const struct ctl_arguments *arguments)
+{
+    int status = CTL_OK;
+    for (uint32_t i = 0; i < arguments->rest_count; i++) {
+        if (check_one(arguments->rest[i]) != CTL_OK)
+            status = CTL_FAILED;
+    }
+    return status;
+}
+
+static int check_page(const struct ctl_arguments *arguments, const char *path)
+{
+    struct strbuf url = STRBUF_INIT;
+    struct strbuf body = STRBUF_INIT;
+    struct strbuf why = STRBUF_INIT;
+    long status = 0;
+    int result = CTL_FAILED;
+    strbuf_add_cstr(&url, ctl_option(arguments, "url", "http://localhost:9090"));
+    strbuf_add_cstr(&url, path);
+    if (ctl_get(strbuf_cstr(&url), &status, &body, &why) != OK) {
+        fprintf(stderr, "  FAILED: %s\n", strbuf_cstr(&why));
+    } else if (status != 200) {
+        fprintf(stderr, "  FAILED: check failed: URL=%s, status=%ld\n", strbuf_cstr(&url), status);
+    } else {
+        fprintf(stderr, "  SUCCESS: %s\n", strbuf_cstr(&body));
+        result = CTL_OK;
+    }
+    strbuf_deinit(&why);
+    strbuf_deinit(&body);
+    strbuf_deinit(&url);
+    return result;
+}
+
+int ctl_check_healthy(const struct ctl_arguments *arguments)
+{
+    return check_page(arguments, "/-/healthy");
+}
+
+int ctl_check_ready(const struct ctl_arguments *arguments)
+{
+    return check_page(arguments, "/-/ready");
+}

@@ -1,0 +1,44 @@
+/* ctl/ctl.h: the commands of narthexctl and what they share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "narthex/base/err.h"
+#include "narthex/base/strbuf.h"
+
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_ARGUMENTS_MAX = 64 };
+
+/* What follows the command's words on the command line: --name=value and the rest. */
+struct ctl_arguments {
+    struct {
+        struct str name;
+        const char *value; /* "" for a switch */
+    } options[CTL_ARGUMENTS_MAX];
+    uint32_t option_count;
+    const char *rest[CTL_ARGUMENTS_MAX];
+    uint32_t rest_count;
+};
+
+/* Value of an option, or `fallback`. */
+const char *ctl_option(const struct ctl_arguments *arguments, const char *name,
+                       const char *fallback);
+
+/* Each returns the exit status. */
+int ctl_check_config(const struct ctl_arguments *arguments);
+int ctl_check_healthy(const struct ctl_arguments *arguments);
+int ctl_check_ready(const struct ctl_arguments *arguments);
+int ctl_query_instant(const struct ctl_arguments *arguments);
+int ctl_query_range(const struct ctl_arguments *arguments);
+int ctl_query_series(const struct ctl_arguments *arguments);
+int ctl_query_labels(const struct ctl_arguments *arguments);
+int ctl_tsdb_list(const struct ctl_arguments *arguments);
+int ctl_tsdb_verify(const struct ctl_arguments *arguments);
+int ctl_promql_format(const struct ctl_arguments *arguments);
+
+/* ---- HTTP (ctl/client.c) ---- */
+
+/* GET url; the body is appended. ERR_IO when nothing answered. */
+err_t ctl_get(const char *url, long *status, struct strbuf *body, struct strbuf *why);
+/* Appends name=value, percent-encoded, with ? or & in front. */
+void ctl_add_param(struct strbuf *url, const char *name, const char *value);
