@@ -360,6 +360,75 @@ static void meta_of_a_merge_covers_its_inputs(void **state)
     model_destroy(model);
 }
 
+/* One series {a="a"} with 30 rows from start_ms on, values counting from start_ms / 1000. */
+static struct block *write_short_block(struct fixture *fixture, uint8_t number, int64_t start_ms)
+{
+    struct block_writer_options options = fixture_options(fixture, number);
+    struct block_writer *writer;
+    struct block *block;
+    struct strbuf *why = &fixture->why;
+    int64_t times[30];
+    double values[30];
+    uint8_t times_bytes[512];
+    uint8_t bytes[512];
+    uint32_t group;
+    for (int i = 0; i < 30; i++) {
+        times[i] = start_ms + i * 1000;
+        values[i] = (double)times[i] / 1000;
+    }
+    assert_int_equal(block_writer_open(&options, &writer, why), OK);
+    assert_int_equal(block_writer_add_symbol(writer, STR("a"), why), OK);
+    struct block_window window = {times_bytes, time_column_seal(times, 30, times_bytes), 30};
+    assert_int_equal(block_writer_add_group(writer, 5, &window, 1, &group, why), OK);
+    assert_int_equal(block_writer_begin_series(writer, &(struct block_label){0, 0}, 1, why), OK);
+    struct block_column column = {.row_count = 30, .bytes = bytes};
+    column.size = column_seal(values, 30, NULL, bytes);
+    assert_int_equal(block_writer_add_column(writer, &column, why), OK);
+    assert_int_equal(block_writer_finish(writer, why), OK);
+    assert_int_equal(block_open(fixture_block_path(fixture, &options), &block, why), OK);
+    return block;
+}
+
+static void short_windows_of_a_source_become_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct block *blocks[3];
+    struct block_merge_input inputs[3] = {{NULL, NULL}};
+    for (uint8_t i = 0; i < 3; i++) {
+        blocks[i] = write_short_block(fixture, i + 1, 1000000 + i * 30000);
+        inputs[i].block = blocks[i];
+    }
+    struct block_writer_options output = fixture_options(fixture, 9);
+    struct block_merge_options options = {
+        .fs = fs_system(), .parent = fixture->root, .meta = {.ulid = output.meta.ulid}};
+    struct block_merge_result result;
+    assert_int_equal(block_merge(inputs, 3, &options, &result, &fixture->why), OK);
+    assert_int_equal(result.counts.groups, 1);
+    assert_int_equal(result.counts.columns, 1);
+    assert_int_equal(result.columns_encoded, 1);
+    assert_int_equal(result.columns_copied, 0);
+    struct block *merged;
+    assert_int_equal(block_open(fixture_block_path(fixture, &output), &merged, &fixture->why), OK);
+    struct block_cursor *cursor = block_cursor_create(merged);
+    struct block_column_info info;
+    struct block_column_data data;
+    bool found;
+    assert_int_equal(block_cursor_seek(cursor, 0, INT64_MIN, INT64_MAX, &fixture->why), OK);
+    assert_int_equal(block_cursor_next(cursor, &info, &found, &fixture->why), OK);
+    assert_true(found && info.has_stats);
+    assert_int_equal(block_cursor_decode(cursor, &data, &fixture->why), OK);
+    assert_int_equal(data.count, 90);
+    assert_int_equal(data.step_ms, 1000);
+    for (uint32_t i = 0; i < 90; i++) {
+        assert_int_equal(data.t_ms[i], 1000000 + i * 1000);
+        assert_true(data.values[i] == 1000.0 + i);
+    }
+    block_cursor_destroy(cursor);
+    block_close(merged);
+    for (int i = 0; i < 3; i++)
+        block_close(blocks[i]);
+}
+
 static bool yes(void *context)
 {
     (void)context;
@@ -398,6 +467,7 @@ int main(void)
         TEST(one_block_is_rewritten_without_what_was_deleted),
         TEST(nothing_left_writes_no_block),
         TEST(meta_of_a_merge_covers_its_inputs),
+        TEST(short_windows_of_a_source_become_one),
         TEST(a_merge_can_be_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
