@@ -185,7 +185,7 @@ static err_t next_subquery(struct range_op *range, struct batch *batch, struct s
     memset(range->row.present, 0, bits__words(steps) * sizeof *range->row.present);
     err_t err = fill_row(range, &range->lane, &range->row);
     if (err != OK && range->lane.err != OK)
-        err_fail(why, err, "%s", strbuf_cstr(&range->lane.why));
+        err = err_fail(why, err, "%s", strbuf_cstr(&range->lane.why));
     strbuf_deinit(&range->lane.why);
     TRY(err);
     *batch = (struct batch){&range->row, 1};

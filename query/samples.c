@@ -282,7 +282,7 @@ err_t lanes__select(struct lane_set *set, struct strbuf *why)
     err_t err = querier_select(eval->querier, set->selector, &set->hints, eval__arena(eval),
                                &set->series, &text);
     if (err != OK)
-        err_fail(why, err, "expanding series: %s", strbuf_cstr(&text));
+        err = err_fail(why, err, "expanding series: %s", strbuf_cstr(&text));
     strbuf_deinit(&text);
     TRY(err);
     set->selected = true;
@@ -350,7 +350,7 @@ static err_t lane_errors(struct lane_set *set, struct strbuf *why)
     }
     err_t err = first == NULL ? OK : first->err;
     if (first != NULL)
-        err_fail(why, err, "%s", strbuf_cstr(&first->why));
+        err = err_fail(why, err, "%s", strbuf_cstr(&first->why));
     for (uint32_t i = 0; i < set->lane_count; i++)
         strbuf_deinit(&set->lanes[i].why);
     return err;

@@ -1,17 +1,5 @@
 /* Queries end to end over the reference store; what they compute is the conformance suite's. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "narthex/base/number.h"
-#include "narthex/query/engine.h"
-#include "reference_store.h"
+#include "query_fixture.h"
 
 enum { SERIES = 300, SAMPLES = 60, INTERVAL_MS = 15000 };
 
@@ -61,29 +49,6 @@ static void fill(struct storage *storage)
     strbuf_deinit(&why);
 }
 
-static void print_result(const struct query_result *result, struct strbuf *out)
-{
-    char text[NUMBER_TEXT_MAX];
-    if (result->type == QUERY_SCALAR)
-        strbuf_add(out, text, number_format_plain(result->scalar, text));
-    if (result->type == QUERY_STRING)
-        strbuf_add_str(out, result->string);
-    for (size_t i = 0; i < result->series_count; i++) {
-        const struct query_series *series = &result->series[i];
-        labels_print_metric(series->labels, out);
-        for (uint32_t k = 0; k < series->float_count; k++) {
-            strbuf_add_char(out, ' ');
-            strbuf_add(out, text, number_format_plain(series->floats[k], text));
-            strbuf_printf(out, "@%lld", (long long)series->float_t_ms[k]);
-        }
-        strbuf_add_char(out, '\n');
-    }
-    for (size_t i = 0; i < result->warning_count; i++)
-        strbuf_printf(out, "%.*s\n", STR_ARG(result->warnings[i]));
-    for (size_t i = 0; i < result->info_count; i++)
-        strbuf_printf(out, "%.*s\n", STR_ARG(result->infos[i]));
-}
-
 static err_t run(struct query_engine *engine, const char *text, bool range, struct strbuf *out)
 {
     struct query_request request = {
@@ -97,7 +62,7 @@ static err_t run(struct query_engine *engine, const char *text, bool range, stru
     strbuf_clear(out);
     err_t err = query_run(engine, &request, &result, out);
     if (err == OK) {
-        print_result(result, out);
+        fixture_print(result, out);
         query_result_destroy(result);
     }
     return err;
