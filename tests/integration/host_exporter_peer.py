@@ -167,28 +167,39 @@ class Pair:
     """Both exporters with the same flags; `url` and `peer_url` are where they answer."""
 
     def __init__(self, program, peer_program, folder, flags):
-        port = free_port()
-        switches = [f"--collector.{name}" for name in ("interrupts", "processes")]
-        with open(os.path.join(folder, "node-exporter.log"), "a", encoding="utf-8") as log:
-            self.peer = subprocess.Popen(
-                [peer_program, f"--web.listen-address=127.0.0.1:{port}",
-                 "--collector.disable-defaults", "--collector.netdev.device-exclude=^$",
-                 "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|"
-                 "var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"]
-                + [f"--collector.{name}" for name in COLLECTORS] + flags, stderr=log)
-            self.ours = subprocess.Popen(
-                [program, "--web.listen-address=127.0.0.1:0"] + switches + flags,
-                stdout=subprocess.PIPE, stderr=log, text=True)
+        self.commands = (
+            [peer_program, f"--web.listen-address=127.0.0.1:{free_port()}",
+             "--collector.disable-defaults", "--collector.netdev.device-exclude=^$",
+             "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|"
+             "var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"]
+            + [f"--collector.{name}" for name in COLLECTORS] + flags,
+            [program, "--web.listen-address=127.0.0.1:0", "--collector.interrupts",
+             "--collector.processes"] + flags)
+        self.folder = folder
+        self.running = []
 
-        self.url = self.ours.stdout.readline().split()[-1]
-        self.peer_url = f"http://127.0.0.1:{port}/metrics"
+    def start(self):
+        with open(os.path.join(self.folder, "exporters.log"), "a", encoding="utf-8") as log:
+            for command in self.commands:
+                self.running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log,
+                                                     text=True))
+        self.url = self.running[1].stdout.readline().split()[-1]
+        self.peer_url = f"http://{self.commands[0][1].split('=')[1]}/metrics"
         get(self.peer_url)
 
     def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_):
-        for process in (self.peer, self.ours):
+        self.stop()
+
+    def stop(self):
+        for process in self.running:
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(timeout=10)
