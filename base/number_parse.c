@@ -298,10 +298,10 @@ static const char *scan_hex(const char *text, const char *end, double *v)
 bool number_parse(struct str text, double *v, bool *range)
 {
     *range = false;
-    const char *at = text.data;
-    const char *end = text.data + text.size;
     if (text.size == 0)
         return false;
+    const char *at = text.data;
+    const char *end = text.data + text.size;
     bool negative = *at == '-';
     bool has_sign = negative || *at == '+';
     at += has_sign;
