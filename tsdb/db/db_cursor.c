@@ -49,6 +49,12 @@ struct db_cursor {
 
     struct arena merge_arena;  /* histograms of merged samples */
     struct arena column_arena; /* of the decoded column */
+
+    /* The end of the last decoded column, which tells whether the next one goes on with its run. */
+    struct arena last_arena;
+    const struct histogram *last; /* NULL: floats, or nothing decoded */
+    uint64_t column_number;       /* of the column given out last */
+    uint64_t last_number;         /* of the column that `last` ends */
     int64_t *t_ms;
     int64_t *starts;
     double *values;
@@ -178,12 +184,35 @@ static err_t decode_source(struct db_cursor *self, const struct source *source,
         self->histograms[i] = column->histograms[i];
         if (self->histograms[i].kind == HISTOGRAM_INTEGER && !self->keep_integers)
             self->histograms[i] = *histogram_to_float(&self->column_arena, &column->histograms[i]);
-        /* What the writer said of resets held for its own order of samples; readers compare. */
-        if (self->histograms[i].hint != HISTOGRAM_HINT_GAUGE)
-            self->histograms[i].hint = HISTOGRAM_HINT_UNKNOWN;
     }
     column->histograms = self->histograms;
     return OK;
+}
+
+/* What the writer said of resets held for its own order of samples. Readers get what the samples
+ * themselves say: a counter goes on from the sample before, or nothing is known. */
+static void set_hints(struct db_cursor *self, const struct sample_column *column)
+{
+    const struct histogram *before =
+        self->last_number + 1 == self->column_number ? self->last : NULL;
+    for (uint32_t i = 0; column->kind == SAMPLES_HISTOGRAM && i < column->count; i++) {
+        struct histogram *histogram = &self->histograms[i];
+        if (histogram->hint != HISTOGRAM_HINT_GAUGE) {
+            bool goes_on = before != NULL && histogram_continues_run(before, histogram);
+            histogram->hint = goes_on ? HISTOGRAM_HINT_NOT_RESET : HISTOGRAM_HINT_UNKNOWN;
+        }
+        before = histogram;
+    }
+    self->last_number = self->column_number;
+    if (column->kind == SAMPLES_FLOAT) {
+        self->last = NULL;
+        return;
+    }
+    struct arena kept;
+    arena_init(&kept, MEM_QUERY, SIZE_MAX);
+    self->last = histogram_copy(&kept, before);
+    arena_deinit(&self->last_arena);
+    self->last_arena = kept;
 }
 
 /* ---- merging ---- */
@@ -319,6 +348,7 @@ static err_t cursor_op_seek(struct series_cursor *cursor, const struct series *s
 {
     struct db_cursor *self = self_of(cursor);
     self->current = NULL;
+    self->last = NULL;
     self->merged_count = 0;
     self->merged_to = 0;
     self->source_count = 0;
@@ -337,6 +367,7 @@ static err_t cursor_op_next(struct series_cursor *cursor, struct sample_column_i
 {
     struct db_cursor *self = self_of(cursor);
     *found = true;
+    self->column_number++;
     if (next_piece(self, info))
         return OK;
     if (self->current != NULL)
@@ -361,10 +392,13 @@ static err_t cursor_op_decode(struct series_cursor *cursor, struct sample_column
                               struct strbuf *why)
 {
     struct db_cursor *self = self_of(cursor);
-    if (self->current != NULL)
-        return decode_source(self, self->current, column, why);
-    assert(self->merged_to > self->merged_from);
-    decode_piece(self, column);
+    if (self->current != NULL) {
+        TRY(decode_source(self, self->current, column, why));
+    } else {
+        assert(self->merged_to > self->merged_from);
+        decode_piece(self, column);
+    }
+    set_hints(self, column);
     return OK;
 }
 
@@ -379,6 +413,7 @@ static void cursor_op_close(struct series_cursor *cursor)
         head_cursor_destroy(self->head);
     arena_deinit(&self->merge_arena);
     arena_deinit(&self->column_arena);
+    arena_deinit(&self->last_arena);
     mem_free(MEM_QUERY, self->blocks);
     mem_free(MEM_QUERY, self->sources);
     mem_free(MEM_QUERY, self->members);
@@ -416,6 +451,7 @@ err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
     self->histograms = MEM_NEW_ARRAY(MEM_QUERY, struct histogram, COLUMN_ROWS_MAX);
     arena_init(&self->merge_arena, MEM_QUERY, SIZE_MAX);
     arena_init(&self->column_arena, MEM_QUERY, SIZE_MAX);
+    arena_init(&self->last_arena, MEM_QUERY, SIZE_MAX);
     *cursor = &self->base;
     return OK;
 }

@@ -102,3 +102,8 @@ struct histogram *histogram_to_float(struct arena *arena, const struct histogram
 
 /* Same kind, hint, layout and bit patterns everywhere: what storage promises to keep. */
 bool histogram_identical(const struct histogram *a, const struct histogram *b);
+
+/* Whether a counter goes on from one stored histogram to the next one: no explicit reset, the same
+ * layout parameters, no count that fell. What storage gives such a histogram back as is
+ * HISTOGRAM_HINT_NOT_RESET (spec promql.md 7.4). Any kinds. */
+bool histogram_continues_run(const struct histogram *before, const struct histogram *after);
