@@ -3,8 +3,6 @@
 static struct cache_line *line_of(struct scrape_ingest *ingest, uint32_t row)
 {
     uint32_t index = ingest->batch.lines[row];
-    if (index == UINT32_MAX)
-        return NULL;
     if (ingest->rewrite.active)
         return &ingest->rewrite.lines[index];
     return &ingest->task->cache->lines[index];
@@ -14,9 +12,12 @@ static struct cache_line *line_of(struct scrape_ingest *ingest, uint32_t row)
 static void book_refusal(struct scrape_ingest *ingest, uint32_t row, err_t outcome)
 {
     struct ingest_result *result = ingest->result;
+    if (outcome == ERR_STALE_REF)
+        result->stale_refs = true;
+    if (ingest->batch.lines[row] == UINT32_MAX)
+        return; /* a marker or a start: too late is no fault */
     switch (outcome) {
     case ERR_STALE_REF:
-        result->stale_refs = true;
         break;
     case ERR_OUT_OF_ORDER:
     case ERR_TOO_OLD:
@@ -30,7 +31,7 @@ static void book_refusal(struct scrape_ingest *ingest, uint32_t row, err_t outco
     }
     ingest->seen_all = false;
     struct cache_line *line = line_of(ingest, row);
-    if (line != NULL && line->seen == ingest->task->scrape)
+    if (line->seen == ingest->task->scrape)
         line->seen = ingest->task->scrape_prev;
 }
 

@@ -88,6 +88,32 @@ static err_t add_exemplars(struct scrape_ingest *ingest, const struct exposition
     return OK;
 }
 
+/* The counter began at 0 then. What comes too late for its series is left out silently. */
+static err_t push_start(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                        series_ref ref, int64_t t_ms, struct strbuf *why)
+{
+    if (entry->start_ms >= t_ms)
+        return OK;
+    struct histogram empty = {0};
+    if (entry->histogram != NULL) {
+        empty = *entry->histogram;
+        empty.zero_count = (union histogram_count){0};
+        empty.count = (union histogram_count){0};
+        empty.sum = 0;
+        empty.positive = (struct histogram_side){0};
+        empty.negative = (struct histogram_side){0};
+    }
+    return ingest__batch_push(ingest, ref, entry->start_ms, 0,
+                              entry->histogram == NULL ? NULL : &empty, UINT32_MAX, why);
+}
+
+static void set_type(struct cache_line *line, enum metadata_type type)
+{
+    line->flags &= (uint8_t)~CACHE_LINE_NORMALISED;
+    if (is_normalised(type))
+        line->flags |= CACHE_LINE_NORMALISED;
+}
+
 /* The value of the line's sample goes to the batch. */
 static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
                     const struct exposition_entry *entry, struct strbuf *why)
@@ -113,6 +139,8 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
     else
         ingest->seen_all = false;
     int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
+    if (entry->start_ms != 0 && task->options->created_timestamp_zero)
+        TRY(push_start(ingest, entry, line->ref, t_ms, why));
     TRY(ingest__batch_push(ingest, line->ref, t_ms, entry->value, entry->histogram,
                            line_index(ingest, line), why));
     if (entry->has_exemplar && task->options->exemplar_storage)
@@ -178,8 +206,7 @@ static err_t add_new_line(struct scrape_ingest *ingest, const struct exposition_
     struct cache_line line = {.key_hash = hash, .key_size = (uint32_t)entry->key.size};
     if (entry->kind == EXPOSITION_HISTOGRAM)
         line.flags |= CACHE_LINE_HISTOGRAM;
-    if (is_normalised(entry->type))
-        line.flags |= CACHE_LINE_NORMALISED;
+    set_type(&line, entry->type);
     TRY(resolve_series(ingest, entry, &line, why));
     if (line.kind == CACHE_LINE_SERIES && line.ref == 0) {
         ingest->result->scraped++; /* over the sample limit: counted only */
@@ -220,10 +247,9 @@ static err_t add_displaced(struct scrape_ingest *ingest, const struct exposition
     if (is_new || (found->flags & CACHE_LINE_TAKEN) != 0)
         return add_repeated_line(ingest, entry, found, why);
     ingest->cursor = (uint32_t)(found - cache->lines);
-    if (!line_has_type(found, entry->type))
-        return add_new_line(ingest, entry, hash, why);
     struct cache_line *line = ingest__keep_line(ingest, found);
-    if (ingest->task->refresh) {
+    if (ingest->task->refresh || !line_has_type(line, entry->type)) {
+        set_type(line, entry->type);
         TRY(resolve_series(ingest, entry, line, why));
         found->ref = line->ref; /* what a repetition of the key copies */
         found->kind = line->kind;

@@ -160,6 +160,20 @@ static void start_discovery(struct scrape_manager *manager, struct scrape_pool *
                                                      publish, manager, &manager->discovery_metrics);
 }
 
+static void reload_pool(struct scrape_manager *manager, struct scrape_pool *pool,
+                        struct scrape_job *job, struct plan *plan)
+{
+    const struct scrape_metrics *m = &manager->metrics;
+    int64_t started_ns = clock_monotonic_ns(clock_system());
+    scrape_metrics_count(m, m->pool_reloads, 1);
+    scrape_pool_detach_runs(pool, &plan->stopped);
+    scrape_pool_set_job(pool, job);
+    start_discovery(manager, pool);
+    scrape_pool_sync(pool, &manager->shards);
+    scrape_metrics_reload(m, job->config->interval_ms,
+                          (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
+}
+
 /* A job whose client cannot be made gets no pool at first, and keeps the old one on a reload. */
 static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
                      const struct scrape_config *config, struct plan *plan)
@@ -184,11 +198,7 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
         scrape_pool_sync(pool, &manager->shards);
         start_discovery(manager, pool);
     } else {
-        scrape_metrics_count(m, m->pool_reloads, 1);
-        scrape_pool_detach_runs(pool, &plan->stopped);
-        scrape_pool_set_job(pool, job);
-        start_discovery(manager, pool);
-        scrape_pool_sync(pool, &manager->shards);
+        reload_pool(manager, pool, job, plan);
     }
     strbuf_deinit(&why);
     if (pool != NULL)

@@ -101,17 +101,29 @@ void scrape_metrics_count(const struct scrape_metrics *metrics, struct metric *c
         metric_add(counter, by);
 }
 
+static void observe_by_interval(struct metric_family *family, int64_t interval_ms, double seconds)
+{
+    struct strbuf text = STRBUF_INIT;
+    duration_print(interval_ms, &text);
+    struct str value = strbuf_str(&text);
+    metric_observe(metric_distribution_with(family, &value), seconds);
+    strbuf_deinit(&text);
+}
+
 void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
                              double seconds)
 {
     if (metrics->registry == NULL)
         return;
-    struct strbuf text = STRBUF_INIT;
-    duration_print(interval_ms, &text);
-    struct str value = strbuf_str(&text);
-    metric_observe(metric_distribution_with(metrics->interval_length, &value), seconds);
-    metric_observe(metric_distribution_with(metrics->interval_length_histogram, &value), seconds);
-    strbuf_deinit(&text);
+    observe_by_interval(metrics->interval_length, interval_ms, seconds);
+    observe_by_interval(metrics->interval_length_histogram, interval_ms, seconds);
+}
+
+void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,
+                           double seconds)
+{
+    if (metrics->registry != NULL)
+        observe_by_interval(metrics->reload_length, interval_ms, seconds);
 }
 
 void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, double seconds,

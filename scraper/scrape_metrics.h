@@ -38,6 +38,9 @@ void scrape_metrics_count(const struct scrape_metrics *metrics, struct metric *c
 /* Distance of two scrapes of a target that is due every interval_ms. */
 void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
                              double seconds);
+/* A job whose targets are due every interval_ms took `seconds` to take on a new configuration. */
+void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,
+                           double seconds);
 /* One sync of a job: how long, how many targets it has, how many were refused. */
 void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, double seconds,
                          uint64_t targets, uint64_t target_limit, uint64_t refused);

@@ -496,15 +496,18 @@ static const char *help_of(struct rig *r, const char *family, enum metadata_type
 static void test_comments_change(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {
-        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 1\n",
-        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 2\n",
-        "# HELP a uno\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b counter\nb 3\n",
-        "# HELP c new\n# TYPE c gauge\nc 1\n# HELP a uno\n# TYPE a counter\na 1\n"
-        "# HELP b two\n# TYPE b counter\nb 4\n",
-        "# TYPE b counter\n# HELP b two\nb 5\n# HELP a uno\n# HELP a ein\n# TYPE a summary\na 1\n",
-        "# TYPE b counter\n# HELP b two\nb 5\n# HELP a uno\n# HELP a ein\n# TYPE a summary\na 1\n",
-    };
+    static const char first[] =
+        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 1\n";
+    static const char second[] =
+        "# HELP a one\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b gauge\nb 2\n";
+    static const char third[] =
+        "# HELP a uno\n# TYPE a counter\na 1\n# HELP b two\n# TYPE b counter\nb 3\n";
+    static const char fourth[] = "# HELP c new\n# TYPE c gauge\nc 1\n"
+                                 "# HELP a uno\n# TYPE a counter\na 1\n"
+                                 "# HELP b two\n# TYPE b counter\nb 4\n";
+    static const char fifth[] = "# TYPE b counter\n# HELP b two\nb 5\n"
+                                "# HELP a uno\n# HELP a ein\n# TYPE a summary\na 1\n";
+    const char *const bodies[] = {first, second, third, fourth, fifth, fifth};
     struct rig r;
     begin(&r);
     start(&r);
