@@ -58,7 +58,7 @@ err_t config__check_protocols(const struct value *list, const char *where,
         struct strbuf inner = STRBUF_INIT;
         err_t err = parse_protocol(list->strings[i], &protocols[i], &inner);
         if (err != OK)
-            err_fail(why, err, "scrape_protocols: %s for %s", strbuf_cstr(&inner), where);
+            err = err_fail(why, err, "scrape_protocols: %s for %s", strbuf_cstr(&inner), where);
         strbuf_deinit(&inner);
         TRY(err);
         *count = i + 1;
@@ -164,9 +164,10 @@ static err_t choose_fallback(const struct object *job, struct scrape_config *out
     struct strbuf inner = STRBUF_INIT;
     err_t err = parse_protocol(name, &out->fallback_protocol, &inner);
     if (err != OK)
-        err_fail(why, err,
-                 "invalid fallback_scrape_protocol for scrape config with job name \"%.*s\": %s",
-                 STR_ARG(out->job_name), strbuf_cstr(&inner));
+        err = err_fail(
+            why, err,
+            "invalid fallback_scrape_protocol for scrape config with job name \"%.*s\": %s",
+            STR_ARG(out->job_name), strbuf_cstr(&inner));
     strbuf_deinit(&inner);
     return err;
 }

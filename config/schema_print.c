@@ -218,7 +218,7 @@ static void print_scalar(struct strbuf *out, const struct field *field, const st
         strbuf_add_uint(out, value->u);
         break;
     case FIELD_FLOAT:
-        strbuf_add(out, number, number_format_general(value->f, 21, number));
+        strbuf_add(out, number, number_format_general(value->f, 6, number));
         break;
     case FIELD_DURATION:
         duration_print(value->i, out);

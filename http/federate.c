@@ -60,7 +60,7 @@ static void add_line(struct strbuf *out, const struct federated *item, struct la
     if (!labels_has(item->labels, STR("instance")) && !labels_has(external, STR("instance")))
         add_label(out, &first, STR("instance"), STR(""));
     strbuf_add_cstr(out, first ? " " : "} ");
-    strbuf_add(out, text, number_format_general(item->value, 21, text));
+    strbuf_add(out, text, number_format_general(item->value, 6, text));
     strbuf_printf(out, " %lld\n", (long long)item->t_ms);
 }
 

@@ -103,9 +103,8 @@ static err_t load_config(struct server *server, struct config **config, struct s
             config_unpin(*config);
     }
     if (err != OK) {
-        err_fail(why, err, "couldn't load configuration (--config.file=\"%s\"): %s",
-                 flags->config_file, strbuf_cstr(&inner));
-        err = ERR_INVALID;
+        err = err_fail(why, ERR_INVALID, "couldn't load configuration (--config.file=\"%s\"): %s",
+                       flags->config_file, strbuf_cstr(&inner));
     }
     strbuf_deinit(&inner);
     return err;
