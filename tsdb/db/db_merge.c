@@ -239,7 +239,8 @@ static int by_time_and_rank(const void *a, const void *b)
 
 static void sort_loose(struct merge *merge)
 {
-    qsort(merge->loose, merge->loose_count, sizeof *merge->loose, by_time_and_rank);
+    if (merge->loose_count > 0)
+        qsort(merge->loose, merge->loose_count, sizeof *merge->loose, by_time_and_rank);
     size_t kept = 0;
     for (size_t i = 0; i < merge->loose_count; i++) {
         if (kept == 0 || merge->loose[kept - 1].t_ms != merge->loose[i].t_ms)
