@@ -139,10 +139,14 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
     struct label_builder *builder = &ingest->builder;
     arena_reset_to(&ingest->arena, ingest->arena_start);
 
-    struct label *exposed;
-    uint32_t count;
-    exposition_key_labels(ingest->task->format, entry->key, entry->type, &ingest->arena, &exposed,
-                          &count);
+    const struct label *exposed = ingest->given_labels;
+    uint32_t count = ingest->given_label_count;
+    if (exposed == NULL) {
+        struct label *items;
+        exposition_key_labels(ingest->task->format, entry->key, entry->type, &ingest->arena, &items,
+                              &count);
+        exposed = items;
+    }
     const struct label *twice = exposition_find_duplicate(exposed, count);
     if (twice != NULL) {
         (void)err_fail(why, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",

@@ -11,6 +11,7 @@ void scrape_ingest_init(struct scrape_ingest *ingest)
     memset(ingest, 0, sizeof *ingest);
     ingest->exposition = exposition_create();
     scrape_rewrite_init(&ingest->rewrite);
+    nhcb_init(&ingest->nhcb);
     arena_init(&ingest->arena, MEM_SCRAPE, SIZE_MAX);
     arena_init(&ingest->batch.arena, MEM_SCRAPE, SIZE_MAX);
     arena_alloc(&ingest->arena, 1); /* the first chunk stays when the arena goes back to the mark */
@@ -21,6 +22,7 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest)
 {
     exposition_destroy(ingest->exposition);
     scrape_rewrite_deinit(&ingest->rewrite);
+    nhcb_deinit(&ingest->nhcb);
     label_builder_deinit(&ingest->builder);
     arena_deinit(&ingest->arena);
     arena_deinit(&ingest->batch.arena);
@@ -258,8 +260,8 @@ static err_t add_displaced(struct scrape_ingest *ingest, const struct exposition
     return append(ingest, line, entry, why);
 }
 
-static err_t take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
-                         struct strbuf *why)
+err_t ingest__take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                          struct strbuf *why)
 {
     uint64_t hash = key_hash(ingest, entry->key);
     struct cache_line *line = ingest__candidate(ingest);
@@ -325,10 +327,42 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
         switch (entry.kind) {
         case EXPOSITION_SAMPLE:
             entry.histogram = NULL;
-            TRY(take_sample(ingest, &entry, why));
+            TRY(ingest__take_sample(ingest, &entry, why));
             break;
         case EXPOSITION_HISTOGRAM:
-            TRY(take_sample(ingest, &entry, why));
+            TRY(ingest__take_sample(ingest, &entry, why));
+            break;
+        case EXPOSITION_END:
+            return ingest__batch_flush(ingest, why);
+        case EXPOSITION_COMMENT:
+            break;
+        default:
+            ingest__comment(ingest, &entry, rest);
+        }
+    }
+}
+
+/* The same for targets whose classic histograms are converted: every line is looked at. */
+static err_t walk_converting(struct scrape_ingest *ingest, struct strbuf *why)
+{
+    bool keep_classic = ingest->task->target->always_scrape_classic_histograms;
+    for (;;) {
+        struct exposition_entry entry;
+        struct str rest = exposition_peek_comment(ingest->exposition);
+        TRY(exposition_next(ingest->exposition, &entry, why));
+        bool collected = false;
+        if (entry.kind == EXPOSITION_SAMPLE && entry.type == METADATA_HISTOGRAM)
+            TRY(ingest__nhcb_collect(ingest, &entry, &collected, why));
+        else
+            TRY(ingest__nhcb_finish(ingest, why));
+        switch (entry.kind) {
+        case EXPOSITION_SAMPLE:
+            entry.histogram = NULL;
+            if (!collected || keep_classic)
+                TRY(ingest__take_sample(ingest, &entry, why));
+            break;
+        case EXPOSITION_HISTOGRAM:
+            TRY(ingest__take_sample(ingest, &entry, why));
             break;
         case EXPOSITION_END:
             return ingest__batch_flush(ingest, why);
@@ -352,6 +386,8 @@ static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
     ingest->seed = task->cache->seed;
     ingest->type_name = STR("");
     ingest->comment_end = NULL;
+    ingest->given_labels = NULL;
+    ingest->nhcb.active = false;
     ingest->lost_count = 0;
     ingest->seen_all = true;
     ingest__batch_drop(&ingest->batch);
@@ -366,7 +402,8 @@ err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task 
         .always_classic = task->target->always_scrape_classic_histograms,
     };
     exposition_start(ingest->exposition, task->format, &options, task->body);
-    err_t err = walk(ingest, why);
+    err_t err =
+        task->target->convert_classic_histograms ? walk_converting(ingest, why) : walk(ingest, why);
     if (err == OK && result->sample_limit_hit)
         err = err_fail(why, ERR_LIMIT, "sample limit exceeded");
     if (err == OK && result->bucket_limit_hit)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "ingest_nhcb.h"
 #include "narthex/model/exposition.h"
 #include "narthex/scraper/scrape_manager.h"
 #include "scrape_cache.h"
@@ -62,6 +63,7 @@ struct scrape_ingest {
     struct label_builder builder;
     struct arena arena; /* labels of one line */
     struct arena_mark arena_start;
+    struct nhcb nhcb;
 
     /* Of the task at hand. */
     const struct ingest_task *task;
@@ -69,7 +71,9 @@ struct scrape_ingest {
     uint32_t cursor;  /* next old line to compare with */
     bool track_times; /* samples with explicit timestamps become stale too */
     uint64_t seed;
-    struct str type_name;    /* family of the latest TYPE line */
+    struct str type_name;             /* family of the latest TYPE line */
+    const struct label *given_labels; /* of the entry, when its key is none of the exposition's */
+    uint32_t given_label_count;
     const char *comment_end; /* behind the latest line of these kinds */
     bool seen_all;           /* every series in the cache was seen, so far */
     series_ref *lost;        /* alive series that their line no longer means */
@@ -112,6 +116,14 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why);
 void ingest__batch_drop(struct ingest_batch *batch);
 /* Keeps an old line that stands next in this scrape; returns it in the lines of this scrape. */
 struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line);
+/* A sample that exposition_next gave, or a histogram made of samples. */
+err_t ingest__take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                          struct strbuf *why);
+/* A line under TYPE histogram: *collected when it is part of a classic histogram. */
+err_t ingest__nhcb_collect(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                           bool *collected, struct strbuf *why);
+/* The histogram whose lines were collected is complete: its sample is taken. */
+err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why);
 /* The old line that the next one of this scrape is compared with, or NULL. */
 struct cache_line *ingest__candidate(const struct scrape_ingest *ingest);
 /* Passes over a TYPE, HELP or UNIT line that stands where it stood; false when there is none. */

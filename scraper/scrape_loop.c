@@ -242,6 +242,7 @@ void scrape_loop_destroy(struct scrape_loop *loop)
     if (loop->next != NULL)
         loop->next->previous = loop->previous;
     shard->loop_count--;
+    shard->ending_count -= loop->state == LOOP_ENDING;
     scrape_cache_deinit(&loop->cache);
     loop->target->loop = NULL;
     scrape_target_unref(loop->target);
@@ -267,6 +268,7 @@ void scrape_loop_continue(struct scrape_loop *loop, struct scrape_target *target
     loop->target = scrape_target_ref(target);
     target->loop = loop;
     forget_comments(loop);
+    loop->shard->ending_count -= loop->state == LOOP_ENDING;
     loop->refresh |= !keep_cache;
     start_schedule(loop);
 }
@@ -282,6 +284,7 @@ void scrape_loop_end(struct scrape_loop *loop)
     }
     int64_t interval_ns = loop->schedule.interval_ms * ns_per_ms;
     int64_t wait_ns = loop->schedule.due_ns - monotonic_ns(loop);
+    loop->shard->ending_count += loop->state != LOOP_ENDING;
     loop->state = LOOP_ENDING;
     loop->marker_ms = wall_ms(loop) + wait_ns / ns_per_ms;
     scrape_timers_set(&loop->shard->timers, &loop->timer,

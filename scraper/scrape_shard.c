@@ -113,6 +113,8 @@ static void free_item(struct inbox_item *item)
 static struct scrape_loop *find_ending(struct scrape_shard *shard,
                                        const struct scrape_target *target)
 {
+    if (shard->ending_count == 0)
+        return NULL;
     for (struct scrape_loop *loop = shard->loops; loop != NULL; loop = loop->next) {
         if (loop->state == LOOP_ENDING && loop->target->sameness == target->sameness)
             return loop;

@@ -101,6 +101,7 @@ struct scrape_shard {
     int64_t armed_ns; /* what timer_fd is set to */
     struct scrape_loop *loops;
     uint32_t loop_count;
+    uint32_t ending_count; /* loops in LOOP_ENDING */
     struct appender *appender;
     struct scrape_ingest *ingest;
     struct scrape_body unpacked;

@@ -1,4 +1,5 @@
 /* The per-sample pipeline: bodies in, samples of a plain store out; no network, no threads. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,8 +98,31 @@ static void scrape(struct rig *r, int n, const char *body)
     mem_free(MEM_TEST, copy);
 }
 
+static void add_histograms(struct rig *r, const struct sample_column *column)
+{
+    for (uint32_t i = 0; i < column->count; i++) {
+        const struct histogram *h = &column->histograms[i];
+        if (r->seen.size > 0)
+            strbuf_add_char(&r->seen, ' ');
+        if (histogram_is_stale(h))
+            strbuf_add_cstr(&r->seen, "stale");
+        else
+            strbuf_printf(&r->seen, "{count %g sum %g", h->count.f, h->sum);
+        for (uint32_t k = 0; k < h->positive.bucket_count && !histogram_is_stale(h); k++) {
+            double bound = k < h->custom_value_count ? h->custom_values[k] : INFINITY;
+            strbuf_printf(&r->seen, " %g:%g", bound, h->positive.counts[k].f);
+        }
+        strbuf_printf(&r->seen, "%s@%lld", histogram_is_stale(h) ? "" : "}",
+                      (long long)((column->t_ms[i] - T0) / STEP));
+    }
+}
+
 static void add_column(struct rig *r, const struct sample_column *column)
 {
+    if (column->kind == SAMPLES_HISTOGRAM) {
+        add_histograms(r, column);
+        return;
+    }
     for (uint32_t i = 0; i < column->count; i++) {
         if (r->seen.size > 0)
             strbuf_add_char(&r->seen, ' ');
@@ -527,6 +551,43 @@ static void test_comments_change(void **state)
     end(&r);
 }
 
+#define CLASSIC                                                                                    \
+    "# TYPE h histogram\nh_bucket{x=\"1\",le=\"1\"} 2\nh_bucket{x=\"1\",le=\"5\"} 3\n"             \
+    "h_bucket{x=\"1\",le=\"+Inf\"} 7\nh_sum{x=\"1\"} 30\nh_count{x=\"1\"} 7\n"
+
+static void test_classic_histograms_are_converted(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    r.config.convert_classic_histograms = true;
+    start(&r);
+    scrape(&r, 0, CLASSIC "h_bucket{x=\"2\",le=\"1\"} 1.5\nother 1\n# TYPE g gauge\ng 2\n");
+    assert_false(r.outcome.failed);
+    assert_int_equal(r.outcome.result.scraped, 4);
+    scrape(&r, 1, CLASSIC "# TYPE g gauge\ng 2\n");
+    assert_string_equal(samples(&r, "h", "x", "1"),
+                        "{count 7 sum 30 1:2 5:1 inf:4}@0 {count 7 sum 30 1:2 5:1 inf:4}@1");
+    assert_string_equal(samples(&r, "h", "x", "2"), "{count 1.5 sum 0 1:1.5 inf:0}@0 stale@1");
+    assert_string_equal(samples(&r, "h_count", "x", "1"), "");
+    assert_string_equal(plain(&r, "g"), "2@0 2@1");
+    /* What does not add up is lost without a word. */
+    scrape(&r, 2, "# TYPE h histogram\nh_bucket{x=\"1\",le=\"1\"} 2\nh_count{x=\"1\"} 1\n");
+    assert_false(r.outcome.failed);
+    assert_int_equal(r.outcome.result.scraped, 0);
+    end(&r);
+
+    begin(&r);
+    r.config.convert_classic_histograms = true;
+    r.config.always_scrape_classic_histograms = true;
+    start(&r);
+    scrape(&r, 0, CLASSIC);
+    assert_int_equal(r.outcome.result.scraped, 6);
+    assert_string_equal(samples(&r, "h_count", "x", "1"), "7@0");
+    assert_string_equal(samples(&r, "h", "x", "1"), "{count 7 sum 30 1:2 5:1 inf:4}@0");
+    end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_end_of_run),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_comments_change),
+        cmocka_unit_test(test_classic_histograms_are_converted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
