@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "discovery_mechanism.h"
-#include "http_server.h"
 #include "narthex/base/fs.h"
+#include "scripted_server.h"
 
 struct found {
     struct arena arena;

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "http_server.h"
+#include "scripted_server.h"
 
 static _Atomic int token_requests;
 

@@ -13,11 +13,11 @@
 #include <cmocka.h>
 #include <libdeflate.h>
 
-#include "http_server.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/mem.h"
 #include "narthex/scraper/discovery.h"
 #include "reference_store.h"
+#include "scripted_server.h"
 
 enum {
     INTERVAL_MS = 500,

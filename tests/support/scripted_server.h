@@ -1,6 +1,6 @@
-/* A scripted HTTP server for tests: a thread on a loopback port of the system's choice. Each
- * connection is handled by the test's function on a thread of its own, so that one may hang while
- * others answer. */
+/* scripted_server.h: a scripted HTTP server for tests: a thread on a loopback port of the system's
+ * choice. Each connection is handled by the test's function on a thread of its own, so that one may
+ * hang while others answer. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "http_server.h"
+#include "scripted_server.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
