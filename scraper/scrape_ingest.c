@@ -154,7 +154,7 @@ static void remember_value(struct cache_line *line, const struct exposition_entr
 {
     line->value = entry->value;
     line->text_size = 0;
-    if (entry->value_text.size <= CACHE_TEXT_BYTES) {
+    if (entry->value_text.size > 0 && entry->value_text.size <= CACHE_TEXT_BYTES) {
         memcpy(line->text, entry->value_text.data, entry->value_text.size);
         line->text_size = (uint8_t)entry->value_text.size;
     }
