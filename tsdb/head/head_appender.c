@@ -200,44 +200,58 @@ static bool ends_histograms(struct head_appender *self, uint32_t ordinal)
            bytes.size > 0;
 }
 
-static err_t add_one(struct add_context *context, size_t i)
+/* Says where the sample will go: in the common case into the slot after the last one's, and no
+ * series record is touched. *series stays NULL then. False: there is no such series. */
+static bool find_place(const struct add_context *context, series_ref ref,
+                       struct staged_sample *sample, const struct head_series **series)
+{
+    struct head_appender *self = context->self;
+    struct head_group *lane = context->lane;
+    if (lane != NULL && self->next_slot < lane->slot_count &&
+        lane->slot_refs[self->next_slot] == ref) {
+        sample->group = lane;
+        sample->slot = self->next_slot++;
+        sample->ordinal = (uint32_t)(ref - self->head->ref_base - 1);
+    } else {
+        *series = head__series_of_ref(self->head, ref);
+        if (*series == NULL)
+            return false;
+        sample->ordinal = (*series)->ordinal;
+        const struct head_place *place =
+            atomic_load_explicit(&(*series)->newest, memory_order_relaxed);
+        if (place != NULL && head__group_is_open_to(place->group, self->source)) {
+            sample->group = place->group;
+            sample->slot = place->slot;
+        }
+        if (sample->group != NULL && sample->group == lane && sample->slot >= self->next_slot)
+            self->next_slot = sample->slot + 1;
+        else
+            become_complex(self);
+    }
+    if (self->plain && self->staged_count > 0 && self->staged[0].t_ms != sample->t_ms)
+        become_complex(self);
+    return true;
+}
+
+static void stage(struct head_appender *self, const struct staged_sample *sample)
+{
+    VEC_PUSH(MEM_HEAD, self->staged, self->staged_count, self->staged_capacity, *sample);
+    if (!self->plain)
+        remember(self, self->staged_count - 1);
+}
+
+static err_t add_one(const struct add_context *context, size_t i)
 {
     struct head_appender *self = context->self;
     const struct append_batch *batch = context->batch;
-    struct head_group *lane = context->lane;
-    series_ref ref = batch->refs[i];
     struct staged_sample sample = {
         .t_ms = batch->t_ms == NULL ? batch->t_all_ms : batch->t_ms[i],
         .start_t_ms = batch->start_t_ms == NULL ? 0 : batch->start_t_ms[i],
         .order = self->staged_count,
     };
     const struct head_series *series = NULL;
-    if (lane != NULL && self->next_slot < lane->slot_count &&
-        lane->slot_refs[self->next_slot] == ref) {
-        sample.group = lane;
-        sample.slot = self->next_slot;
-        sample.ordinal = (uint32_t)(ref - self->head->ref_base - 1);
-        self->next_slot++;
-    } else {
-        series = head__series_of_ref(self->head, ref);
-        if (series == NULL)
-            return ERR_STALE_REF;
-        sample.ordinal = series->ordinal;
-        const struct head_place *place =
-            atomic_load_explicit(&series->newest, memory_order_relaxed);
-        if (place != NULL && head__group_is_open_to(place->group, self->source)) {
-            sample.group = place->group;
-            sample.slot = place->slot;
-        }
-        bool ascending = sample.group != NULL && sample.group == lane &&
-                         sample.slot >= self->next_slot && self->plain;
-        if (ascending)
-            self->next_slot = sample.slot + 1;
-        else
-            become_complex(self);
-    }
-    if (self->plain && self->staged_count > 0 && self->staged[0].t_ms != sample.t_ms)
-        become_complex(self);
+    if (!find_place(context, batch->refs[i], &sample, &series))
+        return ERR_STALE_REF;
 
     const struct histogram stale_histogram = {.kind = HISTOGRAM_FLOAT,
                                               .sum = double_from_bits(STALE_NAN_BITS)};
@@ -253,25 +267,17 @@ static err_t add_one(struct add_context *context, size_t i)
         if (stale && ends_histograms(self, sample.ordinal))
             histogram = &stale_histogram;
     }
-    err_t err;
-    if (sample.t_ms < context->min_t_ms || sample.t_ms > context->max_t_ms) {
-        err = ERR_OUT_OF_BOUNDS;
-    } else {
-        if (histogram != NULL)
-            stage_histogram(self, histogram, &sample);
-        err = judge(self, series, &sample);
-    }
-    if (err == OK) {
-        VEC_PUSH(MEM_HEAD, self->staged, self->staged_count, self->staged_capacity, sample);
-        if (!self->plain)
-            remember(self, self->staged_count - 1);
-        return OK;
-    }
-    if (err == ERR_EXISTS)
+    if (sample.t_ms < context->min_t_ms || sample.t_ms > context->max_t_ms)
+        return ERR_OUT_OF_BOUNDS;
+    if (histogram != NULL)
+        stage_histogram(self, histogram, &sample);
+    err_t err = judge(self, series, &sample);
+    if (err == OK)
+        stage(self, &sample);
+    if (err == OK || err == ERR_EXISTS)
         return OK;
     self->head->stats.out_of_order_count++;
-    bool silent = stale || self->options.discard_out_of_order;
-    return silent && err != ERR_OUT_OF_BOUNDS ? OK : err;
+    return stale || self->options.discard_out_of_order ? OK : err;
 }
 
 static err_t appender_op_add(struct appender *appender, const struct append_batch *batch,
