@@ -14,7 +14,6 @@ enum {
     ENGINE_TIMEOUT_DEFAULT_MS = 2 * 60 * 1000,
     ENGINE_LOOKBACK_DEFAULT_MS = 5 * 60 * 1000,
     ENGINE_SUBQUERY_STEP_DEFAULT_MS = 60 * 1000,
-    ENGINE_STEPS_MAX = 1 << 26,
 };
 
 /* ---- the engine ---- */
@@ -96,11 +95,11 @@ static err_t make_grid(const struct query_request *request, struct grid *grid, s
     if (!request->range)
         return OK;
     assert(request->step_ms > 0);
-    int64_t span = request->end_ms - request->start_ms;
+    int64_t span = time__subtract(request->end_ms, request->start_ms);
     int64_t count = span < 0 ? 0 : span / request->step_ms + 1;
     if (count == 0)
         return err_fail(why, ERR_INVALID, "end timestamp must not be before start time");
-    if (count > ENGINE_STEPS_MAX)
+    if (count > EVAL_STEPS_MAX)
         return err_fail(why, ERR_LIMIT, "too many steps: %lld", (long long)count);
     *grid = (struct grid){request->start_ms, request->step_ms, (uint32_t)count};
     return OK;

@@ -28,6 +28,7 @@ enum {
     EVAL_BATCH_CELLS = 256 * 1024, /* values of a batch: 2 MiB */
     EVAL_BATCH_ROWS_MAX = 1024,
     EVAL_LANES_MAX = 64,
+    EVAL_STEPS_MAX = 1 << 24, /* of a query or a subquery */
 };
 
 /* Steps start_ms, start_ms + step_ms, …; count >= 1. */
@@ -45,6 +46,23 @@ static inline int64_t grid_time(const struct grid *grid, uint32_t step)
 static inline int64_t grid_end(const struct grid *grid)
 {
     return grid_time(grid, grid->count - 1);
+}
+
+/* Times from queries may be anything: sums stop at the ends of int64 instead of wrapping. */
+static inline int64_t time__add(int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum))
+        return sum;
+    return a < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static inline int64_t time__subtract(int64_t a, int64_t b)
+{
+    int64_t difference;
+    if (!__builtin_sub_overflow(a, b, &difference))
+        return difference;
+    return a < 0 ? INT64_MIN : INT64_MAX;
 }
 
 enum scope_kind {
@@ -306,7 +324,7 @@ struct select_times {
 };
 static inline int64_t select_times__ref(const struct select_times *times, int64_t t_ms)
 {
-    return (times->pinned ? times->at_ms : t_ms) - times->offset_ms;
+    return time__subtract(times->pinned ? times->at_ms : t_ms, times->offset_ms);
 }
 struct select_times select_times__of(const struct time_modifiers *when);
 

@@ -46,7 +46,7 @@ static void find_reference(const struct expr *expr, struct time_modifiers when,
         when.offset.ms = 0;
     }
     if (own != NULL)
-        when.offset.ms += own->offset.ms;
+        when.offset.ms = time__add(when.offset.ms, own->offset.ms);
     if (expr->kind == EXPR_VECTOR_SELECTOR) {
         *reference = (struct reference){true, when};
         return;

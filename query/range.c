@@ -36,9 +36,9 @@ static void move_window(struct window *w, const struct range_op *range, int64_t 
     const struct sample_buffer *samples = w->samples;
     w->eval_ms = t_ms;
     w->end_ms = select_times__ref(&range->times, t_ms);
-    w->start_ms = w->end_ms - range->times.range_ms;
-    int64_t after = w->start_ms - range->times.before_ms;
-    int64_t until = w->end_ms + range->times.after_ms;
+    w->start_ms = time__subtract(w->end_ms, range->times.range_ms);
+    int64_t after = time__subtract(w->start_ms, range->times.before_ms);
+    int64_t until = time__add(w->end_ms, range->times.after_ms);
     while (w->high < samples->count && samples->t[w->high] <= until)
         w->high++;
     while (w->low < w->high && samples->t[w->low] <= after)
@@ -71,8 +71,14 @@ static void count_window(struct lane *lane, const struct window *w, const struct
 static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row)
 {
     const struct grid *grid = &range->op.scope->grid;
+    struct window_memory memory = {0, 0};
     struct window w = {
-        .samples = &lane->samples, .metric = names__metric(row), .out = lane->out, .lane = lane};
+        .samples = &lane->samples,
+        .metric = names__metric(row),
+        .out = lane->out,
+        .memory = &memory,
+        .lane = lane,
+    };
     w.reset_count = find_resets(range, &lane->samples, lane->scratch, &w.resets);
     if (range->start_timestamps && lane->samples.has_start)
         range__check_overlap(range, &lane->samples, w.metric);
@@ -210,25 +216,30 @@ static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
 
 /* ---- building ---- */
 
-struct grid subquery__grid(const struct eval *eval, const struct expr *expr,
-                           const struct scope *scope)
+err_t subquery__grid(const struct eval *eval, const struct expr *expr, const struct scope *scope,
+                     struct grid *grid, struct strbuf *why)
 {
     const struct subquery *subquery = &expr->subquery;
     struct select_times times = select_times__of(&subquery->when);
     int64_t step = subquery->has_step ? subquery->step.ms : eval->subquery_step_ms;
-    int64_t first = select_times__ref(&times, scope->grid.start_ms) - subquery->range.ms;
+    int64_t first =
+        time__subtract(select_times__ref(&times, scope->grid.start_ms), subquery->range.ms);
     int64_t last = select_times__ref(&times, grid_end(&scope->grid));
     int64_t start = step * (first / step); /* rounds towards 0, as Prometheus does */
     if (start <= first)
-        start += step;
-    int64_t count = last < start ? 0 : (last - start) / step + 1;
-    return (struct grid){start, step, (uint32_t)count};
+        start = time__add(start, step);
+    int64_t count = last < start ? 0 : time__subtract(last, start) / step + 1;
+    if (count > EVAL_STEPS_MAX)
+        return eval__too_many_samples(why);
+    *grid = (struct grid){start, step, (uint32_t)count};
+    return OK;
 }
 
 static err_t build_subquery(struct range_op *range, struct strbuf *why)
 {
     struct eval *eval = range->op.eval;
-    struct grid grid = subquery__grid(eval, range->arg, range->op.scope);
+    struct grid grid;
+    TRY(subquery__grid(eval, range->arg, range->op.scope, &grid, why));
     range->times = select_times__of(&range->arg->subquery.when);
     range->times.range_ms = range->arg->subquery.range.ms;
     uint32_t steps = range->op.scope->grid.count;

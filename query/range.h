@@ -4,6 +4,12 @@
 #include "eval.h"
 #include "samples.h"
 
+/* What a kernel keeps from one window of a series to the next; all zero before the first. */
+struct window_memory {
+    uint32_t best; /* index of an extreme */
+    uint32_t high; /* end of the window it was found in */
+};
+
 /* The samples of one series that one step sees: floats [low, high) and histograms
  * [histogram_low, histogram_high) of a buffer, start_ms < t <= end_ms. */
 struct window {
@@ -23,6 +29,7 @@ struct window {
     uint32_t reset_count;
     struct str metric; /* __name__, for annotations */
     struct arena *out; /* for histogram results */
+    struct window_memory *memory;
     struct lane *lane; /* its err and why, for kernels that can fail */
 };
 
@@ -87,8 +94,8 @@ void range__set_function(struct range_op *range);
 /* The info that a rate was taken of something whose name or type is not a counter's. */
 void range__check_counter_name(const struct range_op *range, const struct row *row);
 /* Where a subquery evaluates its expression; count 0 when no step falls into the window. */
-struct grid subquery__grid(const struct eval *eval, const struct expr *expr,
-                           const struct scope *scope);
+err_t subquery__grid(const struct eval *eval, const struct expr *expr, const struct scope *scope,
+                     struct grid *grid, struct strbuf *why);
 /* The info that histograms were left out, when there are both kinds. */
 void range__ignored_histograms(const struct range_op *range, const struct window *w);
 /* rate.c */

@@ -2,7 +2,6 @@
 #include "range.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "narthex/model/histogram_math.h"
@@ -72,21 +71,25 @@ static bool edge_time(const struct range_op *range, const struct window *w, stru
     return result(cell, (double)t / 1000);
 }
 
+/* Remembers where the best of the last window was: as long as it is still inside, only new samples
+ * are compared. */
 static bool extreme_over_time(const struct range_op *range, const struct window *w,
                               struct cell *cell)
 {
-    uint32_t n = window__floats(w);
-    if (n == 0)
+    if (window__floats(w) == 0)
         return false;
     range__ignored_histograms(range, w);
-    const double *v = floats(w);
-    double best = v[0];
+    const double *v = w->samples->v;
+    struct window_memory *memory = w->memory;
     bool want_max = range->id == FUNCTION_MAX_OVER_TIME;
-    for (uint32_t i = 0; i < n; i++) {
-        if ((want_max ? v[i] > best : v[i] < best) || isnan(best))
-            best = v[i];
+    bool inside = memory->high > w->low && memory->best >= w->low;
+    uint32_t best = inside ? memory->best : w->low;
+    for (uint32_t i = inside ? memory->high : w->low; i < w->high; i++) {
+        if ((want_max ? v[i] > v[best] : v[i] < v[best]) || (isnan(v[best]) && !isnan(v[i])))
+            best = i;
     }
-    return result(cell, best);
+    *memory = (struct window_memory){best, w->high};
+    return result(cell, v[best]);
 }
 
 static bool extreme_time(const struct range_op *range, const struct window *w, struct cell *cell)
@@ -171,13 +174,53 @@ static bool moment_over_time(const struct range_op *range, const struct window *
     return result(cell, range->id == FUNCTION_STDVAR_OVER_TIME ? variance : sqrt(variance));
 }
 
-static int compare_values(const void *a, const void *b)
+/* The order of quantiles: NaN first. */
+static bool less(double a, double b)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    if (isnan(x) || isnan(y))
-        return isnan(y) - isnan(x); /* NaN first */
-    return x < y ? -1 : x > y;
+    if (isnan(a) || isnan(b))
+        return isnan(a) && !isnan(b);
+    return a < b;
+}
+
+static void swap(double *a, double *b)
+{
+    double t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Moves the value that sorting would put at `k` there, smaller ones before it, larger ones after it
+ * (Hoare's selection, median of three). */
+static void select_value(double *values, uint32_t count, uint32_t k)
+{
+    int64_t low = 0;
+    int64_t high = (int64_t)count - 1;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (less(values[middle], values[low]))
+            swap(&values[middle], &values[low]);
+        if (less(values[high], values[low]))
+            swap(&values[high], &values[low]);
+        if (less(values[high], values[middle]))
+            swap(&values[high], &values[middle]);
+        double pivot = values[middle];
+        int64_t i = low;
+        int64_t j = high;
+        while (i <= j) {
+            while (less(values[i], pivot))
+                i++;
+            while (less(pivot, values[j]))
+                j--;
+            if (i <= j)
+                swap(&values[i++], &values[j--]);
+        }
+        if (k <= j)
+            high = j;
+        else if (k >= i)
+            low = i;
+        else
+            return;
+    }
 }
 
 double range__quantile(double q, double *values, uint32_t count)
@@ -188,13 +231,18 @@ double range__quantile(double q, double *values, uint32_t count)
         return -INFINITY;
     if (q > 1)
         return INFINITY;
-    qsort(values, count, sizeof *values, compare_values);
     double n = (double)count;
     double rank = q * (n - 1);
-    double low = fmax(0, floor(rank));
-    double high = fmin(n - 1, low + 1);
+    uint32_t low = (uint32_t)fmax(0, floor(rank));
     double weight = rank - floor(rank);
-    return values[(uint32_t)low] * (1 - weight) + values[(uint32_t)high] * weight;
+    select_value(values, count, low);
+    double lower = values[low];
+    double upper = lower;
+    for (uint32_t i = low + 1; i < count; i++) {
+        if (i == low + 1 || less(values[i], upper))
+            upper = values[i];
+    }
+    return lower * (1 - weight) + upper * weight;
 }
 
 static double *copy_floats(const struct window *w)

@@ -115,7 +115,8 @@ static err_t matrix_of_subquery(struct eval *eval, const struct expr *expr,
     struct scope *root = eval->scopes;
     while (root->parent != NULL)
         root = root->parent;
-    struct grid grid = subquery__grid(eval, expr, root);
+    struct grid grid;
+    TRY(subquery__grid(eval, expr, root, &grid, why));
     if (grid.count == 0)
         return OK;
     struct scope *scope = eval__scope(eval, SCOPE_SUBQUERY, root, grid);

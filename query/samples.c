@@ -237,8 +237,8 @@ void lanes__init(struct lane_set *set, struct op *op, const struct vector_select
     const struct grid *grid = &op->scope->grid;
     int64_t first = select_times__ref(times, grid->start_ms);
     int64_t last = select_times__ref(times, grid_end(grid));
-    set->hints.start_ms = first - times->range_ms - times->before_ms + 1;
-    set->hints.end_ms = last + times->after_ms;
+    set->hints.start_ms = time__subtract(first, times->range_ms + times->before_ms - 1);
+    set->hints.end_ms = time__add(last, times->after_ms);
     set->hints.step_ms = grid->count > 1 ? grid->step_ms : 0;
     set->hints.range_ms = times->range_ms;
     set->hints.function = function;

@@ -123,7 +123,7 @@ static err_t fill(struct op *op, struct lane *lane, const struct series *series,
         int64_t ref = select_times__ref(&select->times, grid_time(grid, i));
         advance(&newest, &lane->samples, ref);
         struct found found;
-        if (!find(&newest, &lane->samples, ref - select->times.before_ms, &found))
+        if (!find(&newest, &lane->samples, time__subtract(ref, select->times.before_ms), &found))
             continue;
         if (found.h != NULL && select->emit == SELECT_INFO)
             return fail_not_info(row->labels, why);

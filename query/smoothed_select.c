@@ -100,8 +100,8 @@ err_t smoothed_select__fill(struct op *op, const struct select_times *times,
     struct smoothed at = {.op = op, .lane = lane, .row = row};
     for (uint32_t i = 0; i < op->scope->grid.count; i++) {
         at.ref = select_times__ref(times, grid_time(&op->scope->grid, i));
-        int64_t after = at.ref - times->before_ms;
-        int64_t until = at.ref + times->after_ms;
+        int64_t after = time__subtract(at.ref, times->before_ms);
+        int64_t until = time__add(at.ref, times->after_ms);
         while (at.high < s->count && s->t[at.high] <= until)
             at.high++;
         while (at.low < at.high && s->t[at.low] <= after)
