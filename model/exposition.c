@@ -12,6 +12,9 @@ struct exposition *exposition_create(void)
 
 void exposition_destroy(struct exposition *exposition)
 {
+    if (exposition == NULL)
+        return;
+    exposition__protobuf_destroy(exposition->protobuf);
     mem_free(MEM_SCRAPE, exposition);
 }
 
@@ -30,6 +33,8 @@ void exposition_start(struct exposition *exposition, enum exposition_format form
     exposition->type = METADATA_UNKNOWN;
     exposition->ended = false;
     exposition->exemplar.labels.size = 0;
+    if (format == EXPOSITION_PROTOBUF)
+        exposition__protobuf_start(exposition);
 }
 
 err_t exposition_next(struct exposition *exposition, struct exposition_entry *entry,
@@ -40,7 +45,7 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
         return OK;
     }
     if (exposition->format == EXPOSITION_PROTOBUF)
-        return err_fail(why, ERR_UNSUPPORTED, "the protobuf exposition format is not built in yet");
+        return exposition__protobuf_next(exposition, entry, why);
     size_t key_size = exposition__quick_key(exposition);
     if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
         return OK;
@@ -100,13 +105,17 @@ bool exposition_next_known(struct exposition *exposition, size_t key_size, struc
 void exposition_key_labels(enum exposition_format format, struct str key, enum metadata_type type,
                            struct arena *arena, struct label **items, uint32_t *count)
 {
-    assert(format != EXPOSITION_PROTOBUF);
-    exposition__text_key_labels(key, type, arena, items, count);
+    if (format == EXPOSITION_PROTOBUF)
+        exposition__protobuf_key_labels(key, arena, items, count);
+    else
+        exposition__text_key_labels(key, type, arena, items, count);
 }
 
 bool exposition_next_exemplar(struct exposition *exposition, struct arena *arena,
                               struct exposition_exemplar *exemplar)
 {
+    if (exposition->format == EXPOSITION_PROTOBUF)
+        return exposition__protobuf_exemplar(exposition, arena, exemplar);
     struct pending_exemplar *pending = &exposition->exemplar;
     if (pending->labels.size == 0)
         return false;

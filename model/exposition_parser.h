@@ -126,6 +126,15 @@ err_t exposition__text_next(struct exposition *exposition, struct exposition_ent
 err_t exposition__openmetrics_next(struct exposition *exposition, struct exposition_entry *entry,
                                    struct strbuf *why);
 
+err_t exposition__protobuf_next(struct exposition *exposition, struct exposition_entry *entry,
+                                struct strbuf *why);
+bool exposition__protobuf_exemplar(struct exposition *exposition, struct arena *arena,
+                                   struct exposition_exemplar *exemplar);
+void exposition__protobuf_start(struct exposition *exposition);
+void exposition__protobuf_destroy(struct protobuf_reader *reader);
+void exposition__protobuf_key_labels(struct str key, struct arena *arena, struct label **items,
+                                     uint32_t *count);
+
 /* Size of the key at the body's position if the line is of the ordinary shape, else 0. */
 size_t exposition__quick_key(const struct exposition *exposition);
 /* Value and the rest of a line behind its key; false without having moved if it is not ordinary. */
