@@ -1,4 +1,5 @@
-/* promqltest [--store reference|db] [--threads N] [--quiet] FILE…: runs PromQL test scripts.
+/* promqltest [--store reference|db] [--threads N] [--immediate-names] [--quiet] FILE…: runs PromQL
+ * test scripts.
  *
  * Prints each failing case and a line of figures per file; exits with 1 if anything failed, 2 if a
  * file could not be read, 77 if there is no file to run. A folder stands for its *.test files.
@@ -21,7 +22,8 @@ static const int64_t block_range_ms = INT64_C(365) * 86400 * 1000; /* all in the
 enum { EXIT_SKIPPED = 77, SAMPLES_MAX = 10000, TIMEOUT_MS = 100000, LOOKBACK_MS = 300000 };
 
 struct options {
-    bool use_db; /* the real database instead of the reference store */
+    bool use_db;          /* the real database instead of the reference store */
+    bool immediate_names; /* names are dropped at once, as the server does by default */
     uint32_t threads;
     bool quiet;
     const char **paths;
@@ -80,7 +82,7 @@ static err_t bench_open(struct bench *bench, const struct options *options, stru
         .features = {.experimental_functions = true,
                      .extended_range_selectors = true,
                      .binop_fill_modifiers = true,
-                     .delayed_name_removal = true,
+                     .delayed_name_removal = !options->immediate_names,
                      .start_timestamps = true},
     };
     bench->engine = query_engine_create(&engine_options);
@@ -229,6 +231,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
         uint64_t threads;
         if (str_equal_cstr(arg, "--quiet")) {
             options->quiet = true;
+        } else if (str_equal_cstr(arg, "--immediate-names")) {
+            options->immediate_names = true;
         } else if (str_equal_cstr(arg, "--threads") && i + 1 < argc &&
                    str_to_uint64(str_from_cstr(argv[i + 1]), &threads) && threads <= 64) {
             options->threads = (uint32_t)threads;
