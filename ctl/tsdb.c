@@ -37,7 +37,7 @@ static int each_block(const char *folder, int (*visit)(const char *path))
     return failures;
 }
 
-static int list_block(const char *path)
+int ctl_block_print(const char *path)
 {
     struct block *block;
     struct strbuf why = STRBUF_INIT;
@@ -59,11 +59,16 @@ static int list_block(const char *path)
     return 0;
 }
 
-int ctl_tsdb_list(const struct ctl_arguments *arguments)
+void ctl_block_print_heading(void)
 {
     printf("%-26s  %-13s  %-13s  %-10s  %-11s  %-10s  %-10s  %s\n", "BLOCK ULID", "MIN TIME",
            "MAX TIME", "DURATION", "NUM SAMPLES", "NUM CHUNKS", "NUM SERIES", "SIZE");
-    return each_block(folder_of(arguments), list_block) == 0 ? CTL_OK : CTL_FAILED;
+}
+
+int ctl_tsdb_list(const struct ctl_arguments *arguments)
+{
+    ctl_block_print_heading();
+    return each_block(folder_of(arguments), ctl_block_print) == 0 ? CTL_OK : CTL_FAILED;
 }
 
 static int verify_block(const char *path)
