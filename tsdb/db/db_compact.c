@@ -3,8 +3,9 @@
 #include <sys/statvfs.h>
 
 #include "db_maintain.h"
+#include "narthex/base/coding.h"
 #include "narthex/base/log.h"
-#include "narthex/base/vec.h"
+#include "narthex/tsdb/block_merge.h"
 
 /* Each level's range is three of the one below, as in Prometheus. */
 enum { RANGE_FACTOR = 3, TOMBSTONE_PERCENT = 5 };
@@ -67,16 +68,23 @@ static bool is_mostly_deleted(const struct db_block *block)
     return deleted * 100 > ((uint64_t)meta_of(block)->counts.series + 1) * TOMBSTONE_PERCENT;
 }
 
+static struct plan bounded(struct plan plan)
+{
+    if (plan.count > BLOCK_MERGE_INPUTS_MAX)
+        plan.count = BLOCK_MERGE_INPUTS_MAX;
+    return plan;
+}
+
 static struct plan plan_next(const struct db *db, const struct db_view *view)
 {
     struct plan plan = plan_overlap(view);
     if (plan.count > 1)
-        return plan;
+        return bounded(plan);
     for (int64_t range = db->block_range_ms * RANGE_FACTOR; range <= db->block_range_max_ms;
          range *= RANGE_FACTOR) {
         plan = plan_range(view, range);
         if (plan.count > 1)
-            return plan;
+            return bounded(plan);
     }
     for (uint32_t i = 0; i + 1 < view->block_count; i++) {
         if (is_mostly_deleted(view->blocks[i]))
@@ -85,13 +93,52 @@ static struct plan plan_next(const struct db *db, const struct db_view *view)
     return (struct plan){0, 0};
 }
 
+/* Picks histograms out of a column: each is its size (uv) and its bytes. */
+static err_t select_histograms(void *context, const uint8_t *bytes, size_t size, uint32_t count,
+                               const uint8_t *index, uint32_t kept_count, struct strbuf *out,
+                               struct strbuf *why)
+{
+    (void)context;
+    struct byte_reader in = byte_reader_of(bytes, size);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count && kept < kept_count; i++) {
+        struct str histogram = byte_reader_str(&in);
+        if (index[kept] != i)
+            continue;
+        coding_put_str(out, histogram);
+        kept++;
+    }
+    return kept == kept_count && !in.failed
+               ? OK
+               : err_fail(why, ERR_CORRUPT, "a histogram column holds too few histograms");
+}
+
+static const struct block_histogram_codec histogram_codec = {.select = select_histograms};
+
+static err_t merge(struct db *db, struct db_block *const *blocks, size_t count,
+                   struct block_ulid *ulid, bool *written, struct strbuf *why)
+{
+    struct block_merge_input *inputs = MEM_NEW_ARRAY(MEM_BLOCK, struct block_merge_input, count);
+    for (size_t i = 0; i < count; i++)
+        inputs[i] = (struct block_merge_input){blocks[i]->handle->block, blocks[i]->tombstones};
+    struct block_merge_options options = {
+        .fs = db->fs, .parent = db->path, .histograms = &histogram_codec};
+    db__ulid_make(db, ulid);
+    options.meta.ulid = *ulid;
+    struct block_merge_result result = {0};
+    err_t err = block_merge(inputs, (uint32_t)count, &options, &result, why);
+    *written = result.written;
+    mem_free(MEM_BLOCK, inputs);
+    return err;
+}
+
 /* Replaces blocks by what is left of them. */
 static err_t rewrite(struct db *db, struct db_block *const *blocks, size_t count,
                      struct strbuf *why)
 {
     struct block_ulid ulid;
     bool written;
-    err_t err = db__merge_blocks(db, blocks, count, &ulid, &written, why);
+    err_t err = merge(db, blocks, count, &ulid, &written, why);
     struct db_block *block = NULL;
     if (err == OK && written) {
         char *path = db__join(db->path, ulid.text);

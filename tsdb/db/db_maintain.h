@@ -22,11 +22,7 @@ err_t db__write_head_block(struct db *db, const char *parent, int64_t min_t_ms, 
 /* Moves everything before end_t_ms from the head into blocks. */
 err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why);
 
-/* ---- db_merge.c, db_compact.c: under the maintain lock ---- */
-/* Merges blocks (by time) into a new one without their deleted samples; *written false when nothing
- * is left. The old ones stay. */
-err_t db__merge_blocks(struct db *db, struct db_block *const *blocks, size_t count,
-                       struct block_ulid *ulid, bool *written, struct strbuf *why);
+/* ---- db_compact.c: under the maintain lock ---- */
 /* Merges as long as there is something to merge. */
 err_t db__compact(struct db *db, struct strbuf *why);
 /* Removes blocks by age and size. */

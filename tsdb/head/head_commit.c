@@ -20,12 +20,13 @@ static bool is_untouched(const struct head_appender *self, const struct staged_s
            group->slot_refs[sample->slot] == head__ref(self->head, sample->ordinal);
 }
 
-/* Finds the series again and judges again; false: the sample is dropped. */
+/* Finds the series again and judges again; false: the sample is dropped. How far it is behind the
+ * newest sample is not looked at again: that it is not too far was said when it was staged. */
 static bool judge_again(struct head_appender *self, struct staged_sample *sample)
 {
     struct head *head = self->head;
     const struct head_series *series = head__series(head, sample->ordinal);
-    if (series == NULL || sample->t_ms < head__min_append_t(head))
+    if (series == NULL || sample->t_ms < head->append_floor_ms)
         return false;
     const struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
     sample->group = NULL;
