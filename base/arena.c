@@ -116,8 +116,7 @@ void *arena_try_alloc(struct arena *arena, size_t size)
     size_t room = rounded(size);
     if ((size_t)(arena->limit - arena->cursor) < room) {
         size_t wanted = chunk_size(arena, room);
-        if (wanted > arena->budget_bytes ||
-            arena->allocated_bytes > arena->budget_bytes - wanted)
+        if (wanted > arena->budget_bytes || arena->allocated_bytes > arena->budget_bytes - wanted)
             return NULL;
         add_chunk(arena, wanted);
     }

@@ -77,14 +77,12 @@ int64_t mem_bytes(enum mem_subsystem subsystem)
 const char *mem_subsystem_name(enum mem_subsystem subsystem)
 {
     static const char *const names[MEM_SUBSYSTEM_COUNT] = {
-        [MEM_BASE] = "base",         [MEM_TEXT] = "text",
-        [MEM_CONFIG] = "config",     [MEM_MODEL] = "model",
-        [MEM_HEAD] = "head",         [MEM_HEAD_DATA] = "head_data",
-        [MEM_SYMBOLS] = "symbols",   [MEM_POSTINGS] = "postings",
-        [MEM_WAL] = "wal",           [MEM_BLOCK] = "block",
-        [MEM_SCRAPE] = "scrape",     [MEM_DISCOVERY] = "discovery",
-        [MEM_QUERY] = "query",       [MEM_HTTP] = "http",
-        [MEM_EXPORTER] = "exporter", [MEM_TEST] = "test",
+        [MEM_BASE] = "base",       [MEM_TEXT] = "text",         [MEM_CONFIG] = "config",
+        [MEM_MODEL] = "model",     [MEM_HEAD] = "head",         [MEM_HEAD_DATA] = "head_data",
+        [MEM_SYMBOLS] = "symbols", [MEM_POSTINGS] = "postings", [MEM_WAL] = "wal",
+        [MEM_BLOCK] = "block",     [MEM_SCRAPE] = "scrape",     [MEM_DISCOVERY] = "discovery",
+        [MEM_QUERY] = "query",     [MEM_HTTP] = "http",         [MEM_EXPORTER] = "exporter",
+        [MEM_TEST] = "test",
     };
     return names[subsystem];
 }

@@ -1,8 +1,8 @@
 /* base/clock.h: time as a parameter.
  *
- * Code that schedules or stamps takes a `const struct clock *`; tests pass one they drive. Wall time
- * is for timestamps of samples only; schedules use the monotonic clock, so that neither a jump of
- * the wall clock nor a suspend disturbs them.
+ * Code that schedules or stamps takes a `const struct clock *`; tests pass one they drive. Wall
+ * time is for timestamps of samples only; schedules use the monotonic clock, so that neither a jump
+ * of the wall clock nor a suspend disturbs them.
  */
 #pragma once
 

@@ -13,8 +13,8 @@ err_t duration_parse(struct str text, int64_t *ms, struct strbuf *why);
  * (PromQL's offsets) have a minus in front. */
 void duration_print(int64_t ms, struct strbuf *out);
 
-/* "15MB", "1.5GB", "1GiB512MiB", "0"; all units are powers of 1024. A leading minus is read, so that
- * the caller can name it. */
+/* "15MB", "1.5GB", "1GiB512MiB", "0"; all units are powers of 1024. A leading minus is read, so
+ * that the caller can name it. */
 err_t byte_size_parse(struct str text, int64_t *bytes, struct strbuf *why);
 /* "15MiB", "1GiB512MiB", "0B". */
 void byte_size_print(int64_t bytes, struct strbuf *out);

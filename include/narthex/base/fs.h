@@ -1,8 +1,9 @@
 /* base/fs.h: the file system as a parameter.
  *
- * Everything that stores data goes through a `const struct fs *`, so that tests can stop it at every
- * call, tear writes and return ENOSPC. The real one is fs_system(). Paths are C strings. Every error
- * carries the path in `why`. Calls may come from any thread; one file handle has one user at a time.
+ * Everything that stores data goes through a `const struct fs *`, so that tests can stop it at
+ * every call, tear writes and return ENOSPC. The real one is fs_system(). Paths are C strings.
+ * Every error carries the path in `why`. Calls may come from any thread; one file handle has one
+ * user at a time.
  */
 #pragma once
 

@@ -16,9 +16,9 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 enum { LOG_SITE_BURST = 10 };
 
 struct log_site {
-    _Atomic int64_t second;  /* the second that `lines` counts */
+    _Atomic int64_t second; /* the second that `lines` counts */
     _Atomic uint32_t lines;
-    _Atomic uint32_t cut;    /* lines left out since the last one written */
+    _Atomic uint32_t cut; /* lines left out since the last one written */
 };
 
 /* Set once before threads start. */

@@ -1,7 +1,8 @@
 /* base/mem.h: the one gate to malloc.
  *
- * Every allocation names the subsystem that pays for it; the sums are shown on /metrics. Running out
- * of memory aborts, so callers have no such branch. All functions may be called from any thread.
+ * Every allocation names the subsystem that pays for it; the sums are shown on /metrics. Running
+ * out of memory aborts, so callers have no such branch. All functions may be called from any
+ * thread.
  */
 #pragma once
 
@@ -9,21 +10,21 @@
 #include <stdint.h>
 
 enum mem_subsystem {
-    MEM_BASE,       /* threads, logs, own metrics */
-    MEM_TEXT,       /* strbufs */
-    MEM_CONFIG,     /* configuration as loaded */
-    MEM_MODEL,      /* labels, matchers, regexes outside a query */
-    MEM_HEAD,       /* groups, slots, series records */
-    MEM_HEAD_DATA,  /* open buffers and sealed columns kept in memory */
-    MEM_SYMBOLS,    /* interned label names and values */
-    MEM_POSTINGS,   /* label index of the head */
-    MEM_WAL,        /* record building, replay */
-    MEM_BLOCK,      /* open blocks, compaction */
-    MEM_SCRAPE,     /* targets, caches, bodies */
-    MEM_DISCOVERY,  /* target groups */
-    MEM_QUERY,      /* query arenas and results */
-    MEM_HTTP,       /* requests and answers */
-    MEM_EXPORTER,   /* collectors */
+    MEM_BASE,      /* threads, logs, own metrics */
+    MEM_TEXT,      /* strbufs */
+    MEM_CONFIG,    /* configuration as loaded */
+    MEM_MODEL,     /* labels, matchers, regexes outside a query */
+    MEM_HEAD,      /* groups, slots, series records */
+    MEM_HEAD_DATA, /* open buffers and sealed columns kept in memory */
+    MEM_SYMBOLS,   /* interned label names and values */
+    MEM_POSTINGS,  /* label index of the head */
+    MEM_WAL,       /* record building, replay */
+    MEM_BLOCK,     /* open blocks, compaction */
+    MEM_SCRAPE,    /* targets, caches, bodies */
+    MEM_DISCOVERY, /* target groups */
+    MEM_QUERY,     /* query arenas and results */
+    MEM_HTTP,      /* requests and answers */
+    MEM_EXPORTER,  /* collectors */
     MEM_TEST,
     MEM_SUBSYSTEM_COUNT,
 };
@@ -44,4 +45,5 @@ const char *mem_subsystem_name(enum mem_subsystem subsystem);
 
 /* One zeroed object of a type. */
 #define MEM_NEW(subsystem, type) ((type *)mem_calloc((subsystem), 1, sizeof(type)))
-#define MEM_NEW_ARRAY(subsystem, type, count) ((type *)mem_calloc((subsystem), (count), sizeof(type)))
+#define MEM_NEW_ARRAY(subsystem, type, count)                                                      \
+    ((type *)mem_calloc((subsystem), (count), sizeof(type)))

@@ -38,9 +38,9 @@ size_t number_format_int(int64_t v, char out[20]);
 /* Milliseconds as API timestamps: integer seconds, or exactly three decimals when needed. */
 size_t number_format_timestamp(int64_t t_ms, char out[24]);
 
-/* The whole of text as a double by Go's strconv.ParseFloat rules: decimal and hex floats, exponents,
- * inf and infinity in any case with an optional sign, nan in any case without one, underscores not
- * allowed. Correctly rounded. Overflow fails with *range set and *v infinite. */
+/* The whole of text as a double by Go's strconv.ParseFloat rules: decimal and hex floats,
+ * exponents, inf and infinity in any case with an optional sign, nan in any case without one,
+ * underscores not allowed. Correctly rounded. Overflow fails with *range set and *v infinite. */
 bool number_parse(struct str text, double *v, bool *range);
 
 /* Hot path of the exposition parser: reads the longest number at text[0..size) (digits, sign, dot,

@@ -18,7 +18,10 @@ struct str {
 /* View of a string literal. */
 #define STR(literal) ((struct str){("" literal ""), sizeof(literal) - 1})
 /* As STR, for static initialisers. */
-#define STR_INIT(literal) {("" literal ""), sizeof(literal) - 1}
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        ("" literal ""), sizeof(literal) - 1                                                       \
+    }
 /* printf arguments for "%.*s". */
 #define STR_ARG(s) (int)(s).size, (s).data
 
@@ -60,9 +63,8 @@ static inline bool str_starts_with(struct str s, struct str prefix)
 
 static inline bool str_ends_with(struct str s, struct str suffix)
 {
-    return s.size >= suffix.size &&
-           (suffix.size == 0 ||
-            memcmp(s.data + s.size - suffix.size, suffix.data, suffix.size) == 0);
+    return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.data + s.size - suffix.size,
+                                                                suffix.data, suffix.size) == 0);
 }
 
 /* ASCII case-insensitive equality. */

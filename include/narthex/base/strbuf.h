@@ -18,7 +18,10 @@ struct strbuf {
     size_t capacity;
 };
 
-#define STRBUF_INIT {NULL, 0, 0}
+#define STRBUF_INIT                                                                                \
+    {                                                                                              \
+        NULL, 0, 0                                                                                 \
+    }
 
 void strbuf_deinit(struct strbuf *buf);
 /* Empties the buffer and keeps its memory. */

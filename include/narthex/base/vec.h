@@ -12,7 +12,7 @@
     do {                                                                                           \
         size_t vec_wanted_ = (size_t)(wanted);                                                     \
         if (vec_wanted_ > (size_t)(capacity)) {                                                    \
-            size_t vec_new_ = (size_t)(capacity) == 0 ? 8 : (size_t)(capacity) * 2;                \
+            size_t vec_new_ = (size_t)(capacity) == 0 ? 8 : (size_t)(capacity)*2;                  \
             if (vec_new_ < vec_wanted_)                                                            \
                 vec_new_ = vec_wanted_;                                                            \
             (items) = mem_realloc((subsystem), (items), vec_new_ * sizeof *(items));               \

@@ -1,8 +1,8 @@
 /* model/labels.h: label sets.
  *
  * A struct labels is a borrowed, sorted list of name/value pairs: sorted by name bytewise, names
- * unique, values never empty (an empty value means that the label is absent). The metric name is the
- * label __name__. Views say how long they live; labels_copy puts one into an arena.
+ * unique, values never empty (an empty value means that the label is absent). The metric name is
+ * the label __name__. Views say how long they live; labels_copy puts one into an arena.
  */
 #pragma once
 
@@ -44,8 +44,8 @@ void labels_print(struct labels labels, struct strbuf *out);
 /* up{job="a"}: the metric name in front when it is a plain identifier. */
 void labels_print_metric(struct labels labels, struct strbuf *out);
 
-/* Builds a label set in any order of calls. All zero is empty; one owner. Strings are borrowed until
- * label_builder_labels. */
+/* Builds a label set in any order of calls. All zero is empty; one owner. Strings are borrowed
+ * until label_builder_labels. */
 struct label_builder {
     struct label *items;
     uint32_t count;

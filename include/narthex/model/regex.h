@@ -2,9 +2,9 @@
  *
  * A parser of RE2 syntax decides what is legal, with Go's error text, and emits an equivalent pcre2
  * pattern (docs: spec promql.md 3, architecture.md "Regular expressions"). Matching is anchored at
- * both ends with dot matching newline (^(?s:RE)$), case-sensitive unless the pattern says otherwise.
- * Linear time in practice: when the backtracking limit is hit, pcre2_dfa_match finishes the job.
- * A compiled regex is immutable and may be used from any thread.
+ * both ends with dot matching newline (^(?s:RE)$), case-sensitive unless the pattern says
+ * otherwise. Linear time in practice: when the backtracking limit is hit, pcre2_dfa_match finishes
+ * the job. A compiled regex is immutable and may be used from any thread.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /* query/engine.h: runs PromQL over a store.
  *
- * A query holds a place in the engine while it runs (max_concurrency; others wait in line), works in
- * one arena with a byte budget, and ends at its deadline or when its cancel flag is set. The result
- * is detached from the store: no querier stays open behind it.
+ * A query holds a place in the engine while it runs (max_concurrency; others wait in line), works
+ * in one arena with a byte budget, and ends at its deadline or when its cancel flag is set. The
+ * result is detached from the store: no querier stays open behind it.
  *
- * Errors of query_run carry Prometheus' text: ERR_INVALID (bad_data 400), ERR_EXECUTION and ERR_LIMIT
- * (execution 422), ERR_TIMEOUT (503), ERR_CANCELED (499), everything else internal (500).
+ * Errors of query_run carry Prometheus' text: ERR_INVALID (bad_data 400), ERR_EXECUTION and
+ * ERR_LIMIT (execution 422), ERR_TIMEOUT (503), ERR_CANCELED (499), everything else internal (500).
  */
 #pragma once
 
@@ -23,15 +23,15 @@ struct query_engine;
 
 struct query_engine_options {
     struct storage *storage;
-    const struct clock *clock;  /* NULL: the real one */
-    struct metrics *metrics;    /* NULL: none */
-    uint32_t max_concurrency;   /* 0: 20 */
-    uint64_t max_samples;       /* 0: 50,000,000 */
-    int64_t timeout_ms;         /* 0: two minutes */
-    int64_t lookback_ms;        /* 0: five minutes */
-    int64_t subquery_step_ms;   /* default step of subqueries; 0: one minute */
-    uint64_t memory_bytes_max;  /* per query; 0: no limit */
-    uint32_t threads;           /* workers besides the caller; 0: none */
+    const struct clock *clock; /* NULL: the real one */
+    struct metrics *metrics;   /* NULL: none */
+    uint32_t max_concurrency;  /* 0: 20 */
+    uint64_t max_samples;      /* 0: 50,000,000 */
+    int64_t timeout_ms;        /* 0: two minutes */
+    int64_t lookback_ms;       /* 0: five minutes */
+    int64_t subquery_step_ms;  /* default step of subqueries; 0: one minute */
+    uint64_t memory_bytes_max; /* per query; 0: no limit */
+    uint32_t threads;          /* workers besides the caller; 0: none */
     struct promql_features features;
 };
 
@@ -47,7 +47,7 @@ struct query_request {
     bool range;
     int64_t start_ms; /* instant queries: the evaluation time */
     int64_t end_ms;
-    int64_t step_ms;  /* range: > 0 */
+    int64_t step_ms;     /* range: > 0 */
     int64_t timeout_ms;  /* 0: the engine's; never lengthens it */
     int64_t lookback_ms; /* 0: the engine's */
     bool per_step_stats;
@@ -89,7 +89,7 @@ struct query_stats {
 
 struct query_result {
     enum query_value_type type;
-    int64_t t_ms;      /* scalar, string */
+    int64_t t_ms; /* scalar, string */
     double scalar;
     struct str string;
     const struct query_series *series; /* vector in evaluation order, matrix sorted by labels */

@@ -10,4 +10,3 @@ void expr_print(const struct expr *expr, struct strbuf *out);
 
 /* Broken into lines where a line would be longer than 100 characters (format_query). */
 void expr_print_pretty(const struct expr *expr, struct strbuf *out);
-

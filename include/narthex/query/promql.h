@@ -28,8 +28,8 @@ struct promql_features {
 err_t promql_format(struct str text, const struct promql_features *features, struct strbuf *out,
                     struct strbuf *why);
 /* The JSON tree of /api/v1/parse_query. */
-err_t promql_parse_json(struct str text, const struct promql_features *features,
-                        struct strbuf *out, struct strbuf *why);
+err_t promql_parse_json(struct str text, const struct promql_features *features, struct strbuf *out,
+                        struct strbuf *why);
 /* A match[] parameter: a bare selector; `selector` and its matchers are allocated in `arena`, and
  * promql_selector_deinit frees their regexes. Fails with "match[] must contain at least one
  * non-empty matcher" when every matcher accepts "" unless allow_empty. */

@@ -20,10 +20,10 @@ struct db;
 enum db_sync { DB_SYNC_EACH_SECOND, DB_SYNC_EACH_COMMIT };
 
 struct db_options {
-    const char *path;           /* created if absent */
-    const struct fs *fs;        /* NULL: the real one */
-    const struct clock *clock;  /* NULL: the real one */
-    struct metrics *metrics;    /* NULL: none */
+    const char *path;          /* created if absent */
+    const struct fs *fs;       /* NULL: the real one */
+    const struct clock *clock; /* NULL: the real one */
+    struct metrics *metrics;   /* NULL: none */
     enum db_sync sync;
     bool no_lockfile;
     bool no_background;         /* tests drive db_maintain themselves */
@@ -33,7 +33,7 @@ struct db_options {
     uint64_t retention_bytes;   /* 0: no limit by size; everything under path counts */
     double retention_percent;   /* of the disk; 0: none */
     int64_t out_of_order_window_ms;
-    int64_t exemplars_max;      /* <= 0: exemplars are not kept */
+    int64_t exemplars_max; /* <= 0: exemplars are not kept */
 };
 
 /* ERR_INVALID when the folder was made by Prometheus, ERR_UNAVAILABLE when it is locked. */

@@ -1,11 +1,12 @@
 /* tsdb/storage.h: what the rest of the program sees of any store.
  *
- * The real database (tsdb/db.h) and the plain reference store of the tests implement this interface,
- * so that a fault of the engine can be told from a fault of the storage. Everything moves in columns:
- * no single sample crosses this boundary.
+ * The real database (tsdb/db.h) and the plain reference store of the tests implement this
+ * interface, so that a fault of the engine can be told from a fault of the storage. Everything
+ * moves in columns: no single sample crosses this boundary.
  *
  * Units: int64 milliseconds since 1970, float64 values, any bit pattern. A stale marker is an
- * ordinary value with the bits STALE_NAN_BITS (model/histogram.h), or a histogram whose sum has them.
+ * ordinary value with the bits STALE_NAN_BITS (model/histogram.h), or a histogram whose sum has
+ * them.
  *
  * Threads: a struct storage may be used by all threads. An appender, a querier's arena and a cursor
  * have one user at a time; a querier may be shared by threads that use cursors of their own.
@@ -27,7 +28,8 @@
  * collected gives ERR_STALE_REF; its writer adds it again by labels. */
 typedef uint64_t series_ref;
 
-/* A writer whose samples share timestamps: a scrape target, a rule, a remote-write (job, instance). */
+/* A writer whose samples share timestamps: a scrape target, a rule, a remote-write (job, instance).
+ */
 typedef uint64_t source_ref;
 
 struct storage {
@@ -53,11 +55,11 @@ struct append_options {
 struct append_batch {
     size_t count;
     const series_ref *refs;
-    const int64_t *t_ms;   /* NULL: all are at t_all_ms */
+    const int64_t *t_ms; /* NULL: all are at t_all_ms */
     int64_t t_all_ms;
-    const double *values;  /* for samples without a histogram */
+    const double *values;                      /* for samples without a histogram */
     const struct histogram *const *histograms; /* NULL: all are floats; else NULL per float */
-    const int64_t *start_t_ms; /* NULL: none; 0 per sample: none */
+    const int64_t *start_t_ms;                 /* NULL: none; 0 per sample: none */
     /* Written: OK, or why the sample was left out (ERR_STALE_REF, ERR_OUT_OF_ORDER, ERR_DUPLICATE,
      * ERR_OUT_OF_BOUNDS, ERR_TOO_OLD, ERR_INVALID). A sample equal to the newest one of its series
      * in time and bits is OK and stored once. */
@@ -107,9 +109,9 @@ struct select_hints {
     int64_t start_ms; /* the part of the querier's range that this selector needs, inclusive */
     int64_t end_ms;
     int64_t step_ms;
-    int64_t range_ms;     /* of a range selector, else 0 */
-    struct str function;  /* directly above the selector, or empty */
-    bool by;              /* grouping is by(…) rather than without(…) */
+    int64_t range_ms;    /* of a range selector, else 0 */
+    struct str function; /* directly above the selector, or empty */
+    bool by;             /* grouping is by(…) rather than without(…) */
     const struct str *grouping;
     uint32_t grouping_count;
     uint32_t series_max; /* 0: all; else any this many suffice */
@@ -133,8 +135,8 @@ enum sample_kind { SAMPLES_FLOAT, SAMPLES_HISTOGRAM };
  * in the column, and sums are plain left-to-right sums that did not round. */
 struct sample_stats {
     double first, last, min, max, sum;
-    double drop_sum;      /* Σ of the values before each decrease */
-    uint32_t drop_count;  /* decreases from one sample to the next */
+    double drop_sum;     /* Σ of the values before each decrease */
+    uint32_t drop_count; /* decreases from one sample to the next */
 };
 
 /* The next run of samples of one kind, before decoding. */
@@ -200,8 +202,9 @@ struct selector {
 };
 
 struct querier_ops {
-    /* Series with at least one sample possibly in the querier's range (block granularity) that match
-     * all matchers. Results go into `arena`. ERR_LIMIT when the arena's budget is exceeded. */
+    /* Series with at least one sample possibly in the querier's range (block granularity) that
+     * match all matchers. Results go into `arena`. ERR_LIMIT when the arena's budget is exceeded.
+     */
     err_t (*select)(struct querier *, struct selector selector, const struct select_hints *hints,
                     struct arena *arena, struct series_list *list, struct strbuf *why);
     err_t (*cursor_open)(struct querier *, const struct select_hints *hints,
@@ -210,9 +213,8 @@ struct querier_ops {
      * limit 0 is none. */
     err_t (*label_names)(struct querier *, struct selector selector, size_t limit,
                          struct arena *arena, struct str_list *list, struct strbuf *why);
-    err_t (*label_values)(struct querier *, struct str name, struct selector selector,
-                          size_t limit, struct arena *arena, struct str_list *list,
-                          struct strbuf *why);
+    err_t (*label_values)(struct querier *, struct str name, struct selector selector, size_t limit,
+                          struct arena *arena, struct str_list *list, struct strbuf *why);
     /* Exemplars of series matching any of the selectors within the querier's range. */
     err_t (*exemplars)(struct querier *, const struct selector *selectors, size_t selector_count,
                        struct arena *arena, struct exemplar_list *list, struct strbuf *why);
@@ -235,9 +237,9 @@ struct name_count_list {
 struct cardinality {
     uint64_t series_count;
     uint64_t label_pair_count;
-    uint64_t column_count;  /* "chunks" */
-    int64_t min_t_ms;       /* INT64_MAX when empty */
-    int64_t max_t_ms;       /* INT64_MIN when empty */
+    uint64_t column_count; /* "chunks" */
+    int64_t min_t_ms;      /* INT64_MAX when empty */
+    int64_t max_t_ms;      /* INT64_MIN when empty */
     struct name_count_list series_by_metric;
     struct name_count_list values_by_label;
     struct name_count_list bytes_by_label;
@@ -245,8 +247,8 @@ struct cardinality {
 };
 
 struct storage_ops {
-    /* A number for a source; the same `key` (a stable hash of what the source is) continues the same
-     * group after a restart. */
+    /* A number for a source; the same `key` (a stable hash of what the source is) continues the
+     * same group after a restart. */
     source_ref (*source_open)(struct storage *, uint64_t key);
     /* The source writes no more; its group ends with its window. */
     void (*source_close)(struct storage *, source_ref source);
@@ -303,8 +305,7 @@ static inline err_t storage_cardinality(struct storage *storage, size_t limit, s
     return storage->ops->cardinality(storage, limit, arena, result, why);
 }
 
-static inline bool storage_time_range(struct storage *storage, int64_t *min_t_ms,
-                                      int64_t *max_t_ms)
+static inline bool storage_time_range(struct storage *storage, int64_t *min_t_ms, int64_t *max_t_ms)
 {
     return storage->ops->time_range(storage, min_t_ms, max_t_ms);
 }
@@ -407,8 +408,8 @@ static inline err_t series_cursor_next(struct series_cursor *cursor,
     return cursor->ops->next(cursor, info, found, why);
 }
 
-static inline err_t series_cursor_decode(struct series_cursor *cursor,
-                                         struct sample_column *column, struct strbuf *why)
+static inline err_t series_cursor_decode(struct series_cursor *cursor, struct sample_column *column,
+                                         struct strbuf *why)
 {
     return cursor->ops->decode(cursor, column, why);
 }
