@@ -1,4 +1,5 @@
-/* query_bench FOLDER [SERIES] [SAMPLES] [THREADS]: times PromQL queries over a fresh database.
+/* query_bench FOLDER [SERIES] [SAMPLES] [THREADS] [ONLY]: times PromQL queries over a fresh
+ * database.
  *
  * Fills FOLDER (which must not exist) with SERIES counters at 15 s, flushes them to a block and
  * runs each query three times; prints the best time and the samples looked at per second. One JSON
@@ -150,7 +151,7 @@ static void run_query(struct query_engine *engine, const struct options *options
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "use: query_bench FOLDER [SERIES] [SAMPLES] [THREADS]\n");
+        fprintf(stderr, "use: query_bench FOLDER [SERIES] [SAMPLES] [THREADS] [ONLY]\n");
         return 2;
     }
     struct options options = {
@@ -188,8 +189,11 @@ int main(int argc, char **argv)
          60000},
         {"max_over_time(sum(rate(node_cpu_seconds_total[1m]))[30m:1m])", 300000},
     };
-    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        if (argc > 5 && strstr(queries[i].text, argv[5]) == NULL)
+            continue;
         run_query(engine, &options, queries[i].text, queries[i].step_ms);
+    }
     query_engine_destroy(engine);
     db_close(db);
     strbuf_deinit(&why);

@@ -185,6 +185,60 @@ static void test_limits(void **state)
     strbuf_deinit(&out);
 }
 
+/* Each look at this clock takes ten milliseconds. */
+static int64_t step_clock(void *context)
+{
+    int64_t *now_ns = context;
+    *now_ns += 10000000;
+    return *now_ns;
+}
+
+static int64_t still_clock(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static void test_deadline(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ns = 0;
+    struct clock clock = {still_clock, step_clock, &now_ns};
+    struct query_engine_options options = {
+        .storage = fixture->storage, .clock = &clock, .timeout_ms = 1000};
+    struct query_engine *engine = query_engine_create(&options);
+    struct strbuf out = STRBUF_INIT;
+    assert_int_equal(run(engine, "sum(requests_total)", false, &out), ERR_TIMEOUT);
+    assert_string_equal(strbuf_cstr(&out), "query timed out in query execution");
+    assert_int_equal(run(engine, "requests_total{instance='i000'}", false, &out), OK);
+    query_engine_destroy(engine);
+    strbuf_deinit(&out);
+}
+
+static void test_memory_budget(void **state)
+{
+    struct fixture *fixture = *state;
+    struct query_engine_options options = {.storage = fixture->storage,
+                                           .memory_bytes_max = 2 << 20};
+    struct query_engine *engine = query_engine_create(&options);
+    struct strbuf out = STRBUF_INIT;
+    assert_int_equal(run(engine, "sum(requests_total)", true, &out), OK);
+    /* A million steps of one scalar are 8 MB. */
+    assert_int_equal(run(engine, "max_over_time(vector(1)[1000001s:1s])", false, &out), ERR_LIMIT);
+    /* More steps than any query may have, before memory is asked for. */
+    assert_int_equal(run(engine, "max_over_time(vector(1)[100y:1ms])", false, &out), ERR_LIMIT);
+    query_engine_destroy(engine);
+    strbuf_deinit(&out);
+}
+
+/* Times at the ends of what can be written neither overflow nor find anything. */
+static void test_far_times(void **state)
+{
+    check(*state, "requests_total @ 9000000000000000", "");
+    check(*state, "rate(requests_total[100y] @ -9000000000000000 offset 100y)", "");
+    check(*state, "count_over_time(requests_total[290y:1y] @ -9000000000000000)", "");
+}
+
 static void test_stats(void **state)
 {
     struct fixture *fixture = *state;
@@ -210,9 +264,10 @@ static void test_stats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_instant), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_instant),       cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_threads),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_stats),         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_memory_budget), cmocka_unit_test(test_far_times),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
