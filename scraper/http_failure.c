@@ -200,6 +200,9 @@ static void add_cause(const struct http_transfer *transfer, CURLcode code, bool 
     case CURLE_TOO_MANY_REDIRECTS:
         strbuf_add_cstr(out, "stopped after 10 redirects");
         return;
+    case CURLE_URL_MALFORMAT:
+        strbuf_add_cstr(out, "invalid URL");
+        return;
     case CURLE_GOT_NOTHING:
         strbuf_add_cstr(out, "EOF");
         return;

@@ -121,7 +121,7 @@ static void finish_scrape(struct scrape_loop *loop, err_t err, struct str body,
 {
     struct scrape_outcome outcome = {
         .failed = err != OK,
-        .body_over_limit = err == ERR_LIMIT && loop->request != NULL,
+        .body_over_limit = err == ERR_LIMIT && loop->request != NULL && !loop->request->over_budget,
         .body_bytes = err == OK ? body.size : 0,
     };
     scrape_commit(loop, err == OK, body, format, &outcome, why);
