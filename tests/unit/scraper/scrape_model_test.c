@@ -10,158 +10,9 @@
 #include <cmocka.h>
 
 #include "narthex/base/hash.h"
-#include "narthex/base/mem.h"
-#include "scrape_shard.h"
+#include "scrape_side.h"
 
 enum { SERIES_MAX = 40, LINES_MAX = 60, SCRAPES = 400, ROUNDS = 20 };
-
-/* A store that remembers one commit: value of each label set; markers apart. */
-struct recorder {
-    struct storage storage;
-    struct appender appender;
-    struct strbuf names[4096]; /* printed labels by ref */
-    uint32_t name_count;
-    bool present[4096]; /* in this commit, by ref */
-    double values[4096];
-    bool stale[4096];
-};
-
-static struct recorder *recorder_of(struct appender *appender)
-{
-    return (struct recorder *)(void *)((char *)appender - offsetof(struct recorder, appender));
-}
-
-static void record_begin(struct appender *appender, source_ref source,
-                         const struct append_options *options)
-{
-    (void)source;
-    (void)options;
-    struct recorder *r = recorder_of(appender);
-    memset(r->present, 0, sizeof r->present);
-    memset(r->stale, 0, sizeof r->stale);
-}
-
-static err_t record_series(struct appender *appender, struct labels labels, series_ref *ref,
-                           bool *created, struct strbuf *why)
-{
-    (void)why;
-    struct recorder *r = recorder_of(appender);
-    struct strbuf text = STRBUF_INIT;
-    labels_print(labels, &text);
-    uint32_t i = 1;
-    while (i <= r->name_count && !str_equal(strbuf_str(&r->names[i]), strbuf_str(&text)))
-        i++;
-    *created = i > r->name_count;
-    if (*created) {
-        assert_true(i < 4096);
-        r->names[i] = text;
-        r->name_count = i;
-    } else {
-        strbuf_deinit(&text);
-    }
-    *ref = i;
-    return OK;
-}
-
-static err_t record_add(struct appender *appender, const struct append_batch *batch,
-                        struct strbuf *why)
-{
-    (void)why;
-    struct recorder *r = recorder_of(appender);
-    for (size_t i = 0; i < batch->count; i++) {
-        series_ref ref = batch->refs[i];
-        assert_true(ref >= 1 && ref <= r->name_count);
-        batch->outcomes[i] = r->present[ref] ? ERR_DUPLICATE : OK;
-        if (r->present[ref])
-            continue;
-        r->present[ref] = true;
-        r->values[ref] = batch->values[i];
-        r->stale[ref] = value_is_stale(batch->values[i]);
-    }
-    return OK;
-}
-
-static err_t record_commit(struct appender *appender, struct strbuf *why)
-{
-    (void)appender;
-    (void)why;
-    return OK;
-}
-
-static void record_rollback(struct appender *appender)
-{
-    (void)appender;
-}
-
-static source_ref record_source_open(struct storage *storage, uint64_t key)
-{
-    (void)storage;
-    return key;
-}
-
-static const struct appender_ops record_ops = {
-    .begin = record_begin,
-    .series = record_series,
-    .add = record_add,
-    .commit = record_commit,
-    .rollback = record_rollback,
-};
-static const struct storage_ops record_storage_ops = {.source_open = record_source_open};
-
-/* One loop with a recorder of its own. */
-struct side {
-    struct recorder *recorder;
-    struct scrape_shard shard;
-    struct scrape_loop loop;
-    struct scrape_manager_options options;
-};
-
-static struct scrape_metrics no_metrics;
-
-static void side_begin(struct side *side, struct scrape_job *job)
-{
-    memset(side, 0, sizeof *side);
-    side->recorder = MEM_NEW(MEM_TEST, struct recorder);
-    side->recorder->appender.ops = &record_ops;
-    side->recorder->storage.ops = &record_storage_ops;
-    side->options = (struct scrape_manager_options){.storage = &side->recorder->storage,
-                                                    .clock = clock_system()};
-    side->shard.options =
-        (struct scrape_shard_options){.manager = &side->options, .metrics = &no_metrics};
-    side->shard.appender = &side->recorder->appender;
-    side->shard.ingest = MEM_NEW(MEM_SCRAPE, struct scrape_ingest);
-    scrape_ingest_init(side->shard.ingest);
-    struct label_builder builder = {0};
-    struct strbuf why = STRBUF_INIT;
-    const struct label address = {STR("__address__"), STR("h:1")};
-    assert_int_equal(scrape_target_create(job, (struct labels){&address, 1}, (struct labels){0},
-                                          &builder, &side->loop.target, &why),
-                     TARGET_KEPT);
-    label_builder_deinit(&builder);
-    side->loop.shard = &side->shard;
-    side->loop.scrape = 2;
-    side->loop.t_ms = 1000;
-}
-
-static void side_end(struct side *side)
-{
-    scrape_cache_deinit(&side->loop.cache);
-    scrape_target_unref(side->loop.target);
-    scrape_ingest_deinit(side->shard.ingest);
-    mem_free(MEM_SCRAPE, side->shard.ingest);
-    for (uint32_t i = 1; i <= side->recorder->name_count; i++)
-        strbuf_deinit(&side->recorder->names[i]);
-    mem_free(MEM_TEST, side->recorder);
-}
-
-static void side_scrape(struct side *side, struct str body, struct scrape_outcome *outcome)
-{
-    struct strbuf why = STRBUF_INIT;
-    *outcome = (struct scrape_outcome){0};
-    side->loop.t_ms += 1000;
-    scrape_commit(&side->loop, true, body, EXPOSITION_TEXT, outcome, &why);
-    strbuf_deinit(&why);
-}
 
 /* Bodies: a list of lines, edited at random. */
 struct body_model {
@@ -248,11 +99,9 @@ static void assert_same(const struct side *warm, const struct side *cold, uint64
     const struct recorder *a = warm->recorder;
     const struct recorder *b = cold->recorder;
     for (uint32_t i = 1; i <= a->name_count; i++) {
-        uint32_t k = 1;
-        while (k <= b->name_count && !str_equal(strbuf_str(&a->names[i]), strbuf_str(&b->names[k])))
-            k++;
-        bool in_cold = k <= b->name_count && b->present[k] && !b->stale[k];
-        bool in_warm = a->present[i] && !a->stale[i];
+        uint32_t k = recorder_find_same(b, a, i);
+        bool in_cold = k != 0 && recorder_has(b, k);
+        bool in_warm = recorder_has(a, i);
         if (strstr(strbuf_cstr(&a->names[i]), "scrape_") != NULL)
             continue;
         if (in_cold != in_warm || (in_warm && a->values[i] != b->values[k]))
@@ -266,9 +115,7 @@ static void assert_markers(const struct side *warm, const bool *alive, uint64_t 
 {
     const struct recorder *r = warm->recorder;
     for (uint32_t i = 1; i <= r->name_count; i++) {
-        bool now = r->present[i] && !r->stale[i];
-        bool marked = r->present[i] && r->stale[i];
-        if (marked != (alive[i] && !now))
+        if (recorder_has_marker(r, i) != (alive[i] && !recorder_has(r, i)))
             fail_msg("seed %llu scrape %d: marker of %s", (unsigned long long)seed, scrape,
                      strbuf_cstr(&r->names[i]));
     }
@@ -279,7 +126,7 @@ static void run_round(struct scrape_job *job, uint64_t seed)
     struct body_model model = {.seed = seed};
     struct side *warm = MEM_NEW(MEM_TEST, struct side);
     struct side *cold = MEM_NEW(MEM_TEST, struct side);
-    static bool alive[4096];
+    static bool alive[RECORDED_SERIES_MAX];
     memset(alive, 0, sizeof alive);
     side_begin(warm, job);
     for (int scrape = 0; scrape < SCRAPES; scrape++) {
@@ -299,7 +146,7 @@ static void run_round(struct scrape_job *job, uint64_t seed)
         assert_same(warm, cold, seed, scrape);
         assert_markers(warm, alive, seed, scrape);
         for (uint32_t i = 1; i <= warm->recorder->name_count; i++)
-            alive[i] = warm->recorder->present[i] && !warm->recorder->stale[i];
+            alive[i] = recorder_has(warm->recorder, i);
         side_end(cold);
         strbuf_deinit(&body);
     }
