@@ -100,10 +100,13 @@ static const char *skip_braces(const char *at, const char *end)
 size_t exposition__quick_key(const struct exposition *exposition)
 {
     const struct lexer *lexer = &exposition->lexer;
+    /* Behind an imagined final newline the position is past the end. */
+    if (lexer->state != LEX_INIT || lexer->at >= lexer->size)
+        return 0;
     const char *begin = lexer->data + lexer->at;
     const char *end = lexer->data + lexer->size;
     const char *at = begin;
-    if (lexer->state != LEX_INIT || at == end || !has_class(at, CLASS_METRIC))
+    if (!has_class(at, CLASS_METRIC))
         return 0;
     while (at < end && has_class(at, CLASS_METRIC | CLASS_DIGIT))
         at++;
