@@ -136,6 +136,11 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
         result->sample_limit_hit = true;
     if (result->sample_limit_hit)
         return OK;
+    const struct histogram *histogram = entry->histogram;
+    if (histogram != NULL && (histogram = ingest__limit_histogram(ingest, histogram)) == NULL) {
+        result->bucket_limit_hit = true;
+        return OK;
+    }
     if (!timed || ingest->track_times)
         line->seen = task->scrape;
     else
@@ -143,7 +148,7 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
     int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
     if (entry->start_ms != 0 && task->options->created_timestamp_zero)
         TRY(push_start(ingest, entry, line->ref, t_ms, why));
-    TRY(ingest__batch_push(ingest, line->ref, t_ms, entry->value, entry->histogram,
+    TRY(ingest__batch_push(ingest, line->ref, t_ms, entry->value, histogram,
                            line_index(ingest, line), why));
     if (entry->has_exemplar && task->options->exemplar_storage)
         return add_exemplars(ingest, entry, line->ref, t_ms, why);

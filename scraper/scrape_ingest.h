@@ -116,6 +116,10 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why);
 void ingest__batch_drop(struct ingest_batch *batch);
 /* Keeps an old line that stands next in this scrape; returns it in the lines of this scrape. */
 struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line);
+/* The histogram within the job's limits, coarser where it must be (then in ingest->arena); NULL
+ * when it cannot be made to fit. */
+const struct histogram *ingest__limit_histogram(struct scrape_ingest *ingest,
+                                                const struct histogram *h);
 /* A sample that exposition_next gave, or a histogram made of samples. */
 err_t ingest__take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                           struct strbuf *why);
