@@ -49,6 +49,8 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
     size_t key_size = exposition__quick_key(exposition);
     if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
         return OK;
+    if (key_size == 0 && exposition__quick_metadata(exposition, entry))
+        return OK;
     exposition->exemplar.labels.size = 0;
     if (exposition->format == EXPOSITION_OPENMETRICS)
         return exposition__openmetrics_next(exposition, entry, why);

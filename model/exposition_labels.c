@@ -117,7 +117,8 @@ static uint32_t take_pairs(struct str text, size_t at, struct label *pairs, stru
             continue;
         }
         at++;
-        skip_blanks(text, &at);
+        while (is_blank(text.data[at]) || text.data[at] == '\0') /* NULs behind blanks pass too */
+            at++;
         pairs[count++] = (struct label){item, take_value(text, &at)};
     }
 }

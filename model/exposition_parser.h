@@ -1,6 +1,6 @@
 /* model/exposition_parser.h: what the files of the exposition parser share.
  *
- * Two readers stand over one body. The quick one (exposition_quick.c) takes sample lines of the
+ * Two readers stand over one body. The quick one (exposition_quick.c) takes lines of the
  * ordinary shape, which are nearly all, and declines everything else without having moved. The
  * exact one (exposition_text.c, exposition_openmetrics.c) cuts tokens by the rules of the format
  * and knows every error text; a line the quick reader takes means the same to the exact one.
@@ -137,6 +137,8 @@ void exposition__protobuf_key_labels(struct str key, struct arena *arena, struct
 
 /* Size of the key at the body's position if the line is of the ordinary shape, else 0. */
 size_t exposition__quick_key(const struct exposition *exposition);
+/* A HELP or TYPE line; false without having moved if there is none of the ordinary shape. */
+bool exposition__quick_metadata(struct exposition *exposition, struct exposition_entry *entry);
 /* Value and the rest of a line behind its key; false without having moved if it is not ordinary. */
 bool exposition__quick_value(struct exposition *exposition, size_t key_size, struct str same_text,
                              struct exposition_entry *entry);

@@ -1,10 +1,12 @@
-/* Quick reader: sample lines of the ordinary shape,
+/* Quick reader: lines of the ordinary shape,
  *
  *     name{label="value",label="value"} value [timestamp]\n
+ *     # HELP name text\n
+ *     # TYPE name type\n
  *
- * with names of plain identifiers, no blanks inside the braces and nothing after the timestamp. It
- * declines everything else, and the exact reader then tells what it is. Both text formats agree on
- * these lines except for blanks and timestamps, which `openmetrics` tells.
+ * with names of plain identifiers, in the braces blanks behind commas at most, and nothing after
+ * the timestamp. It declines everything else, and the exact reader then tells what it is. Both text
+ * formats agree on these lines except for blanks and timestamps.
  */
 #include <math.h>
 
@@ -78,7 +80,7 @@ static const char *skip_value(const char *at, const char *end)
 }
 
 /* Behind the closing brace of labels whose opening brace is at `at`; NULL to decline. */
-static const char *skip_braces(const char *at, const char *end)
+static const char *skip_braces(const char *at, const char *end, bool blanks)
 {
     at++;
     while (at < end && *at != '}') {
@@ -92,6 +94,8 @@ static const char *skip_braces(const char *at, const char *end)
         if (at == NULL || at == end || (*at != ',' && *at != '}'))
             return NULL;
         if (*at == ',')
+            at++;
+        while (blanks && at < end && *at == ' ')
             at++;
     }
     return at < end ? at + 1 : NULL;
@@ -111,8 +115,47 @@ size_t exposition__quick_key(const struct exposition *exposition)
     while (at < end && has_class(at, CLASS_METRIC | CLASS_DIGIT))
         at++;
     if (at < end && *at == '{')
-        at = skip_braces(at, end);
+        at = skip_braces(at, end, exposition->format == EXPOSITION_TEXT);
     return at == NULL || at == end ? 0 : (size_t)(at - begin);
+}
+
+bool exposition__quick_metadata(struct exposition *exposition, struct exposition_entry *entry)
+{
+    struct lexer *lexer = &exposition->lexer;
+    enum { WORD_BYTES = 7 }; /* "# HELP " */
+    if (lexer->state != LEX_INIT || lexer->at >= lexer->size ||
+        lexer->size - lexer->at <= WORD_BYTES)
+        return false;
+    const char *word = lexer->data + lexer->at;
+    const char *end = lexer->data + lexer->size;
+    bool help = memcmp(word, "# HELP ", WORD_BYTES) == 0;
+    if (!help && memcmp(word, "# TYPE ", WORD_BYTES) != 0)
+        return false;
+    const char *name = word + WORD_BYTES;
+    const char *at = name;
+    if (!has_class(at, CLASS_METRIC))
+        return false;
+    while (at < end && has_class(at, CLASS_METRIC | CLASS_DIGIT))
+        at++;
+    if (end - at < 2 || at[0] != ' ' || at[1] == ' ' || at[1] == '\t' || at[1] == '\n')
+        return false;
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    if (newline == NULL || (newline + 1 < end && newline[1] == '\0')) /* NULs there are special */
+        return false;
+    struct str text = str_from(at + 1, (size_t)(newline - at) - 1);
+    bool openmetrics = exposition->format == EXPOSITION_OPENMETRICS;
+    if (help ? !str_is_utf8(text) : !exposition__type_parse(text, openmetrics, &exposition->type))
+        return false;
+    *entry = (struct exposition_entry){
+        .kind = help ? EXPOSITION_HELP : EXPOSITION_TYPE,
+        .name = str_from(name, (size_t)(at - name)),
+        .text = text,
+        .type = exposition->type,
+    };
+    exposition->exemplar.labels.size = 0;
+    exposition->entry_start = lexer->at;
+    lexer->at = (size_t)(newline + 1 - lexer->data);
+    return true;
 }
 
 /* Digits up to the newline as milliseconds; NULL to decline. */

@@ -46,6 +46,7 @@ static void legal_pages(void **state)
         CASE("\n\n \n", ""),
         CASE("a 1\n", "sample a | {__name__=\"a\"} | 1\n"),
         CASE("a 1", "sample a | {__name__=\"a\"} | 1\n"),
+        CASE("#", "comment #\n"),
         CASE("a-1\n", "sample a | {__name__=\"a\"} | -1\n"),
         CASE("a\t1\t2", "sample a | {__name__=\"a\"} | 1 @2\n"),
         CASE("a  +Inf  1234567890123\n", "sample a | {__name__=\"a\"} | inf @1234567890123\n"),
