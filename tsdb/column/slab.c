@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "narthex/base/thread.h"
@@ -27,6 +28,8 @@
 
 enum {
     SLAB_BYTES = 64 * 1024,
+    CHUNK_SLABS_MIN = 2, /* chunks of slabs double up to a mebibyte */
+    CHUNK_SLABS_MAX = 16,
     FINE_STEP = 16, /* up to FINE_MAX */
     FINE_MAX = 256,
     FINE_COUNT = FINE_MAX / FINE_STEP,
@@ -41,25 +44,39 @@ struct free_block {
     struct free_block *next;
 };
 
-/* Its own bytes are followed by the blocks. */
+/* A slab lies at a multiple of its size, so a block's slab is found by its address. Its own bytes
+ * are followed by the blocks. Guarded by the mutex of its class. */
 struct slab {
-    struct slab *next;
-    uint64_t padding;
+    struct slab *next, *previous; /* among the class's slabs with room, or the pool's empty ones */
+    struct free_block *free;
+    uint32_t used;   /* blocks handed out */
+    uint32_t cursor; /* offset of the first byte never handed out */
+};
+
+/* Memory of several slabs. */
+struct slab_chunk {
+    struct slab_chunk *next;
+    size_t size;
 };
 
 struct slab_class {
     struct mutex mutex;
-    /* guarded by mutex */
-    struct free_block *free;
-    struct slab *slabs; /* newest first; only the newest has blocks never handed out */
-    uint8_t *cursor;
-    uint8_t *limit;
+    struct slab *with_room;     /* guarded by mutex */
     _Atomic int64_t used_bytes; /* written under mutex, read by anybody */
 };
 
+/* Slabs whose blocks are all free go back to the pool and serve any class: open buffers grow
+ * together, and what one size has left the next one takes. */
 struct slab_pool {
     enum mem_subsystem subsystem;
     struct slab_class classes[CLASS_COUNT];
+    struct mutex mutex; /* taken after a class's */
+    /* guarded by mutex */
+    struct slab *empty;
+    struct slab_chunk *chunks;
+    uint8_t *cursor; /* next slab of the newest chunk */
+    uint32_t slabs_left;
+    uint32_t chunk_slabs; /* of the next chunk */
 };
 
 static uint32_t class_of(size_t size)
@@ -83,46 +100,111 @@ struct slab_pool *slab_pool_create(enum mem_subsystem subsystem)
 {
     struct slab_pool *pool = MEM_NEW(subsystem, struct slab_pool);
     pool->subsystem = subsystem;
+    pool->chunk_slabs = CHUNK_SLABS_MIN;
+    mutex_init(&pool->mutex);
     for (uint32_t i = 0; i < CLASS_COUNT; i++)
         mutex_init(&pool->classes[i].mutex);
     return pool;
+}
+
+static size_t chunk_size(uint32_t slab_count)
+{
+    return sizeof(struct slab_chunk) + ((size_t)slab_count + 1) * SLAB_BYTES;
 }
 
 void slab_pool_destroy(struct slab_pool *pool)
 {
     if (pool == NULL)
         return;
-    for (uint32_t i = 0; i < CLASS_COUNT; i++) {
-        struct slab_class *class = &pool->classes[i];
-        for (struct slab *slab = class->slabs; slab != NULL;) {
-            struct slab *next = slab->next;
-            UNPOISON(slab, SLAB_BYTES);
-            mem_free(pool->subsystem, slab);
-            slab = next;
-        }
-        mutex_deinit(&class->mutex);
+    while (pool->chunks != NULL) {
+        struct slab_chunk *next = pool->chunks->next;
+        UNPOISON(pool->chunks, pool->chunks->size);
+        mem_free(pool->subsystem, pool->chunks);
+        pool->chunks = next;
     }
+    for (uint32_t i = 0; i < CLASS_COUNT; i++)
+        mutex_deinit(&pool->classes[i].mutex);
+    mutex_deinit(&pool->mutex);
     mem_free(pool->subsystem, pool);
+}
+
+static struct slab *take_slab(struct slab_pool *pool)
+{
+    mutex_lock(&pool->mutex);
+    struct slab *slab = pool->empty;
+    if (slab != NULL) {
+        pool->empty = slab->next;
+    } else {
+        if (pool->slabs_left == 0) {
+            struct slab_chunk *chunk = mem_alloc(pool->subsystem, chunk_size(pool->chunk_slabs));
+            chunk->next = pool->chunks;
+            chunk->size = chunk_size(pool->chunk_slabs);
+            pool->chunks = chunk;
+            uintptr_t first = (uintptr_t)(chunk + 1) + SLAB_BYTES - 1;
+            pool->cursor = (uint8_t *)(first & ~(uintptr_t)(SLAB_BYTES - 1));
+            pool->slabs_left = pool->chunk_slabs;
+            if (pool->chunk_slabs < CHUNK_SLABS_MAX)
+                pool->chunk_slabs *= 2;
+        }
+        slab = (struct slab *)pool->cursor;
+        pool->cursor += SLAB_BYTES;
+        pool->slabs_left--;
+    }
+    mutex_unlock(&pool->mutex);
+    *slab = (struct slab){.cursor = sizeof *slab};
+    return slab;
+}
+
+static void give_slab(struct slab_pool *pool, struct slab *slab)
+{
+    UNPOISON(slab, SLAB_BYTES);
+    mutex_lock(&pool->mutex);
+    slab->next = pool->empty;
+    pool->empty = slab;
+    mutex_unlock(&pool->mutex);
+}
+
+static void link_slab(struct slab_class *class, struct slab *slab)
+{
+    slab->previous = NULL;
+    slab->next = class->with_room;
+    if (slab->next != NULL)
+        slab->next->previous = slab;
+    class->with_room = slab;
+}
+
+static void unlink_slab(struct slab_class *class, struct slab *slab)
+{
+    if (slab->previous != NULL)
+        slab->previous->next = slab->next;
+    else
+        class->with_room = slab->next;
+    if (slab->next != NULL)
+        slab->next->previous = slab->previous;
+}
+
+static bool has_room(const struct slab *slab, size_t size)
+{
+    return slab->free != NULL || slab->cursor + size <= SLAB_BYTES;
 }
 
 static void *take_block_locked(struct slab_pool *pool, struct slab_class *class, size_t size)
 {
-    struct free_block *block = class->free;
+    if (class->with_room == NULL)
+        link_slab(class, take_slab(pool));
+    struct slab *slab = class->with_room;
+    void *block = slab->free;
     if (block != NULL) {
         UNPOISON(block, size);
-        class->free = block->next;
-        return block;
+        slab->free = slab->free->next;
+    } else {
+        block = (uint8_t *)slab + slab->cursor;
+        slab->cursor += (uint32_t)size;
     }
-    if ((size_t)(class->limit - class->cursor) < size) {
-        struct slab *slab = mem_alloc(pool->subsystem, SLAB_BYTES);
-        slab->next = class->slabs;
-        class->slabs = slab;
-        class->cursor = (uint8_t *)(slab + 1);
-        class->limit = (uint8_t *)slab + SLAB_BYTES;
-    }
-    void *fresh = class->cursor;
-    class->cursor += size;
-    return fresh;
+    slab->used++;
+    if (!has_room(slab, size))
+        unlink_slab(class, slab);
+    return block;
 }
 
 void *slab_alloc(struct slab_pool *pool, size_t size)
@@ -139,13 +221,23 @@ void *slab_alloc(struct slab_pool *pool, size_t size)
 void slab_free(struct slab_pool *pool, void *block, size_t size)
 {
     struct slab_class *class = &pool->classes[class_of(size)];
+    size_t usable = slab_usable_size(size);
+    struct slab *slab = (struct slab *)((uintptr_t)block & ~(uintptr_t)(SLAB_BYTES - 1));
     struct free_block *freed = block;
     mutex_lock(&class->mutex);
-    freed->next = class->free;
-    class->free = freed;
-    POISON(freed, slab_usable_size(size));
-    atomic_fetch_sub_explicit(&class->used_bytes, (int64_t)slab_usable_size(size),
-                              memory_order_relaxed);
+    assert(slab->used > 0);
+    bool had_room = has_room(slab, usable);
+    freed->next = slab->free;
+    slab->free = freed;
+    POISON(freed, usable);
+    slab->used--;
+    if (!had_room)
+        link_slab(class, slab);
+    if (slab->used == 0) {
+        unlink_slab(class, slab);
+        give_slab(pool, slab);
+    }
+    atomic_fetch_sub_explicit(&class->used_bytes, (int64_t)usable, memory_order_relaxed);
     mutex_unlock(&class->mutex);
 }
 

@@ -2,7 +2,8 @@
  *
  * A pool cuts 64 KiB slabs into blocks of one size class each: multiples of 16 up to 256 bytes,
  * then coarser up to SLAB_SIZE_MAX. A block has no header: who frees it says its size again. Freed
- * blocks are reused by their class; memory goes back to the system when the pool is destroyed.
+ * blocks are reused by their class, and a slab without blocks by any class; memory goes back to the
+ * system when the pool is destroyed.
  * All functions except create/destroy may be called from any thread; each class has its own lock.
  */
 #pragma once
