@@ -12,7 +12,7 @@ struct staged_sample {
     uint32_t ordinal;
     uint32_t slot;
     uint32_t histogram; /* number of the staged histogram + 1; 0: a float */
-    uint32_t order;     /* of staging */
+    uint32_t order;     /* of staging; set when it is needed */
 };
 
 struct staged_bytes {
@@ -37,6 +37,9 @@ struct commit_row {
     uint64_t sequence; /* in the group */
     uint32_t first;
     uint32_t count;
+    uint32_t first_float; /* in slots[] and values[] */
+    uint32_t float_count;
+    bool has_extras; /* histograms or start times */
 };
 
 struct head_appender {
@@ -73,7 +76,7 @@ struct head_appender {
     struct commit_row *rows;
     uint32_t row_count;
     uint32_t row_capacity;
-    uint32_t *slots;
+    uint32_t *slots; /* of the floats of all rows */
     uint32_t slots_capacity;
     double *values;
     uint32_t values_capacity;

@@ -116,7 +116,7 @@ static int by_time(const void *a, const void *b)
     const struct staged_sample *x = a, *y = b;
     if (x->t_ms != y->t_ms)
         return x->t_ms < y->t_ms ? -1 : 1;
-    return x->order < y->order ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
 static int by_row(const void *a, const void *b)
@@ -143,6 +143,8 @@ static void sort_unless_sorted(struct head_appender *self,
 /* Gives every sample a slot and sorts them into rows. */
 static void place_all(struct head_appender *self)
 {
+    for (uint32_t i = 0; i < self->staged_count; i++)
+        self->staged[i].order = i;
     sort_unless_sorted(self, by_time);
     for (uint32_t i = 0; i < self->staged_count; i++) {
         struct staged_sample *sample = &self->staged[i];
@@ -157,23 +159,40 @@ static void place_all(struct head_appender *self)
     sort_unless_sorted(self, by_row);
 }
 
+static void begin_row(struct head_appender *self, const struct staged_sample *sample,
+                      uint32_t first, uint32_t first_float)
+{
+    VEC_PUSH(MEM_HEAD, self->rows, self->row_count, self->row_capacity,
+             (struct commit_row){
+                 .group = sample->group,
+                 .t_ms = sample->t_ms,
+                 .sequence = sample->group->sequence + ++sample->group->staged_rows,
+                 .first = first,
+                 .first_float = first_float,
+             });
+}
+
+/* Rows from the sorted samples, with the floats in arrays of their own. */
 static void collect_rows(struct head_appender *self)
 {
     self->row_count = 0;
+    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, self->staged_count);
+    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, self->staged_count);
+    struct commit_row *row = NULL;
+    uint32_t floats = 0;
     for (uint32_t i = 0; i < self->staged_count; i++) {
         const struct staged_sample *sample = &self->staged[i];
-        struct commit_row *row = self->row_count == 0 ? NULL : &self->rows[self->row_count - 1];
         if (row == NULL || row->group != sample->group || row->t_ms != sample->t_ms) {
-            VEC_PUSH(MEM_HEAD, self->rows, self->row_count, self->row_capacity,
-                     (struct commit_row){
-                         .group = sample->group,
-                         .t_ms = sample->t_ms,
-                         .sequence = sample->group->sequence + ++sample->group->staged_rows,
-                         .first = i,
-                     });
+            begin_row(self, sample, i, floats);
             row = &self->rows[self->row_count - 1];
         }
         row->count++;
+        if (sample->histogram == 0) {
+            self->slots[floats] = sample->slot;
+            self->values[floats++] = sample->value;
+            row->float_count++;
+        }
+        row->has_extras |= sample->histogram != 0 || sample->start_t_ms != 0;
     }
     for (uint32_t i = 0; i < self->row_count; i++)
         self->rows[i].group->staged_rows = 0;
@@ -192,25 +211,20 @@ static void encode_row(struct head_appender *self, const struct commit_row *row,
         .t_ms = row->t_ms,
         .slot_refs = group->slot_refs,
         .slot_count = group->slot_count,
+        .sample_count = row->float_count,
+        .slots = self->slots + row->first_float,
+        .values = self->values + row->first_float,
     };
-    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, row->count);
-    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, row->count);
-    for (uint32_t i = row->first; i < row->first + row->count; i++) {
+    for (uint32_t i = row->first; row->has_extras && i < row->first + row->count; i++) {
         const struct staged_sample *sample = &self->staged[i];
-        if (sample->histogram != 0) {
+        if (sample->histogram != 0)
             VEC_PUSH(MEM_HEAD, self->wal_histograms, wal_row.histogram_count,
                      self->wal_histogram_capacity,
                      (struct wal_histogram){sample->slot, head__staged_histogram(self, sample)});
-        } else {
-            self->slots[wal_row.sample_count] = sample->slot;
-            self->values[wal_row.sample_count++] = sample->value;
-        }
         if (sample->start_t_ms != 0)
             VEC_PUSH(MEM_HEAD, self->wal_starts, wal_row.start_count, self->wal_start_capacity,
                      (struct wal_start){sample->slot, sample->start_t_ms});
     }
-    wal_row.slots = self->slots;
-    wal_row.values = self->values;
     wal_row.histograms = self->wal_histograms;
     wal_row.starts = self->wal_starts;
     wal_encode_row(&self->head->body, &wal_row, &group->wal, segment);
@@ -275,22 +289,28 @@ static err_t write_log(struct head_appender *self, struct strbuf *why)
 
 /* ---- memory ---- */
 
+static void apply_extras(struct head_appender *self, const struct commit_row *row,
+                         struct head_window *window, uint32_t number)
+{
+    for (uint32_t i = row->first; i < row->first + row->count; i++) {
+        const struct staged_sample *sample = &self->staged[i];
+        if (sample->histogram != 0)
+            head__window_add_histogram(self->head, window, sample->slot, number,
+                                       head__staged_histogram(self, sample));
+        if (sample->start_t_ms != 0)
+            head__window_add_start(self->head, window, sample->slot, number, sample->start_t_ms);
+    }
+}
+
 static void apply_row(struct head_appender *self, const struct commit_row *row, uint64_t sequence)
 {
     struct head *head = self->head;
     uint32_t number;
     struct head_window *window = head__group_begin_row(head, row->group, row->t_ms, &number);
-    for (uint32_t i = row->first; i < row->first + row->count; i++) {
-        const struct staged_sample *sample = &self->staged[i];
-        if (sample->histogram != 0)
-            head__window_add_histogram(head, window, sample->slot, number,
-                                       head__staged_histogram(self, sample));
-        else
-            open_column_append(head__window_slot(head, window, sample->slot), number, sample->value,
-                               &head->column_memory);
-        if (sample->start_t_ms != 0)
-            head__window_add_start(head, window, sample->slot, number, sample->start_t_ms);
-    }
+    head__window_append(head, window, number, self->slots + row->first_float,
+                        self->values + row->first_float, row->float_count);
+    if (row->has_extras)
+        apply_extras(self, row, window, number);
     head__group_end_row(row->group, window, number, row->t_ms, sequence);
     if (row->t_ms < head->min_t_ms)
         head->min_t_ms = row->t_ms;

@@ -156,21 +156,41 @@ static uint32_t next_set_row(const uint64_t rows[4], uint32_t from)
     }
 }
 
+/* Bits of rows [from, to) of the four words. */
+static void rows_of_range(const uint64_t rows[4], uint32_t from, uint32_t to, uint64_t out[4])
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t base = 64 * i;
+        uint64_t mask = ~UINT64_C(0);
+        if (to <= base || from >= base + 64)
+            mask = 0;
+        else if (to < base + 64)
+            mask = (UINT64_C(1) << (to - base)) - 1;
+        if (from > base && from < base + 64)
+            mask &= ~UINT64_C(0) << (from - base);
+        out[i] = rows[i] & mask;
+    }
+}
+
 static uint32_t rows_between(const uint64_t rows[4], uint32_t from, uint32_t to)
 {
+    uint64_t part[4];
     uint32_t count = 0;
-    for (uint32_t row = next_set_row(rows, from); row < to; row = next_set_row(rows, row + 1))
-        count++;
+    rows_of_range(rows, from, to, part);
+    for (uint32_t i = 0; i < 4; i++)
+        count += (uint32_t)__builtin_popcountll(part[i]);
     return count;
 }
 
 /* Last set row below `to`, which is above some set row. */
 static uint32_t last_set_row(const uint64_t rows[4], uint32_t to)
 {
-    uint32_t row = to - 1;
-    while (!row_is_set(rows, row))
-        row--;
-    return row;
+    uint64_t part[4];
+    rows_of_range(rows, 0, to, part);
+    uint32_t i = 3;
+    while (part[i] == 0)
+        i--;
+    return 64 * i + 63 - (uint32_t)__builtin_clzll(part[i]);
 }
 
 /* Finds the next run of the loaded slot; false at its end. */
@@ -243,6 +263,14 @@ static err_t decode_floats(struct head_cursor *cursor, struct sample_column *col
                            struct strbuf *why)
 {
     TRY(head__slot_decode_floats(&cursor->samples, why));
+    if (cursor->count == cursor->samples.float_count &&
+        last_set_row(cursor->visible_floats, cursor->next_row) + 1 - cursor->from_row ==
+            cursor->count) {
+        /* All floats of the slot, none deleted, no row left out: nothing need be copied. */
+        column->values = cursor->samples.values;
+        column->t_ms = cursor->row_times + cursor->from_row;
+        return OK;
+    }
     column->values = cursor->values;
     uint32_t rank = rows_between(cursor->samples.float_rows, 0, cursor->from_row);
     uint32_t n = 0;
@@ -302,7 +330,7 @@ err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *colum
         TRY(decode_histograms(cursor, column, why));
         decode_starts(cursor, cursor->visible_histograms, column);
     }
-    column->step_ms = constant_step(cursor->t_ms, cursor->count);
+    column->step_ms = constant_step(column->t_ms, cursor->count);
     return OK;
 }
 
@@ -318,9 +346,7 @@ void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *r
         .window = slot->window->number,
         .cut = cursor->cut,
     };
-    for (uint32_t row = next_set_row(rows, cursor->from_row); row < cursor->next_row;
-         row = next_set_row(rows, row + 1))
-        raw->present[row / 64] |= UINT64_C(1) << (row % 64);
+    rows_of_range(rows, cursor->from_row, cursor->next_row, raw->present);
     if (cursor->kind == SAMPLES_FLOAT && cursor->samples.sealed_floats != NULL &&
         cursor->samples.sealed_float_count == cursor->count) {
         raw->bytes = cursor->samples.sealed_floats;

@@ -240,10 +240,31 @@ static void *table_slot(struct head *head, _Atomic(struct slot_table *) *table_a
     return page + (slot % SLOT_PAGE_SIZE) * element_size;
 }
 
-struct open_column *head__window_slot(struct head *head, struct head_window *window, uint32_t slot)
+/* Brings what the next samples will touch into the cache, as far as it is on this page. */
+static void prefetch(const uint32_t *slots, uint32_t left, struct open_column *page,
+                     uint32_t page_number)
 {
-    return table_slot(head, &window->slots, slot, window->group->slot_count,
-                      sizeof(struct open_column));
+    enum { SLOTS_AHEAD = 16, BUFFERS_AHEAD = 8 };
+    if (left > SLOTS_AHEAD && slots[SLOTS_AHEAD] / SLOT_PAGE_SIZE == page_number)
+        open_column_prefetch(&page[slots[SLOTS_AHEAD] % SLOT_PAGE_SIZE]);
+    if (left > BUFFERS_AHEAD && slots[BUFFERS_AHEAD] / SLOT_PAGE_SIZE == page_number)
+        open_column_prefetch_buffer(&page[slots[BUFFERS_AHEAD] % SLOT_PAGE_SIZE]);
+}
+
+void head__window_append(struct head *head, struct head_window *window, uint32_t row,
+                         const uint32_t *slots, const double *values, uint32_t count)
+{
+    struct open_column *page = NULL;
+    uint32_t page_number = UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] / SLOT_PAGE_SIZE != page_number) {
+            page_number = slots[i] / SLOT_PAGE_SIZE;
+            page = table_slot(head, &window->slots, page_number * SLOT_PAGE_SIZE,
+                              window->group->slot_count, sizeof *page);
+        }
+        prefetch(slots + i, count - i, page, page_number);
+        open_column_append(&page[slots[i] % SLOT_PAGE_SIZE], row, values[i], &head->column_memory);
+    }
 }
 
 void head__window_add_start(struct head *head, struct head_window *window, uint32_t slot,

@@ -294,7 +294,9 @@ uint32_t head__group_take_series(struct head *head, struct head_group *group,
 /* Begins a row: *row is its number in the window returned. */
 struct head_window *head__group_begin_row(struct head *head, struct head_group *group, int64_t t_ms,
                                           uint32_t *row);
-struct open_column *head__window_slot(struct head *head, struct head_window *window, uint32_t slot);
+/* Appends floats to slots (ascending) of one row. */
+void head__window_append(struct head *head, struct head_window *window, uint32_t row,
+                         const uint32_t *slots, const double *values, uint32_t count);
 void head__window_add_start(struct head *head, struct head_window *window, uint32_t slot,
                             uint32_t row, int64_t start_t_ms);
 void head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,

@@ -5,7 +5,9 @@
 #include "narthex/base/vec.h"
 
 /* Refs below the first one seen that may still come (commits reorder a little). */
-enum { REF_SLACK = 65536, UNSEALED_MAX = 256 };
+enum { REF_SLACK = 65536 };
+/* What may wait while replaying, to keep memory low. */
+enum { UNSEALED_MAX = 64, RETIRED_MAX = 16384 };
 
 struct replay {
     struct head *head;
@@ -102,10 +104,14 @@ static void append_row(struct head *head, struct head_group *group, const struct
 {
     uint32_t number;
     struct head_window *window = head__group_begin_row(head, group, row->t_ms, &number);
-    for (uint32_t i = 0; i < row->sample_count; i++) {
-        if (group->slot_refs[row->slots[i]] != 0)
-            open_column_append(head__window_slot(head, window, row->slots[i]), number,
-                               row->values[i], &head->column_memory);
+    /* Runs of slots whose series are known: nearly always all of them. */
+    for (uint32_t from = 0; from < row->sample_count;) {
+        uint32_t end = from;
+        while (end < row->sample_count && group->slot_refs[row->slots[end]] != 0)
+            end++;
+        head__window_append(head, window, number, row->slots + from, row->values + from,
+                            end - from);
+        from = end + 1;
     }
     for (uint32_t i = 0; i < row->histogram_count; i++) {
         uint32_t slot = row->histograms[i].slot;
@@ -145,10 +151,10 @@ static err_t on_row(void *context, const struct wal_row *row, struct strbuf *why
     append_row(head, group, row);
     head->stats.sample_count += row->sample_count + row->histogram_count;
     head__publish_locked(head, head->sequence);
-    if (head->closed_count > UNSEALED_MAX) {
+    if (head->closed_count > UNSEALED_MAX)
         head_seal(head, 0);
+    if (head->epochs.count > RETIRED_MAX)
         head_reclaim(head);
-    }
     return OK;
 }
 
