@@ -52,15 +52,17 @@ static void move_window(struct window *w, const struct range_op *range, int64_t 
         w->reset_low++;
 }
 
-static void count_window(struct lane *lane, const struct window *w, const struct window *before)
+/* Samples of the window, and those that no window before had: above the old ends. */
+static void count_window(struct lane *lane, const struct window *w, uint32_t old_high,
+                         uint32_t old_histogram_high)
 {
     int64_t queryable = window__floats(w);
-    uint32_t new_low = w->low > before->high ? w->low : before->high;
+    uint32_t new_low = w->low > old_high ? w->low : old_high;
     int64_t read = w->high - new_low;
     for (uint32_t i = w->histogram_low; i < w->histogram_high; i++) {
         int64_t samples = histogram__samples(w->samples->histograms[i]);
         queryable += samples;
-        if (i >= before->histogram_high)
+        if (i >= old_histogram_high)
             read += samples;
     }
     lane->queryable[w->step] += queryable;
@@ -71,7 +73,7 @@ static void count_window(struct lane *lane, const struct window *w, const struct
 static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row)
 {
     const struct grid *grid = &range->op.scope->grid;
-    struct window_memory memory = {0, 0};
+    struct window_memory memory = {.high = 0};
     struct window w = {
         .samples = &lane->samples,
         .metric = names__metric(row),
@@ -84,10 +86,11 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
         range__check_overlap(range, &lane->samples, w.metric);
     bool any = false;
     for (uint32_t i = 0; i < grid->count; i++) {
-        struct window before = w;
+        uint32_t old_high = w.high;
+        uint32_t old_histogram_high = w.histogram_high;
         w.step = i;
         move_window(&w, range, grid_time(grid, i));
-        count_window(lane, &w, &before);
+        count_window(lane, &w, old_high, old_histogram_high);
         if (w.low == w.high && w.histogram_low == w.histogram_high)
             continue;
         struct cell cell = {0, NULL};

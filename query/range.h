@@ -8,6 +8,13 @@
 struct window_memory {
     uint32_t best; /* index of an extreme */
     uint32_t high; /* end of the window it was found in */
+    /* What the last extrapolation was made from: windows over regular samples repeat it. */
+    bool has_factor;
+    uint32_t intervals;
+    int64_t to_start_ms;
+    int64_t to_end_ms;
+    int64_t sampled_ms;
+    double factor;
 };
 
 /* The samples of one series that one step sees: floats [low, high) and histograms

@@ -88,7 +88,8 @@ static bool extreme_over_time(const struct range_op *range, const struct window 
         if ((want_max ? v[i] > v[best] : v[i] < v[best]) || (isnan(v[best]) && !isnan(v[i])))
             best = i;
     }
-    *memory = (struct window_memory){best, w->high};
+    memory->best = best;
+    memory->high = w->high;
     return result(cell, v[best]);
 }
 

@@ -112,6 +112,30 @@ void range__check_overlap(const struct range_op *range, const struct sample_buff
     strbuf_deinit(&text);
 }
 
+/* The factor of a window whose zero point does not matter. */
+static double repeated_factor(const struct range_op *range, struct window_memory *memory,
+                              int64_t to_start_ms, int64_t to_end_ms, int64_t sampled_ms,
+                              uint32_t intervals)
+{
+    if (memory->has_factor && memory->to_start_ms == to_start_ms &&
+        memory->to_end_ms == to_end_ms && memory->sampled_ms == sampled_ms &&
+        memory->intervals == intervals)
+        return memory->factor;
+    struct rate_span span = {
+        .intervals = intervals,
+        .to_start_s = (double)to_start_ms / 1000,
+        .to_end_s = (double)to_end_ms / 1000,
+        .sampled_s = (double)sampled_ms / 1000,
+    };
+    memory->has_factor = true;
+    memory->to_start_ms = to_start_ms;
+    memory->to_end_ms = to_end_ms;
+    memory->sampled_ms = sampled_ms;
+    memory->intervals = intervals;
+    memory->factor = rate__factor(range, &span);
+    return memory->factor;
+}
+
 static bool rate_floats(const struct range_op *range, const struct window *w, struct cell *cell)
 {
     const struct sample_buffer *s = w->samples;
@@ -127,21 +151,31 @@ static bool rate_floats(const struct range_op *range, const struct window *w, st
         for (uint32_t i = w->reset_low; i < w->reset_count && w->resets[i] <= last; i++)
             delta += s->v[w->resets[i] - 1];
     }
-    struct rate_span span = {
-        .intervals = last - first,
-        .to_start_s = (double)(s->t[first] - w->start_ms) / 1000,
-        .to_end_s = (double)(w->end_ms - s->t[last]) / 1000,
-        .sampled_s = (double)(s->t[last] - s->t[first]) / 1000,
-    };
+    int64_t to_start_ms = s->t[first] - w->start_ms;
+    int64_t to_end_ms = w->end_ms - s->t[last];
+    int64_t sampled_ms = s->t[last] - s->t[first];
     if (from_start) {
         delta += s->v[first];
-        span.to_start_s = 0;
-        span.sampled_s = (double)(s->t[last] - s->st[first]) / 1000;
+        to_start_ms = 0;
+        sampled_ms = s->t[last] - s->st[first];
     }
-    if (delta > 0 && s->v[first] >= 0 && !from_start) {
-        span.has_zero_point = true;
-        span.zero_ratio = s->v[first] / delta;
+    /* The time at which the counter was 0 matters only if it is nearer than to_start, which is
+     * below 1.1 times the sampled span; a first value of twice the increase puts it at two spans.
+     */
+    bool has_zero_point = range->counter && delta > 0 && s->v[first] >= 0 && !from_start;
+    if (!has_zero_point || (sampled_ms > 0 && s->v[first] >= 2 * delta)) {
+        cell->v = delta * repeated_factor(range, w->memory, to_start_ms, to_end_ms, sampled_ms,
+                                          last - first);
+        return true;
     }
+    struct rate_span span = {
+        .intervals = last - first,
+        .to_start_s = (double)to_start_ms / 1000,
+        .to_end_s = (double)to_end_ms / 1000,
+        .sampled_s = (double)sampled_ms / 1000,
+        .has_zero_point = true,
+        .zero_ratio = s->v[first] / delta,
+    };
     cell->v = delta * rate__factor(range, &span);
     return true;
 }
