@@ -13,9 +13,12 @@ enum { LINE_BYTES_MAX = 100, INDENT_BYTES = 2, NUMBER_EXPONENT_MAX = 6 };
 struct printer {
     struct strbuf *out;
     size_t size_max; /* printing more is pointless: the caller only asks whether it fits */
+    /* An arithmetic operator follows what is printed now: it would go on with an offset in
+     * parentheses that has no sign. Possible when "@" stood between them in the source. */
+    bool arithmetic_follows;
 };
 
-static void print(struct printer *printer, const struct expr *expr);
+static void print(const struct printer *printer, const struct expr *expr);
 
 static void print_number(struct strbuf *out, double value, bool is_duration)
 {
@@ -122,8 +125,9 @@ static void print_at(struct strbuf *out, const struct time_modifiers *when)
     }
 }
 
-static void print_modifiers(struct strbuf *out, const struct time_modifiers *when)
+static void print_modifiers(const struct printer *printer, const struct time_modifiers *when)
 {
+    struct strbuf *out = printer->out;
     print_at(out, when);
     const struct duration_expr *expr = when->offset.expr;
     if (expr == NULL && when->offset.ms == 0)
@@ -131,6 +135,8 @@ static void print_modifiers(struct strbuf *out, const struct time_modifiers *whe
     strbuf_add_cstr(out, " offset ");
     /* Bare arithmetic would end the offset at its first operator. */
     bool bare = expr != NULL && duration_op_text(expr->op) != NULL && !expr->wrapped;
+    if (printer->arithmetic_follows && (bare || (expr != NULL && expr->wrapped)))
+        strbuf_add_char(out, '+');
     if (bare)
         strbuf_add_char(out, '(');
     print_duration(out, &when->offset);
@@ -176,9 +182,10 @@ static void print_name_and_matchers(struct strbuf *out, const struct vector_sele
     mem_free(MEM_QUERY, texts);
 }
 
-static void print_selector(struct strbuf *out, const struct vector_selector *selector,
+static void print_selector(const struct printer *printer, const struct vector_selector *selector,
                            const struct duration *range)
 {
+    struct strbuf *out = printer->out;
     print_name_and_matchers(out, selector);
     if (range != NULL) {
         strbuf_add_char(out, '[');
@@ -189,18 +196,19 @@ static void print_selector(struct strbuf *out, const struct vector_selector *sel
         strbuf_add_cstr(out, " anchored");
     if (selector->smoothed)
         strbuf_add_cstr(out, " smoothed");
-    print_modifiers(out, &selector->when);
+    print_modifiers(printer, &selector->when);
 }
 
-static void print_subquery_suffix(struct strbuf *out, const struct subquery *subquery)
+static void print_subquery_suffix(const struct printer *printer, const struct subquery *subquery)
 {
+    struct strbuf *out = printer->out;
     strbuf_add_char(out, '[');
     print_duration(out, &subquery->range);
     strbuf_add_char(out, ':');
     if (subquery->has_step)
         print_duration(out, &subquery->step);
     strbuf_add_char(out, ']');
-    print_modifiers(out, &subquery->when);
+    print_modifiers(printer, &subquery->when);
 }
 
 /* ---- operators ---- */
@@ -273,45 +281,55 @@ static void print_aggregation_head(struct strbuf *out, const struct aggregation 
     strbuf_add_char(out, ' ');
 }
 
-static void print_call(struct printer *printer, const struct call *call)
+/* What stands in brackets of its own; nothing outside follows it. */
+static void print_enclosed(const struct printer *printer, const struct expr *expr)
+{
+    struct printer inner = *printer;
+    inner.arithmetic_follows = false;
+    print(&inner, expr);
+}
+
+static void print_call(const struct printer *printer, const struct call *call)
 {
     strbuf_add_str(printer->out, call->function->name);
     strbuf_add_char(printer->out, '(');
     for (uint32_t i = 0; i < call->arg_count; i++) {
         if (i > 0)
             strbuf_add_cstr(printer->out, ", ");
-        print(printer, call->args[i]);
+        print_enclosed(printer, call->args[i]);
     }
     strbuf_add_char(printer->out, ')');
 }
 
-static void print_aggregation(struct printer *printer, const struct aggregation *aggregation)
+static void print_aggregation(const struct printer *printer, const struct aggregation *aggregation)
 {
     print_aggregation_head(printer->out, aggregation);
     strbuf_add_char(printer->out, '(');
     if (aggregation->param != NULL) {
-        print(printer, aggregation->param);
+        print_enclosed(printer, aggregation->param);
         strbuf_add_cstr(printer->out, ", ");
     }
-    print(printer, aggregation->expr);
+    print_enclosed(printer, aggregation->expr);
     strbuf_add_char(printer->out, ')');
 }
 
-static void print_binary(struct printer *printer, const struct binary *binary)
+static void print_binary(const struct printer *printer, const struct binary *binary)
 {
     const struct expr *lhs = binary->lhs;
+    struct printer left = *printer;
+    left.arithmetic_follows = binary->op <= BINARY_POW;
     /* A sign would take the whole power as its operand. */
     if (binary->op == BINARY_POW && lhs->kind == EXPR_NUMBER && lhs->number.value == INFINITY)
         strbuf_add_cstr(printer->out, "Inf");
     else
-        print(printer, lhs);
+        print(&left, lhs);
     strbuf_add_char(printer->out, ' ');
     print_operator(printer->out, binary);
     strbuf_add_char(printer->out, ' ');
     print(printer, binary->rhs);
 }
 
-static void print(struct printer *printer, const struct expr *expr)
+static void print(const struct printer *printer, const struct expr *expr)
 {
     struct strbuf *out = printer->out;
     if (out->size > printer->size_max)
@@ -324,15 +342,15 @@ static void print(struct printer *printer, const struct expr *expr)
         strbuf_add_quoted(out, expr->string);
         break;
     case EXPR_VECTOR_SELECTOR:
-        print_selector(out, &expr->vector_selector, NULL);
+        print_selector(printer, &expr->vector_selector, NULL);
         break;
     case EXPR_MATRIX_SELECTOR:
-        print_selector(out, &expr->matrix_selector.vector->vector_selector,
+        print_selector(printer, &expr->matrix_selector.vector->vector_selector,
                        &expr->matrix_selector.range);
         break;
     case EXPR_SUBQUERY:
-        print(printer, expr->subquery.expr);
-        print_subquery_suffix(out, &expr->subquery);
+        print_enclosed(printer, expr->subquery.expr);
+        print_subquery_suffix(printer, &expr->subquery);
         break;
     case EXPR_CALL:
         print_call(printer, &expr->call);
@@ -349,7 +367,7 @@ static void print(struct printer *printer, const struct expr *expr)
         break;
     case EXPR_PAREN:
         strbuf_add_char(out, '(');
-        print(printer, expr->paren);
+        print_enclosed(printer, expr->paren);
         strbuf_add_char(out, ')');
         break;
     }
@@ -357,18 +375,18 @@ static void print(struct printer *printer, const struct expr *expr)
 
 void expr_print(const struct expr *expr, struct strbuf *out)
 {
-    struct printer printer = {out, SIZE_MAX};
+    struct printer printer = {.out = out, .size_max = SIZE_MAX};
     print(&printer, expr);
 }
 
 /* ---- several lines ---- */
 
-static void pretty(struct strbuf *out, const struct expr *expr, size_t level);
+static void pretty(const struct printer *printer, const struct expr *expr, size_t level);
 
 static bool fits_on_a_line(const struct expr *expr)
 {
     struct strbuf text = STRBUF_INIT;
-    struct printer printer = {&text, LINE_BYTES_MAX};
+    struct printer printer = {.out = &text, .size_max = LINE_BYTES_MAX};
     print(&printer, expr);
     bool fits = text.size <= LINE_BYTES_MAX;
     strbuf_deinit(&text);
@@ -381,34 +399,41 @@ static void indent(struct strbuf *out, size_t level)
         strbuf_add_char(out, ' ');
 }
 
-/* Opens a parenthesis whose content goes on lines of its own. */
-static void pretty_call(struct strbuf *out, const struct call *call, size_t level)
+/* On lines of its own within brackets. */
+static void pretty_enclosed(const struct printer *printer, const struct expr *expr, size_t level)
 {
+    struct printer inner = *printer;
+    inner.arithmetic_follows = false;
+    indent(printer->out, level);
+    pretty(&inner, expr, level);
+}
+
+static void pretty_call(const struct printer *printer, const struct call *call, size_t level)
+{
+    struct strbuf *out = printer->out;
     strbuf_add_str(out, call->function->name);
     strbuf_add_cstr(out, "(\n");
     for (uint32_t i = 0; i < call->arg_count; i++) {
         if (i > 0)
             strbuf_add_cstr(out, ",\n");
-        indent(out, level + 1);
-        pretty(out, call->args[i], level + 1);
+        pretty_enclosed(printer, call->args[i], level + 1);
     }
     strbuf_add_char(out, '\n');
     indent(out, level);
     strbuf_add_char(out, ')');
 }
 
-static void pretty_aggregation(struct strbuf *out, const struct aggregation *aggregation,
+static void pretty_aggregation(const struct printer *printer, const struct aggregation *aggregation,
                                size_t level)
 {
+    struct strbuf *out = printer->out;
     print_aggregation_head(out, aggregation);
     strbuf_add_cstr(out, "(\n");
     if (aggregation->param != NULL) {
-        indent(out, level + 1);
-        pretty(out, aggregation->param, level + 1);
+        pretty_enclosed(printer, aggregation->param, level + 1);
         strbuf_add_cstr(out, ",\n");
     }
-    indent(out, level + 1);
-    pretty(out, aggregation->expr, level + 1);
+    pretty_enclosed(printer, aggregation->expr, level + 1);
     strbuf_add_char(out, '\n');
     indent(out, level);
     strbuf_add_char(out, ')');
@@ -416,62 +441,68 @@ static void pretty_aggregation(struct strbuf *out, const struct aggregation *agg
 
 /* The caller has written the indentation of the first line, except a binary's: its left side stands
  * deeper than the operator. */
-static void pretty_binary(struct strbuf *out, const struct binary *binary, size_t level)
+static void pretty_binary(const struct printer *printer, const struct binary *binary, size_t level)
 {
+    struct strbuf *out = printer->out;
+    struct printer left = *printer;
+    left.arithmetic_follows = binary->op <= BINARY_POW;
     indent(out, 1);
-    pretty(out, binary->lhs, level + 1);
+    pretty(&left, binary->lhs, level + 1);
     strbuf_add_char(out, '\n');
     indent(out, level);
     print_operator(out, binary);
     strbuf_add_char(out, '\n');
     indent(out, level + 1);
-    pretty(out, binary->rhs, level + 1);
+    pretty(printer, binary->rhs, level + 1);
 }
 
-static void pretty(struct strbuf *out, const struct expr *expr, size_t level)
+static void pretty(const struct printer *printer, const struct expr *expr, size_t level)
 {
+    struct strbuf *out = printer->out;
     if (fits_on_a_line(expr)) {
-        expr_print(expr, out);
+        print(printer, expr);
         return;
     }
     switch (expr->kind) {
     case EXPR_CALL:
-        pretty_call(out, &expr->call, level);
+        pretty_call(printer, &expr->call, level);
         break;
     case EXPR_AGGREGATION:
-        pretty_aggregation(out, &expr->aggregation, level);
+        pretty_aggregation(printer, &expr->aggregation, level);
         break;
     case EXPR_BINARY:
-        pretty_binary(out, &expr->binary, level);
+        pretty_binary(printer, &expr->binary, level);
         break;
     case EXPR_PAREN:
         strbuf_add_cstr(out, "(\n");
-        indent(out, level + 1);
-        pretty(out, expr->paren, level + 1);
+        pretty_enclosed(printer, expr->paren, level + 1);
         strbuf_add_char(out, '\n');
         indent(out, level);
         strbuf_add_char(out, ')');
         break;
     case EXPR_SUBQUERY:
-        pretty(out, expr->subquery.expr, level);
-        print_subquery_suffix(out, &expr->subquery);
+        pretty(printer, expr->subquery.expr, level);
+        print_subquery_suffix(printer, &expr->subquery);
         break;
     case EXPR_UNARY: {
         /* The sign takes the place of whatever indentation the operand begins with. */
         struct strbuf operand = STRBUF_INIT;
-        pretty(&operand, expr->unary.expr, level);
+        struct printer inner = *printer;
+        inner.out = &operand;
+        pretty(&inner, expr->unary.expr, level);
         strbuf_add_char(out, expr->unary.negate ? '-' : '+');
         strbuf_add_str(out, str_trim(strbuf_str(&operand)));
         strbuf_deinit(&operand);
         break;
     }
     default:
-        expr_print(expr, out);
+        print(printer, expr);
         break;
     }
 }
 
 void expr_print_pretty(const struct expr *expr, struct strbuf *out)
 {
-    pretty(out, expr, 0);
+    struct printer printer = {.out = out, .size_max = SIZE_MAX};
+    pretty(&printer, expr, 0);
 }
