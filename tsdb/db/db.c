@@ -246,7 +246,7 @@ static struct db *db_create(const struct db_options *options)
         .sync_each_commit = db->sync_each_commit,
     };
     db->head = head_create(&head_options);
-    head_set_out_of_order_window(db->head, options->out_of_order_window_ms);
+    db_set_out_of_order_window(db, options->out_of_order_window_ms);
     return db;
 }
 
@@ -316,6 +316,8 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 
 void db_set_out_of_order_window(struct db *db, int64_t window_ms)
 {
+    if (window_ms > 0)
+        LOG_WARN("out_of_order_time_window is not built yet: late samples are refused");
     head_set_out_of_order_window(db->head, window_ms);
 }
 

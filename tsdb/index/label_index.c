@@ -70,7 +70,6 @@ struct label_index *label_index_create(struct retirer retirer)
 {
     struct label_index *index = MEM_NEW(MEM_POSTINGS, struct label_index);
     index->retirer = retirer;
-    index->strings = slab_pool_create(MEM_SYMBOLS);
     index->exclusive = true;
     mutex_init(&index->lock);
     htable_init(&index->pairs_by_text, MEM_POSTINGS);
@@ -83,8 +82,7 @@ static void free_pair_memory(struct label_pair *pair)
     void *array = atomic_load_explicit(&pair->series.array, memory_order_relaxed);
     if (array != (void *)pair->first_home)
         mem_free(MEM_POSTINGS, array);
-    if (pair->value_size > SLAB_SIZE_MAX)
-        mem_free(MEM_SYMBOLS, (char *)pair->value);
+    mem_free(MEM_SYMBOLS, (char *)pair->value);
 }
 
 void label_index_destroy(struct label_index *index)
@@ -110,7 +108,6 @@ void label_index_destroy(struct label_index *index)
     mem_free(MEM_POSTINGS, index->free_pairs);
     htable_deinit(&index->pairs_by_text);
     htable_deinit(&index->names_by_text);
-    slab_pool_destroy(index->strings);
     mutex_deinit(&index->lock);
     mem_free(MEM_POSTINGS, index);
 }
@@ -171,15 +168,6 @@ static uint32_t add_name(struct label_index *index, struct str text)
     return id;
 }
 
-static const char *keep_string(struct label_index *index, struct str text)
-{
-    if (text.size > SLAB_SIZE_MAX)
-        return mem_dup(MEM_SYMBOLS, text.data, text.size);
-    char *copy = slab_alloc(index->strings, text.size == 0 ? 1 : text.size);
-    memcpy(copy, text.data, text.size);
-    return copy;
-}
-
 /* A number for a new pair, its page made. */
 static uint32_t take_pair_number(struct label_index *index)
 {
@@ -211,7 +199,7 @@ uint32_t label_index_pair(struct label_index *index, struct str name_text, struc
         return id;
     id = take_pair_number(index);
     struct label_pair *pair = label_index__pair(index, id);
-    *pair = (struct label_pair){.value = keep_string(index, value),
+    *pair = (struct label_pair){.value = mem_dup(MEM_SYMBOLS, value.data, value.size),
                                 .value_size = (uint32_t)value.size,
                                 .name = name,
                                 .id = id};
@@ -268,9 +256,6 @@ static void free_pair(void *owner, void *block, size_t size)
     struct label_pair *pair = block;
     (void)size;
     free_pair_memory(pair);
-    if (pair->value_size <= SLAB_SIZE_MAX)
-        slab_free(index->strings, (char *)pair->value,
-                  pair->value_size == 0 ? 1 : pair->value_size);
     pair->value = NULL;
     mutex_lock(&index->lock);
     VEC_PUSH(MEM_POSTINGS, index->free_pairs, index->free_count, index->free_capacity, pair->id);

@@ -9,7 +9,6 @@
 #include "narthex/base/htable.h"
 #include "narthex/base/thread.h"
 #include "narthex/tsdb/label_index.h"
-#include "narthex/tsdb/slab.h"
 
 enum {
     PAIR_PAGE_SIZE = 1024,
@@ -48,7 +47,6 @@ struct label_name {
 
 struct label_index {
     struct retirer retirer;
-    struct slab_pool *strings;
     _Atomic(struct label_pair *) pair_pages[PAIR_PAGES_MAX];
     _Atomic(struct label_name *) names[NAMES_MAX];
     _Atomic uint32_t name_count;

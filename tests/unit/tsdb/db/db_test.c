@@ -1,0 +1,328 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "narthex/base/mem.h"
+#include "narthex/tsdb/db.h"
+
+static const int64_t RANGE_MS = 100000;
+
+struct fixture {
+    char path[64];
+    struct db *db;
+    struct strbuf why;
+};
+
+static err_t try_open(struct fixture *f, struct db **db)
+{
+    struct db_options options = {.path = f->path,
+                                 .no_background = true,
+                                 .block_range_ms = RANGE_MS,
+                                 .block_range_max_ms = RANGE_MS * 9};
+    return db_open(&options, db, &f->why);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = MEM_NEW(MEM_TEST, struct fixture);
+    snprintf(f->path, sizeof f->path, "/tmp/narthex_db_test.XXXXXX");
+    *state = f;
+    if (mkdtemp(f->path) == NULL || try_open(f, &f->db) != OK)
+        return -1;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    if (f->db != NULL)
+        db_close(f->db);
+    int result = fs_remove_tree(fs_system(), f->path, &f->why) == OK ? 0 : -1;
+    strbuf_deinit(&f->why);
+    mem_free(MEM_TEST, f);
+    return result;
+}
+
+static void append(struct fixture *f, const char *name, int64_t t_ms, double value)
+{
+    struct storage *storage = db_storage(f->db);
+    struct appender *appender;
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    appender_begin(appender, storage_source_open(storage, 1), NULL);
+    struct label label = {STR("__name__"), str_from_cstr(name)};
+    series_ref ref;
+    bool created;
+    assert_int_equal(appender_series(appender, (struct labels){&label, 1}, &ref, &created, &f->why),
+                     OK);
+    uint8_t outcome;
+    struct append_batch batch = {
+        .count = 1, .refs = &ref, .t_all_ms = t_ms, .values = &value, .outcomes = &outcome};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    assert_int_equal(outcome, OK);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+}
+
+/* Number of samples in a database. */
+static uint64_t count_samples(struct db *db)
+{
+    struct strbuf why = STRBUF_INIT;
+    struct arena arena;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    struct querier *querier;
+    struct series_list list;
+    struct series_cursor *cursor;
+    uint64_t count = 0;
+    assert_int_equal(storage_querier_open(db_storage(db), INT64_MIN, INT64_MAX, &querier, &why),
+                     OK);
+    assert_int_equal(querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &why),
+                     OK);
+    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &why), OK);
+    for (size_t i = 0; i < list.count; i++) {
+        struct sample_column_info info;
+        bool found;
+        assert_int_equal(series_cursor_seek(cursor, &list.items[i], INT64_MIN, INT64_MAX, &why),
+                         OK);
+        while (series_cursor_next(cursor, &info, &found, &why) == OK && found)
+            count += info.count;
+    }
+    series_cursor_close(cursor);
+    querier_close(querier);
+    arena_deinit(&arena);
+    strbuf_deinit(&why);
+    return count;
+}
+
+static size_t count_blocks(struct db *db)
+{
+    struct db_block_info *infos;
+    size_t count = db_blocks(db, &infos);
+    mem_free(MEM_BLOCK, infos);
+    return count;
+}
+
+static void a_folder_has_one_user(void **state)
+{
+    struct fixture *f = *state;
+    struct db *second = NULL;
+    assert_int_equal(try_open(f, &second), ERR_UNAVAILABLE);
+    assert_null(second);
+}
+
+static void a_folder_of_prometheus_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char path[96];
+    db_close(f->db);
+    f->db = NULL;
+    snprintf(path, sizeof path, "%s/chunks_head", f->path);
+    assert_int_equal(fs_make_dirs(fs_system(), path, &f->why), OK);
+    struct db *db = NULL;
+    assert_int_equal(try_open(f, &db), ERR_INVALID);
+    assert_non_null(strstr(strbuf_cstr(&f->why), "import"));
+}
+
+static void the_head_is_cut_when_it_spans_one_and_a_half_ranges(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "a", 10000, 1);
+    append(f, "a", 10000 + RANGE_MS * 3 / 2, 2);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    assert_int_equal(count_blocks(f->db), 0);
+    append(f, "a", 10001 + RANGE_MS * 3 / 2, 3);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    struct db_block_info *infos;
+    assert_int_equal(db_blocks(f->db, &infos), 1);
+    assert_int_equal(infos[0].max_t_ms, RANGE_MS);
+    assert_int_equal(infos[0].sample_count, 1);
+    assert_int_equal(infos[0].level, 1);
+    mem_free(MEM_BLOCK, infos);
+    assert_int_equal(count_samples(f->db), 3);
+}
+
+/* Windows of an idle source are cut too, and its series leave the head. */
+static void what_is_in_blocks_leaves_the_head(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "idle", 10000, 1);
+    for (int64_t t_ms = 20000; t_ms < RANGE_MS * 6; t_ms += 10000) {
+        append(f, "busy", t_ms, (double)t_ms);
+        assert_int_equal(db_maintain(f->db, &f->why), OK);
+    }
+    struct arena arena;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    struct cardinality cardinality;
+    assert_int_equal(storage_cardinality(db_storage(f->db), 10, &arena, &cardinality, &f->why), OK);
+    assert_int_equal(cardinality.series_count, 1);
+    assert_int_equal(cardinality.series_by_metric.count, 1);
+    assert_true(str_equal_cstr(cardinality.series_by_metric.items[0].name, "busy"));
+    assert_int_equal(count_samples(f->db), 59);
+    arena_deinit(&arena);
+}
+
+static void blocks_are_merged_by_level(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t t_ms = 0; t_ms < RANGE_MS * 12; t_ms += 5000) {
+        append(f, "a", t_ms, (double)t_ms);
+        assert_int_equal(db_maintain(f->db, &f->why), OK);
+    }
+    struct db_block_info *infos;
+    size_t count = db_blocks(f->db, &infos);
+    assert_true(count > 0 && count < 5);
+    assert_int_equal(infos[0].min_t_ms, 0);
+    assert_int_equal(infos[0].max_t_ms, RANGE_MS * 9);
+    assert_int_equal(infos[0].source_count, 9);
+    assert_int_equal(infos[0].level, 3);
+    mem_free(MEM_BLOCK, infos);
+    assert_int_equal(count_samples(f->db), 240);
+}
+
+static void old_blocks_go_by_time_and_by_size(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        append(f, "a", i * RANGE_MS * 20, i);
+        assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    }
+    assert_int_equal(count_blocks(f->db), 4);
+    db_set_retention(f->db, RANGE_MS * 45, 0, 0);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    assert_int_equal(count_blocks(f->db), 3);
+    db_set_retention(f->db, 0, 1, 0);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    assert_int_equal(count_blocks(f->db), 0);
+    assert_int_equal(count_samples(f->db), 0);
+}
+
+static void deleted_samples_leave_the_disk(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "a", 1000, 1);
+    append(f, "a", 2000, 2);
+    assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    append(f, "a", 3000, 3);
+    struct selector all = {NULL, 0};
+    assert_int_equal(storage_delete_samples(db_storage(f->db), 2000, 3000, all, &f->why), OK);
+    assert_int_equal(count_samples(f->db), 1);
+    /* What comes later is not hidden, even inside the deleted range's end. */
+    append(f, "a", 4000, 4);
+    assert_int_equal(count_samples(f->db), 2);
+    assert_int_equal(db_clean_tombstones(f->db, &f->why), OK);
+    struct db_block_info *infos;
+    assert_int_equal(db_blocks(f->db, &infos), 1);
+    assert_int_equal(infos[0].sample_count, 1);
+    mem_free(MEM_BLOCK, infos);
+    db_close(f->db);
+    assert_int_equal(try_open(f, &f->db), OK);
+    assert_int_equal(count_samples(f->db), 2);
+}
+
+static void a_snapshot_is_a_database(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "a", 1000, 1);
+    assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    append(f, "a", 2000, 2);
+    struct strbuf name = STRBUF_INIT;
+    for (int skip_head = 0; skip_head <= 1; skip_head++) {
+        char path[160];
+        assert_int_equal(db_snapshot(f->db, skip_head == 1, &name, &f->why), OK);
+        snprintf(path, sizeof path, "%s/snapshots/%s", f->path, strbuf_cstr(&name));
+        struct db_options options = {.path = path, .no_background = true};
+        struct db *copy;
+        assert_int_equal(db_open(&options, &copy, &f->why), OK);
+        assert_int_equal(count_samples(copy), 2 - skip_head);
+        db_close(copy);
+    }
+    assert_int_equal(count_samples(f->db), 2);
+    strbuf_deinit(&name);
+}
+
+/* A querier keeps what it saw when blocks are cut and merged under it. */
+static void an_open_querier_sees_the_same_throughout(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 300; i++)
+        append(f, "a", i * 1000, i);
+    struct arena arena;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    struct querier *querier;
+    struct series_list list;
+    struct series_cursor *cursor;
+    assert_int_equal(
+        storage_querier_open(db_storage(f->db), INT64_MIN, INT64_MAX, &querier, &f->why), OK);
+    assert_int_equal(
+        querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &f->why), OK);
+    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &f->why), OK);
+    assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    append(f, "a", 300000, 300);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    uint64_t count = 0;
+    struct sample_column_info info;
+    bool found;
+    assert_int_equal(series_cursor_seek(cursor, &list.items[0], INT64_MIN, INT64_MAX, &f->why), OK);
+    while (series_cursor_next(cursor, &info, &found, &f->why) == OK && found)
+        count += info.count;
+    assert_int_equal(count, 300);
+    series_cursor_close(cursor);
+    querier_close(querier);
+    arena_deinit(&arena);
+    assert_int_equal(count_samples(f->db), 301);
+}
+
+static void samples_far_behind_are_out_of_bounds(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "a", 1000000, 1);
+    struct storage *storage = db_storage(f->db);
+    struct appender *appender;
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    struct append_options options = {.t_max_ms = 2000000};
+    appender_begin(appender, storage_source_open(storage, 2), &options);
+    struct label label = {STR("__name__"), STR("b")};
+    series_ref ref;
+    bool created;
+    assert_int_equal(appender_series(appender, (struct labels){&label, 1}, &ref, &created, &f->why),
+                     OK);
+    assert_true(created);
+    series_ref refs[4] = {ref, ref, ref, 12345};
+    int64_t t_ms[4] = {1000000 - RANGE_MS / 2 - 1, 1000000 - RANGE_MS / 2, 2000001, 1000000};
+    double values[4] = {1, 2, 3, 4};
+    uint8_t outcomes[4];
+    struct append_batch batch = {
+        .count = 4, .refs = refs, .t_ms = t_ms, .values = values, .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    assert_int_equal(outcomes[0], ERR_OUT_OF_BOUNDS);
+    assert_int_equal(outcomes[1], OK);
+    assert_int_equal(outcomes[2], ERR_OUT_OF_BOUNDS);
+    assert_int_equal(outcomes[3], ERR_STALE_REF);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+    assert_int_equal(count_samples(f->db), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_folder_has_one_user, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_of_prometheus_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_head_is_cut_when_it_spans_one_and_a_half_ranges, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_blocks_leaves_the_head, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(blocks_are_merged_by_level, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_blocks_go_by_time_and_by_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deleted_samples_leave_the_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_snapshot_is_a_database, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_open_querier_sees_the_same_throughout, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(samples_far_behind_are_out_of_bounds, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
