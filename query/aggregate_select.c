@@ -83,6 +83,16 @@ static err_t check_param(struct aggregate_op *aggregate, struct strbuf *why)
                                                                  : check_k(aggregate, why);
 }
 
+/* What the parameter leaves nothing of is evaluated all the same: it may fail. */
+static err_t drain(struct aggregate_op *aggregate, struct strbuf *why)
+{
+    struct batch child;
+    do
+        TRY(op__next(aggregate->child, &child, why));
+    while (child.count > 0);
+    return OK;
+}
+
 static uint64_t k_at(const struct aggregate_op *aggregate, uint32_t step)
 {
     double k = aggregate->param_column[step];
@@ -238,9 +248,11 @@ err_t aggregate__next_top(struct op *op, struct batch *batch, struct strbuf *why
 {
     struct aggregate_op *aggregate = (struct aggregate_op *)op;
     TRY(check_param(aggregate, why));
-    if (aggregate->done || aggregate->empty)
+    if (aggregate->done)
         return OK;
     aggregate->done = true;
+    if (aggregate->empty)
+        return drain(aggregate, why);
     struct batch child;
     for (;;) {
         TRY(op__next(aggregate->child, &child, why));
@@ -262,7 +274,7 @@ err_t aggregate__next_limit(struct op *op, struct batch *batch, struct strbuf *w
     struct aggregate_op *aggregate = (struct aggregate_op *)op;
     TRY(check_param(aggregate, why));
     if (aggregate->empty)
-        return OK;
+        return drain(aggregate, why);
     TRY(op__next(aggregate->child, batch, why));
     for (uint32_t r = 0; r < batch->count; r++) {
         struct row *row = &batch->rows[r];
@@ -320,7 +332,7 @@ err_t aggregate__next_ratio(struct op *op, struct batch *batch, struct strbuf *w
     struct aggregate_op *aggregate = (struct aggregate_op *)op;
     TRY(check_param(aggregate, why));
     if (aggregate->empty)
-        return OK;
+        return drain(aggregate, why);
     TRY(op__next(aggregate->child, batch, why));
     for (uint32_t r = 0; r < batch->count; r++) {
         struct row *row = &batch->rows[r];

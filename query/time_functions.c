@@ -1,6 +1,4 @@
 /* timestamp(), start_timestamp() and the parts of a date. */
-#include <math.h>
-
 #include "eval.h"
 
 struct date {
@@ -28,14 +26,19 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+/* Days from the earliest day that Go's calendar knows to 1970. */
+static const int64_t GO_EPOCH_DAYS = INT64_C(106751991073094);
+
 /* Civil date of seconds since 1970, UTC; counts in eras of 400 years that begin in March, so that
  * the leap day is the last of a year (Howard Hinnant, "chrono-compatible low-level date
- * algorithms"). */
+ * algorithms"). Go counts in unsigned seconds from its earliest day; what lies before that day, as
+ * INT64_MIN does, becomes a late date. */
 static struct date date_of(int64_t seconds)
 {
     struct date date;
-    int64_t days = floor_div(seconds, 86400);
-    date.second_of_day = seconds - days * 86400;
+    uint64_t since_earliest = (uint64_t)seconds + (uint64_t)GO_EPOCH_DAYS * 86400;
+    int64_t days = (int64_t)(since_earliest / 86400) - GO_EPOCH_DAYS;
+    date.second_of_day = (int64_t)(since_earliest % 86400);
     date.day_of_week = (int)((days % 7 + 7 + 4) % 7);
     int64_t z = days + 719468;
     int64_t era = floor_div(z, 146097);
@@ -54,10 +57,8 @@ static struct date date_of(int64_t seconds)
 
 static double date_part(enum function_id id, double v)
 {
-    /* What Go does with seconds that are no int64 is undefined; keep them within ten million
-     * years. */
-    double limit = 3e14;
-    int64_t seconds = isnan(v) ? 0 : (int64_t)fmax(-limit, fmin(limit, v));
+    /* What is no int64 becomes the smallest one, as Go has it on amd64. */
+    int64_t seconds = v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
     struct date date = date_of(seconds);
     switch (id) {
     case FUNCTION_MINUTE:
