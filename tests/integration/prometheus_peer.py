@@ -131,7 +131,10 @@ def close(a, b):
     x, y = float(a), float(b)
     if math.isnan(x) or math.isnan(y):
         return math.isnan(x) and math.isnan(y)
-    return abs(x - y) <= 1e-9 * max(abs(x), abs(y))
+    if math.isinf(x) or math.isinf(y):
+        return x == y
+    # Denormals have fewer digits.
+    return abs(x - y) <= max(1e-9 * max(abs(x), abs(y)), 1e-312)
 
 
 def flatten(data):
