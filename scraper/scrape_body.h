@@ -15,8 +15,8 @@ struct scrape_body {
 };
 
 enum {
-    SCRAPE_BODY_KEPT_BYTES = 1 << 20, /* capacity that an idle buffer may keep */
-    SCRAPE_BODY_SLACK_BYTES = 64,     /* readable zero bytes after `size` */
+    SCRAPE_BODY_KEPT_BYTES = 256 << 10, /* capacity that an idle buffer may keep */
+    SCRAPE_BODY_SLACK_BYTES = 64,       /* readable zero bytes after `size` */
 };
 
 void scrape_body_deinit(struct scrape_body *body);

@@ -15,7 +15,7 @@
 
 enum {
     SCRAPE_REPORT_SERIES = 8,
-    SCRAPE_SPARE_REQUESTS = 32, /* idle easy handles kept */
+    SCRAPE_SPARE_REQUESTS = 16, /* idle easy handles kept */
 };
 
 struct scrape_shard;
