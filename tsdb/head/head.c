@@ -39,6 +39,7 @@ struct head *head_create(const struct head_options *options)
     mutex_init(&head->write_lock);
     head__epochs_init(&head->epochs);
     htable_init(&head->series_by_labels, MEM_HEAD);
+    htable_init(&head->sources_by_key, MEM_HEAD);
     return head;
 }
 
@@ -59,6 +60,7 @@ void head_destroy(struct head *head)
     strbuf_deinit(&head->body);
     strbuf_deinit(&head->scratch);
     htable_deinit(&head->series_by_labels);
+    htable_deinit(&head->sources_by_key);
     head__exemplars_destroy(head->exemplars);
     head__metadata_destroy(head->metadata);
     label_index_destroy(head->index);

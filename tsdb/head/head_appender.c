@@ -325,6 +325,8 @@ static err_t appender_op_add(struct appender *appender, const struct append_batc
     struct head *head = self->head;
     assert(self->begun);
     mutex_lock(&head->write_lock);
+    if (self->staged_count == 0)
+        head__source_renew(head, self->source);
     const struct head_source *source = &head->sources[self->source];
     struct add_context context = {
         .self = self,

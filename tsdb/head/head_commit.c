@@ -99,7 +99,8 @@ static void place_sample(struct head_appender *self, struct staged_sample *sampl
         sample->slot = place->slot;
     } else {
         struct head_group *group;
-        bool other_source = place != NULL && place->group->source != self->source;
+        bool other_source = place != NULL && place->group->source != self->source &&
+                            place->group->source != SOURCE_RETIRED;
         if (other_source && series->moves < UINT8_MAX)
             series->moves++;
         if (other_source && series->moves >= MOVES_BEFORE_SHARED)

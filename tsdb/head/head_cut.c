@@ -144,7 +144,7 @@ static void collect_groups_locked(struct head *head)
         if (group == NULL || group->dead_count < group->slot_count ||
             atomic_load_explicit(&group->newest, memory_order_relaxed) != NULL)
             continue;
-        if (group->source != SOURCE_NONE) {
+        if (group->source < SOURCE_RETIRED) {
             struct head_source *source = &head->sources[group->source];
             if (source->open)
                 continue;

@@ -11,15 +11,40 @@ static const uint32_t row_capacities[] = {8, 32, 96, COLUMN_ROWS_MAX};
 
 /* ---- sources ---- */
 
+static bool source_has_key(const void *owner, uint32_t item, const void *key)
+{
+    const struct head *head = owner;
+    return head->sources[item].key == *(const uint64_t *)key;
+}
+
 uint32_t head__source_index(struct head *head, uint64_t key)
 {
-    for (uint32_t i = 0; i < head->source_count; i++) {
-        if (head->sources[i].key == key)
-            return i;
-    }
+    uint64_t hash = hash_mix(0, key);
+    uint32_t index = htable_find(&head->sources_by_key, hash, source_has_key, head, &key);
+    if (index != HTABLE_NONE)
+        return index;
+    index = head->source_count;
     VEC_PUSH(MEM_HEAD, head->sources, head->source_count, head->source_capacity,
              (struct head_source){.key = key});
-    return head->source_count - 1;
+    htable_insert(&head->sources_by_key, hash, index);
+    return index;
+}
+
+void head__source_renew(struct head *head, uint32_t index)
+{
+    struct head_source *source = &head->sources[index];
+    struct head_group *lane = source->lane_count == 0 ? NULL : source->lanes[0];
+    if (lane == NULL || lane->slot_count < RENEW_SLOTS_MIN ||
+        lane->dead_count <= lane->slot_count / 2)
+        return;
+    struct head_window *window = atomic_load_explicit(&lane->newest, memory_order_relaxed);
+    if (window != NULL)
+        head__window_close(head, window);
+    lane->source = SOURCE_RETIRED;
+    source->lanes[0] = NULL; /* the new one takes its place */
+    head__group_create(head, index, source->key, lane->lane, 0);
+    source = &head->sources[index];
+    source->lanes[0] = source->lanes[--source->lane_count];
 }
 
 source_ref head_source_open(struct head *head, uint64_t key)

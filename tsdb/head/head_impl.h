@@ -24,6 +24,8 @@ enum {
     LANES_MAX = 256,          /* of one source, as long as another way remains */
     SERIES_LABELS_MAX = 1024, /* of one series, and what the log takes */
     SOURCE_NONE = UINT32_MAX,
+    SOURCE_RETIRED = UINT32_MAX - 1, /* most slots were dead: its series move to a new group */
+    RENEW_SLOTS_MIN = 256,
 };
 
 /* ---- windows ---- */
@@ -78,7 +80,7 @@ struct head_window {
 
 struct head_group {
     uint32_t id;     /* as in the log, from 1 */
-    uint32_t source; /* index of the source, SOURCE_NONE: any source may write here */
+    uint32_t source; /* index, SOURCE_NONE: any source may write, SOURCE_RETIRED: none */
     uint32_t lane;
     uint64_t key; /* of the source */
 
@@ -198,6 +200,7 @@ struct head {
     uint64_t ref_base; /* ref = ref_base + ordinal + 1 */
     bool ref_base_set;
     struct htable series_by_labels;
+    struct htable sources_by_key;
     struct head_source *sources;
     uint32_t source_count;
     uint32_t source_capacity;
@@ -310,6 +313,9 @@ void head__group_destroy(struct head *head, struct head_group *group);
 /* Frees a group without windows (for the retirer). */
 void head__group_free(void *owner, void *group, size_t size);
 uint32_t head__source_index(struct head *head, uint64_t key);
+/* Replaces the source's first lane when most of its slots are dead: a slot belongs to one series
+ * for ever, and churn would fill the table with slots of series that are gone. */
+void head__source_renew(struct head *head, uint32_t index);
 /* Hands everything below to the retirer. */
 void head__window_retire(struct head *head, struct head_window *window);
 void head__window_retire_open_form(struct head *head, struct head_window *window);

@@ -184,16 +184,21 @@ err_t wal_sync(struct wal *wal, struct strbuf *why)
     return err;
 }
 
-uint32_t wal_current_segment(const struct wal *wal)
+uint32_t wal_current_segment(struct wal *wal)
 {
-    return wal->number;
+    mutex_lock(&wal->lock);
+    uint32_t number = wal->number;
+    mutex_unlock(&wal->lock);
+    return number;
 }
 
-uint64_t wal_bytes(const struct wal *wal)
+uint64_t wal_bytes(struct wal *wal)
 {
+    mutex_lock(&wal->lock);
     uint64_t bytes = wal->checkpoint_bytes;
     for (uint32_t i = 0; i < wal->segment_count; i++)
         bytes += wal->segments[i].bytes;
+    mutex_unlock(&wal->lock);
     return bytes;
 }
 

@@ -4,7 +4,7 @@
  * head's. A commit is encoded into a body (wal_encode_*) and appended as one record.
  *
  * Threads: all calls that change a struct wal come from one thread at a time (the head's write
- * lock), except wal_sync, which any thread may call beside them.
+ * lock), except wal_sync, wal_bytes and wal_current_segment, which any thread may call beside them.
  */
 #pragma once
 
@@ -117,9 +117,10 @@ err_t wal_checkpoint_add(struct wal_checkpoint *checkpoint, const struct strbuf 
 err_t wal_checkpoint_finish(struct wal_checkpoint *checkpoint, struct strbuf *why);
 void wal_checkpoint_abort(struct wal_checkpoint *checkpoint);
 
-uint32_t wal_current_segment(const struct wal *wal);
-/* Bytes of all segments and the checkpoint. */
-uint64_t wal_bytes(const struct wal *wal);
+/* Any thread. */
+uint32_t wal_current_segment(struct wal *wal);
+/* Bytes of all segments and the checkpoint; any thread. */
+uint64_t wal_bytes(struct wal *wal);
 
 /* Segments found by a replay, so that they can be removed by later checkpoints. */
 void wal_adopt_segment(struct wal *wal, uint32_t number, uint64_t bytes, int64_t max_t_ms);

@@ -308,6 +308,103 @@ static void samples_far_behind_are_out_of_bounds(void **state)
     assert_int_equal(count_samples(f->db), 2);
 }
 
+/* One commit of a source: series number first .. first + count at t. */
+static void append_many(struct fixture *f, uint32_t first, uint32_t count, int64_t t_ms)
+{
+    struct storage *storage = db_storage(f->db);
+    struct appender *appender;
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    appender_begin(appender, storage_source_open(storage, 1), NULL);
+    series_ref *refs = MEM_NEW_ARRAY(MEM_TEST, series_ref, count);
+    double *values = MEM_NEW_ARRAY(MEM_TEST, double, count);
+    uint8_t *outcomes = MEM_NEW_ARRAY(MEM_TEST, uint8_t, count);
+    for (uint32_t i = 0; i < count; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "s%u", first + i);
+        struct label label = {STR("__name__"), str_from_cstr(text)};
+        bool created;
+        assert_int_equal(
+            appender_series(appender, (struct labels){&label, 1}, &refs[i], &created, &f->why), OK);
+        values[i] = first + i;
+    }
+    struct append_batch batch = {
+        .count = count, .refs = refs, .t_all_ms = t_ms, .values = values, .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(outcomes[i], OK);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+    mem_free(MEM_TEST, refs);
+    mem_free(MEM_TEST, values);
+    mem_free(MEM_TEST, outcomes);
+}
+
+/* A source whose series come and go does not fill its group with dead slots. */
+static void churn_keeps_all_samples_and_little_memory(void **state)
+{
+    struct fixture *f = *state;
+    enum { ROUNDS = 40, EACH = 400 };
+    int64_t bytes_early = 0;
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        append_many(f, i * EACH, EACH, i * RANGE_MS / 2);
+        append_many(f, i * EACH, EACH, i * RANGE_MS / 2 + 10);
+        assert_int_equal(db_maintain(f->db, &f->why), OK);
+        if (i == 10)
+            bytes_early = mem_bytes(MEM_HEAD) + mem_bytes(MEM_WAL);
+    }
+    assert_true(mem_bytes(MEM_HEAD) + mem_bytes(MEM_WAL) < bytes_early * 3 / 2);
+    assert_int_equal(count_samples(f->db), ROUNDS * EACH * 2);
+    db_close(f->db);
+    assert_int_equal(try_open(f, &f->db), OK);
+    assert_int_equal(count_samples(f->db), ROUNDS * EACH * 2);
+}
+
+static void exemplars_are_kept_and_replayed(void **state)
+{
+    struct fixture *f = *state;
+    struct db_options options = {.path = f->path, .no_background = true, .exemplars_max = 2};
+    db_close(f->db);
+    assert_int_equal(db_open(&options, &f->db, &f->why), OK);
+    append(f, "a", 1000, 1);
+    struct appender *appender;
+    assert_int_equal(storage_appender_open(db_storage(f->db), &appender, &f->why), OK);
+    struct label label = {STR("__name__"), STR("a")}, trace = {STR("trace_id"), STR("x")};
+    for (int i = 1; i <= 3; i++) {
+        appender_begin(appender, storage_source_open(db_storage(f->db), 1), NULL);
+        series_ref ref;
+        bool created;
+        assert_int_equal(
+            appender_series(appender, (struct labels){&label, 1}, &ref, &created, &f->why), OK);
+        assert_false(created);
+        struct exemplar exemplar = {{&trace, 1}, i, i * 1000};
+        assert_int_equal(appender_add_exemplar(appender, ref, &exemplar, &f->why), OK);
+        assert_int_equal(appender_commit(appender, &f->why), OK);
+        appender_begin(appender, storage_source_open(db_storage(f->db), 1), NULL);
+        assert_int_equal(appender_add_exemplar(appender, ref, &exemplar, &f->why), ERR_DUPLICATE);
+        appender_rollback(appender);
+    }
+    appender_close(appender);
+    for (int round = 0; round < 2; round++) {
+        struct arena arena;
+        arena_init(&arena, MEM_TEST, SIZE_MAX);
+        struct querier *querier;
+        struct exemplar_list list;
+        struct selector all = {NULL, 0};
+        assert_int_equal(storage_querier_open(db_storage(f->db), 0, 5000, &querier, &f->why), OK);
+        assert_int_equal(querier_exemplars(querier, &all, 1, &arena, &list, &f->why), OK);
+        assert_int_equal(list.count, 1);
+        assert_int_equal(list.items[0].count, 2); /* the ring holds two */
+        assert_true(list.items[0].items[0].t_ms == 2000);
+        assert_true(list.items[0].items[1].value == 3);
+        assert_true(
+            str_equal_cstr(labels_get(list.items[0].items[1].labels, STR("trace_id")), "x"));
+        querier_close(querier);
+        arena_deinit(&arena);
+        db_close(f->db);
+        assert_int_equal(db_open(&options, &f->db, &f->why), OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +420,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_open_querier_sees_the_same_throughout, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(samples_far_behind_are_out_of_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(churn_keeps_all_samples_and_little_memory, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(exemplars_are_kept_and_replayed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
