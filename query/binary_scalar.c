@@ -53,9 +53,33 @@ static void put(struct binary_scalar_op *binary, struct row *row, uint32_t step,
         row->histograms[step] = element.h;
 }
 
+/* Floats only, no trims. */
+static void combine_floats(struct binary_scalar_op *binary, struct row *row, const double *scalar)
+{
+    enum binary_op op = binary->binary->op;
+    bool filter = binary_op_is_comparison(op) && !binary->binary->return_bool;
+    for (uint32_t w = 0; w < bits__words(binary->op.scope->grid.count); w++) {
+        for (uint64_t left = row->present[w]; left != 0; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            double v = row->values[i];
+            double result = binary->scalar_left ? binary__scalars(op, scalar[i], v)
+                                                : binary__scalars(op, v, scalar[i]);
+            if (!filter)
+                row->values[i] = result;
+            else if (result == 0)
+                bits__clear(row->present, i);
+        }
+    }
+}
+
 static void combine_row(struct binary_scalar_op *binary, struct row *row, const double *scalar)
 {
     uint32_t steps = binary->op.scope->grid.count;
+    bool trims = binary->binary->op == BINARY_TRIM_UPPER || binary->binary->op == BINARY_TRIM_LOWER;
+    if (row->histograms == NULL && !trims) {
+        combine_floats(binary, row, scalar);
+        return;
+    }
     for (uint32_t i = 0; i < steps; i++) {
         if (!bits__get(row->present, i))
             continue;

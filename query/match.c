@@ -177,6 +177,14 @@ static void check_claim(struct match_op *match, struct match_group *group, uint6
     bits__set(claimed, step);
 }
 
+/* Two results for one place: by the signature, or by equal labels. */
+static void combine_clash(struct match_op *match, struct match_group *group, uint64_t *claimed,
+                          uint32_t step)
+{
+    check_claim(match, group, claimed, step);
+    fail_at(match, step, "vector cannot contain metrics with the same labelset");
+}
+
 static void combine(struct match_op *match, struct match_group *group, struct row *out,
                     uint64_t *claimed, uint32_t step, struct element many, struct element one)
 {
@@ -204,6 +212,29 @@ static void combine(struct match_op *match, struct match_group *group, struct ro
     if (h == lhs.h || h == rhs.h)
         h = histogram_copy(match->out.arena, h); /* the many side's batch dies */
     row__set_histogram(out, match->out.arena, match->table.steps, step, h);
+}
+
+/* combine for two rows of floats and an arithmetic operator, a word of steps at a time. */
+static void combine_floats(struct match_op *match, struct match_group *group, struct row *out,
+                           uint64_t *claimed, const struct row *many, const struct row *one)
+{
+    const double *lhs = match->swapped ? one->values : many->values;
+    const double *rhs = match->swapped ? many->values : one->values;
+    bool one_to_one = match->matching->card == CARD_ONE_TO_ONE;
+    for (uint32_t w = 0; w < bits__words(match->table.steps); w++) {
+        uint64_t both = many->present[w] & one->present[w];
+        uint64_t taken = both & (one_to_one ? group->matched[w] : claimed[w]);
+        uint64_t clash = both & out->present[w];
+        for (uint64_t left = taken | clash; left != 0; left &= left - 1)
+            combine_clash(match, group, claimed, w * 64 + (uint32_t)__builtin_ctzll(left));
+        group->matched[w] |= both;
+        claimed[w] |= both;
+        out->present[w] |= both;
+        for (uint64_t left = both; left != 0; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            out->values[i] = binary__scalars(match->binary->op, lhs[i], rhs[i]);
+        }
+    }
 }
 
 static struct element cell(const struct row *row, uint32_t step)
@@ -236,6 +267,11 @@ static void match_many(struct match_op *match, const struct row *many)
         if (!bits__overlap(many->present, one->present, steps))
             continue;
         struct row *out = out_row(match, many->labels, one->labels, &claimed);
+        if (match->binary->op <= BINARY_ATAN2 && many->histograms == NULL &&
+            one->histograms == NULL && out->histograms == NULL) {
+            combine_floats(match, group, out, claimed, many, one);
+            continue;
+        }
         for (uint32_t i = 0; i < steps; i++) {
             if (bits__get(many->present, i) && bits__get(one->present, i))
                 combine(match, group, out, claimed, i, cell(many, i), cell(one, i));
