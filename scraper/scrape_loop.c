@@ -218,7 +218,7 @@ struct scrape_loop *scrape_loop_create(struct scrape_shard *shard, struct scrape
     target->loop = loop;
     loop->timer.fire = on_timer;
     loop->scrape = 2; /* lines never seen have 0, so nothing is alive before the first scrape */
-    loop->cache.seed = hash_mix(shard->options.seed, target->identity);
+    loop->cache.seed = hash_mix(shard->options.cache_seed, target->identity);
     loop->source = storage_source_open(shard->options.manager->storage, target->sameness);
     loop->next = shard->loops;
     if (loop->next != NULL)

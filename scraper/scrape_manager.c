@@ -1,7 +1,9 @@
 #include "narthex/scraper/scrape_manager.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "narthex/base/hash.h"
@@ -55,6 +57,9 @@ static err_t start_shards(struct scrape_manager *manager, struct strbuf *why)
         .metrics = &manager->metrics,
         .seed = phase_seed(&manager->options),
     };
+    ssize_t size = getrandom(&options.cache_seed, sizeof options.cache_seed, 0);
+    assert(size == (ssize_t)sizeof options.cache_seed);
+    (void)size;
     manager->shards.metrics = &manager->metrics;
     manager->shards.items =
         MEM_NEW_ARRAY(MEM_SCRAPE, struct scrape_shard *, manager->options.shards);

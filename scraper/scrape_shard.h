@@ -37,7 +37,8 @@ struct inbox_item {
 struct scrape_shard_options {
     const struct scrape_manager_options *manager; /* with all defaults filled in */
     const struct scrape_metrics *metrics;
-    uint64_t seed; /* spreads the phases; the same for all shards of a server */
+    uint64_t seed;       /* spreads the phases; the same for all shards of a server */
+    uint64_t cache_seed; /* random: no target can make its lines collide in the cache */
     uint32_t index;
 };
 
