@@ -41,15 +41,21 @@ static double (*const maps[FUNCTION_COUNT])(double) = {
     [FUNCTION_RAD] = map_rad, [FUNCTION_SGN] = map_sgn,
 };
 
-/* Go's math.Max and math.Min: NaN wins. */
-static double max_nan(double a, double b)
+/* Go's math.Max and math.Min: the infinity that decides wins, then NaN; -0 is less than 0. */
+static double max_go(double a, double b)
 {
-    return isnan(a) || isnan(b) ? NAN : a > b ? a : b;
+    if (a == INFINITY || b == INFINITY)
+        return INFINITY;
+    if (isnan(a) || isnan(b))
+        return NAN;
+    if (a == 0 && b == 0)
+        return signbit(a) ? b : a;
+    return a > b ? a : b;
 }
 
-static double min_nan(double a, double b)
+static double min_go(double a, double b)
 {
-    return isnan(a) || isnan(b) ? NAN : a < b ? a : b;
+    return -max_go(-a, -b);
 }
 
 /* False: the step has no result. */
@@ -61,13 +67,13 @@ static bool map_with_params(const struct math_op *math, uint32_t step, double *v
     case FUNCTION_CLAMP:
         if (p1 < p0)
             return false;
-        *v = max_nan(p0, min_nan(p1, *v));
+        *v = max_go(p0, min_go(p1, *v));
         return true;
     case FUNCTION_CLAMP_MIN:
-        *v = max_nan(p0, *v);
+        *v = max_go(p0, *v);
         return true;
     case FUNCTION_CLAMP_MAX:
-        *v = min_nan(p0, *v);
+        *v = min_go(p0, *v);
         return true;
     default: {
         /* round: the inverse, so that 0.1 and the like round well */
