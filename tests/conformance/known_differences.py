@@ -14,6 +14,7 @@ Known = collections.namedtuple("Known", "name reason case kind loose times match
 
 # Seconds; a third of an interval behind the grid of the samples.
 TIMES = (1795359515.0, 1795360415.0, 60)
+PINS = re.compile(r"@ (start|end)\(\)")
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3600_000}
 
 
@@ -41,6 +42,13 @@ class Difference:
             found += [(key, t, v, w) for (t, v), (_, w) in zip(points, b[key]) if v != w]
         return found
 
+    def ask(self, text):
+        """The same about another query."""
+        question = type(self.question)(text, False, (self.question.start_s, self.question.end_s,
+                                                     self.question.step_s))
+        answers = [question.ask(server, self.kind) for server in self.servers]
+        return Difference(self.servers, question, self.kind, *answers)
+
 
 # ---- extrapolation of rates ----
 
@@ -50,8 +58,9 @@ def milliseconds(text):
 
 
 def calls_of(text, names):
-    """(function, argument) of every call in the text."""
-    for match in re.finditer(r"\b(" + "|".join(names) + r")\(", text):
+    """(function with its grouping, argument) of every call in the text."""
+    for match in re.finditer(r"\b((?:" + "|".join(names) + r")(?: (?:by|without) \([^)]*\) )?) ?\(",
+                             text, re.I):
         depth, quoted, i = 1, False, match.end()
         while depth > 0:
             c = text[i]
@@ -89,6 +98,15 @@ def near(a, b):
     return abs(a - b) <= 1e-12 * max(abs(a), abs(b))
 
 
+def samples_of(server, argument, t_s, key):
+    """[(t_ms, value)…] of one series (its JSON without the name) in the range vector."""
+    for item in server.data("query", query=argument, time=f"{t_s:.3f}")["result"]:
+        metric = {k: v for k, v in item["metric"].items() if k != "__name__"}
+        if metric == json.loads(key):
+            return [(round(float(t) * 1000), float(v)) for t, v in item["values"]]
+    raise AssertionError(f"{argument} lacks {key}")
+
+
 def is_zero_point(difference):
     """Computes the inner rates again, from the samples, in both ways."""
     explained = 0
@@ -97,34 +115,31 @@ def is_zero_point(difference):
         if window is None:
             continue
         range_ms = milliseconds(window[1])
-        question = type(difference.question)(
-            f"{function}({argument})", False,
-            (difference.question.start_s, difference.question.end_s, difference.question.step_s))
-        answers = [question.ask(server, difference.kind) for server in difference.servers]
-        inner = Difference(difference.servers, question, difference.kind, *answers)
+        inner = difference.ask(f"{function}({argument})")
         for key, t_s, ours, theirs in inner.points() or []:
             end_ms = round(float(t_s) * 1000) - milliseconds(window[2] or "0s")
-            raw = difference.servers[1].data("query", query=argument, time=f"{t_s:.3f}")
-            for item in raw["result"]:
-                metric = {k: v for k, v in item["metric"].items() if k != "__name__"}
-                if metric != json.loads(key):
-                    continue
-                points = [(round(float(t) * 1000), float(v)) for t, v in item["values"]]
-                per_range_s = range_ms / 1000 if function == "rate" else 1
-                old, new = (extrapolated(points, end_ms - range_ms, end_ms, per_range_s, first)
-                            for first in (True, False))
-                if not near(old, float(theirs)) or not near(new, float(ours)):
+            per_range_s = range_ms / 1000 if function == "rate" else 1
+            # Each from its own samples: those of a subquery may differ for the same reason.
+            for server, zero_first, answer in ((0, False, ours), (1, True, theirs)):
+                points = samples_of(difference.servers[server], argument, t_s, key)
+                wanted = extrapolated(points, end_ms - range_ms, end_ms, per_range_s, zero_first)
+                if not near(wanted, float(answer)):
                     return False
-                explained += 1
+            explained += 1
     return explained > 0
 
 
 # ---- the others ----
 
 def is_variance_of_infinity(difference):
-    points = difference.points()
-    return bool(points) and re.search(r"\b(stddev|stdvar)\b", difference.text) is not None and \
-        all(v == "NaN" and w == "0" for _, _, v, w in points)
+    """An inner one is NaN here and 0 there."""
+    if not difference.both_succeed:
+        return False
+    for function, argument in calls_of(difference.text, ["stddev", "stdvar"]):
+        inner = difference.ask(f"{function}({argument})").points()
+        if inner and all(v == "NaN" and w == "0" for _, _, v, w in inner):
+            return all(v == "NaN" for _, _, v, _ in difference.points() or [])
+    return False
 
 
 def is_overflow(difference):
@@ -146,7 +161,7 @@ def is_match_before_filter(difference):
 
 def is_pinned_timestamp(difference):
     return difference.both_succeed and any(
-        "@" in argument and "offset" in argument and "(" not in argument
+        "@" in argument and "offset" in argument and "(" not in PINS.sub("", argument)
         for _, argument in calls_of(difference.text, ["timestamp"]))
 
 
@@ -157,8 +172,10 @@ def is_sign_of_zero(difference):
 
 
 def is_name_of_atan2(difference):
-    if not difference.both_succeed or "atan2" not in difference.text:
+    if "atan2" not in difference.text or difference.theirs["status"] != "success":
         return False
+    if difference.ours["status"] != "success":
+        return difference.ours["error"] == "vector cannot contain metrics with the same labelset"
     ours, theirs = difference.ours["data"], difference.theirs["data"]
     if not any("__name__" in item["metric"] for item in theirs["result"]):
         return False

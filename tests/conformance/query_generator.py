@@ -311,10 +311,25 @@ class Generator:
         if kind < 0.8:
             return Node(f"timestamp({self.selector().text})", False)
         if kind < 0.86 and not node.loose:
-            return Node(f"absent({node.text})", False)
+            argument = node.text if self.maybe(0.5) else \
+                f'{self.name()}{{job="{self.choice(["none", "node"])}",nosuch="a",i=~"b",x!="c"}}'
+            return Node(f"absent({argument})", False)
         if kind < 0.93:
             return Node(f"-({node.text})", node.loose)
         return Node(f"{self.choice(['sort', 'sort_desc'])}({node.text})", node.loose)
+
+    def whole_job(self):
+        """Many metrics at once."""
+        job = self.choice(sorted({s["job"] for n in self.names for s in self.by_name[n]}))
+        selector = f'{{job={quote(job)},__name__!~{quote(".*_(bucket|info).*")}}}'
+        function = self.choice(["", "", "last_over_time"])
+        if function:
+            selector = f"{function}({selector}[{self.choice(RANGES)}])"
+        fold = self.choice(["count by (__name__)", "max by (__name__, instance)", "count", "group",
+                            "min without (instance, job)", "topk by (job)", "sum by (instance)"])
+        if fold.startswith("topk"):
+            return Node(f"count ({fold} (3, {selector}))", False)
+        return Node(f"{fold} ({selector})", fold.startswith("sum"))
 
     # ---- types ----
 
@@ -334,6 +349,8 @@ class Generator:
 
     def vector(self, depth, name=None):
         kind = self.random.random()
+        if self.maybe(0.03):
+            return self.whole_job()
         if depth <= 0:
             if kind < 0.6:
                 return self.selector(name)
@@ -356,9 +373,62 @@ class Generator:
             return self.quantile_of_buckets()
         return self.function(depth)
 
-    def query(self):
-        """A Node of any type that a range query takes."""
+    # ---- text ----
+
+    def chain(self):
+        """Operators without parentheses, so that precedence and associativity count."""
+        operators = ["+", "-", "*", "/", "== bool", "< bool", ">= bool"]
+        # A remainder makes much of the last digit of a power.
+        operators += self.choice([["%"], ["^", "atan2"]])
+        name = self.choice(self.small)
+        text = ""
+        for i in range(self.random.randint(2, 6)):
+            operand = self.choice(NUMBERS + ["time()", f"vector({self.choice(NUMBERS)})"])
+            if self.maybe(0.4):
+                operand = name + self.choice(["", " offset 1m", f"[{self.choice(RANGES)}]"])
+                if operand.endswith("]"):
+                    operand = f"{self.choice(['max_over_time', 'last_over_time'])}({operand})"
+            if self.maybe(0.2):
+                operand = self.choice(["-", "+"]) + operand
+            text += (f" {self.choice(operators)} " if i > 0 else "") + operand
+        if self.maybe(0.3):
+            text += self.choice([" and ", " or ", " unless "]) + name + " or vector(1) and vector(2)"
+        return Node(text, True)
+
+    def dressed(self, text):
+        """The same query with blanks, comments and keywords as nobody writes them."""
+        if self.maybe(0.3):
+            text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right|offset|bool|and|or|"
+                          r"unless|sum|avg|min|max|count) ", lambda m: m[0].upper(), text) \
+                if '"' not in text else text
+        if self.maybe(0.1):
+            text = f"( # why\n\t{text} )"
+        if self.maybe(0.1):
+            text = text + " # that is all"
+        return text
+
+    def matrix(self):
+        """What only an instant query takes; 2.42 fails on these in parentheses."""
         kind = self.random.random()
+        if kind < 0.6:
+            return Node(self.range_selector(), False)
+        if kind < 0.95:
+            inner = self.over_range(self.range_selector(None, self.choice(INNER_OFFSETS)), False)
+            return Node(f"{inner.text}[5m:{self.choice(SUBQUERY_STEPS)}]{self.modifiers()}",
+                        inner.loose)
+        return Node(quote(self.choice(["", "text", "a\\b\n", "ü"])), False)
+
+    def query(self):
+        """A Node of any type."""
+        if self.maybe(0.03):
+            return self.matrix()
+        node = self.plain_query()
+        return Node(self.dressed(node.text), node.loose)
+
+    def plain_query(self):
+        kind = self.random.random()
+        if kind > 0.93:
+            return self.chain()
         if kind < 0.05:
             return self.ranked()
         if kind < 0.08:
