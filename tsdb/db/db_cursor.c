@@ -170,10 +170,19 @@ static err_t decode_block(struct db_cursor *self, const struct source *source,
     return decode_block_histograms(self, &data, why);
 }
 
+/* Most cursors never meet a histogram: their array is made when one comes. */
+static void need_histograms(struct db_cursor *self)
+{
+    if (self->histograms == NULL)
+        self->histograms = MEM_NEW_ARRAY(MEM_QUERY, struct histogram, COLUMN_ROWS_MAX);
+}
+
 static err_t decode_source(struct db_cursor *self, const struct source *source,
                            struct sample_column *column, struct strbuf *why)
 {
     arena_deinit(&self->column_arena);
+    if (source->info.kind == SAMPLES_HISTOGRAM)
+        need_histograms(self);
     if (source->number == DB_SOURCE_HEAD)
         TRY(head_cursor_decode(self->head, column, why));
     else
@@ -324,11 +333,14 @@ static void decode_piece(struct db_cursor *self, struct sample_column *column)
     const struct merged_sample *from = &self->merged[self->merged_from];
     uint32_t count = self->merged_to - self->merged_from;
     bool starts = false;
+    if (from[0].kind == SAMPLES_HISTOGRAM)
+        need_histograms(self);
     for (uint32_t i = 0; i < count; i++) {
         self->t_ms[i] = from[i].t_ms;
         self->starts[i] = from[i].start_t_ms;
         self->values[i] = from[i].value;
-        self->histograms[i] = from[i].histogram;
+        if (from[0].kind == SAMPLES_HISTOGRAM)
+            self->histograms[i] = from[i].histogram;
         starts = starts || from[i].start_t_ms != 0;
     }
     *column = (struct sample_column){
@@ -448,7 +460,6 @@ err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
     self->t_ms = MEM_NEW_ARRAY(MEM_QUERY, int64_t, COLUMN_ROWS_MAX);
     self->starts = MEM_NEW_ARRAY(MEM_QUERY, int64_t, COLUMN_ROWS_MAX);
     self->values = MEM_NEW_ARRAY(MEM_QUERY, double, COLUMN_ROWS_MAX);
-    self->histograms = MEM_NEW_ARRAY(MEM_QUERY, struct histogram, COLUMN_ROWS_MAX);
     arena_init(&self->merge_arena, MEM_QUERY, SIZE_MAX);
     arena_init(&self->column_arena, MEM_QUERY, SIZE_MAX);
     arena_init(&self->last_arena, MEM_QUERY, SIZE_MAX);

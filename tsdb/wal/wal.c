@@ -174,12 +174,16 @@ err_t wal_sync(struct wal *wal, struct strbuf *why)
     if (first < wal->segments[0].number)
         first = wal->segments[0].number;
     uint32_t last = wal->number;
+    uint64_t bytes = wal->segments[wal->segment_count - 1].bytes;
     mutex_unlock(&wal->lock);
     err_t err = OK;
-    for (uint32_t number = first; number <= last && err == OK; number++)
+    bool idle = first == last && bytes == wal->synced_bytes;
+    for (uint32_t number = first; number <= last && err == OK && !idle; number++)
         err = sync_segment(wal, number, why);
-    if (err == OK)
+    if (err == OK) {
         wal->unsynced_from = last;
+        wal->synced_bytes = bytes;
+    }
     mutex_unlock(&wal->sync_lock);
     return err;
 }

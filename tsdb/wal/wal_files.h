@@ -21,7 +21,9 @@ struct wal {
     uint64_t segment_bytes;
 
     struct mutex sync_lock; /* taken before `lock` */
-    uint32_t unsynced_from; /* guarded by sync_lock: older segments are synced */
+    /* guarded by sync_lock */
+    uint32_t unsynced_from; /* older segments are synced */
+    uint64_t synced_bytes;  /* and so many of this one */
 
     struct mutex lock;
     /* guarded by lock */
