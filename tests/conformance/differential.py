@@ -35,6 +35,9 @@ START_S = 1795359060  # on the grid of all subquery steps
 TARGETS = [("node", "a", 0, 1, None), ("node", "b", 7, 1.25, 61), ("prometheus", "a", 0, 1, 85),
            ("redis", "a", 0, 1, None), ("alertmanager", "a", 7, 1, None)]
 CONFIG = "global: {scrape_interval: 1h}\n"
+# A prefix that 2.42 has not for range queries; which duplicates are found first.
+UNSTABLE_TEXT = re.compile(r'^invalid parameter "query": |(?<=operation: )\[.*\]|'
+                           r"(?<=match group )\{.*\}(?= on the)")
 COUNTER = re.compile(r"_(total|count|sum|bucket)(\{|$)")
 
 
@@ -155,8 +158,8 @@ def compare(question, kind, ours, theirs):
     if ours["status"] != theirs["status"]:
         return f"{ours.get('error', 'succeeds')}; there: {theirs.get('error', 'succeeds')}"
     if ours["status"] == "error":
-        return None if ours["errorType"] == theirs["errorType"] else \
-            f"{ours['errorType']}: {ours['error']}; there {theirs['errorType']}: {theirs['error']}"
+        a, b = (f"{x['errorType']}: {UNSTABLE_TEXT.sub('', x['error'])}" for x in (ours, theirs))
+        return None if a == b else f"{a}; there {b}"
     ours, theirs = ours["data"], theirs["data"]
     text = question.text.removeprefix("( # why\n\t")
     if text.startswith(("topk", "bottomk")):

@@ -42,6 +42,12 @@ class Difference:
             found += [(key, t, v, w) for (t, v), (_, w) in zip(points, b[key]) if v != w]
         return found
 
+    def with_times(self, text):
+        """start() and end() as numbers."""
+        start_s = self.question.start_s if self.kind == "range" else self.question.end_s
+        return text.replace("@ start()", f"@ {start_s:.3f}").replace(
+            "@ end()", f"@ {self.question.end_s:.3f}")
+
     def ask(self, text):
         """The same about another query."""
         question = type(self.question)(text, False, (self.question.start_s, self.question.end_s,
@@ -111,13 +117,16 @@ def is_zero_point(difference):
     """Computes the inner rates again, from the samples, in both ways."""
     explained = 0
     for function, argument in calls_of(difference.text, ["rate", "increase"]):
-        window = re.search(r"\[(\w+)(?::\w*)?\](?: offset (-?\w+))?$", argument)
+        argument = difference.with_times(argument)
+        window = re.search(r"\[(\w+)(?::\w*)?\]((?: (?:offset|@) [-\w.]+)*)$", argument)
         if window is None:
             continue
         range_ms = milliseconds(window[1])
+        modifiers = dict(re.findall(r" (offset|@) ([-\w.]+)", window[2]))
         inner = difference.ask(f"{function}({argument})")
         for key, t_s, ours, theirs in inner.points() or []:
-            end_ms = round(float(t_s) * 1000) - milliseconds(window[2] or "0s")
+            end_ms = round(float(modifiers.get("@", t_s)) * 1000) - \
+                milliseconds(modifiers.get("offset", "0s"))
             per_range_s = range_ms / 1000 if function == "rate" else 1
             # Each from its own samples: those of a subquery may differ for the same reason.
             for server, zero_first, answer in ((0, False, ours), (1, True, theirs)):
@@ -179,7 +188,7 @@ def is_name_of_atan2(difference):
     ours, theirs = difference.ours["data"], difference.theirs["data"]
     if not any("__name__" in item["metric"] for item in theirs["result"]):
         return False
-    for item in theirs["result"]:
+    for item in ours["result"] + theirs["result"]:
         item["metric"].pop("__name__", None)
     return prometheus_peer.compare("", ours, theirs, True) is None
 

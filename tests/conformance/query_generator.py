@@ -21,8 +21,9 @@ INNER_OFFSETS = ["3s", "4s", "18s", "1m3s"]
 SUBQUERY_STEPS = ["15s", "30s", "1m", ""]
 
 EXACT_RANGE = ["rate", "increase", "irate", "delta", "idelta", "min_over_time", "max_over_time",
-               "count_over_time", "last_over_time", "present_over_time", "changes", "resets"]
-LOOSE_RANGE = ["avg_over_time", "sum_over_time", "stddev_over_time", "stdvar_over_time", "deriv"]
+               "count_over_time", "last_over_time", "present_over_time", "changes", "resets",
+               "sum_over_time", "stddev_over_time", "stdvar_over_time", "deriv"]
+LOOSE_RANGE = ["avg_over_time"]
 CONTINUOUS = ["abs"]
 MATHEMATICS = ["sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan",
                "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "deg", "rad"]
@@ -134,10 +135,10 @@ class Generator:
             phi = self.choice(["0", "0.25", "0.5", "0.9", "1", "-1", "2", "NaN"])
             return Node(f"quantile_over_time({phi}, {argument})", loose)
         if kind < 0.13:
-            return Node(f"predict_linear({argument}, {self.choice(['60', '-30', '3600'])})", True)
+            return Node(f"predict_linear({argument}, {self.choice(['60', '-30', '3600'])})", loose)
         if kind < 0.17 and not loose:
             return Node(f"absent_over_time({argument})", False)
-        if kind < 0.4:
+        if kind < 0.25:
             return Node(f"{self.choice(LOOSE_RANGE)}({argument})", True)
         names = EXACT_RANGE
         if loose:
@@ -241,7 +242,8 @@ class Generator:
         inner = self.vector(depth - 1, name)
         one = Node(f"{fold} by ({', '.join(chosen)}) ({inner.text})", inner.loose or fold == "sum")
         operator, loose = self.operator(left, one)
-        extra = self.choice(["", "()", f"({self.choice(labels)})", "(nosuch)"])
+        others = [label for label in labels if label not in chosen]
+        extra = self.choice(["()", "(nosuch)"] + [f"({label})" for label in others])
         if self.maybe(0.5):
             return Node(f"({left.text}) {operator} on({', '.join(chosen)}) group_left{extra} "
                         f"({one.text})", loose)
@@ -286,7 +288,7 @@ class Generator:
         if kind > 0.3:
             labels = sorted(set().union(*self.by_name[name]) - {"__name__", "le"})
             inner = f"sum by (le, {self.choice(labels)}) ({inner})"
-        return Node(f"histogram_quantile({phi}, {inner})", True)
+        return Node(f"histogram_quantile({phi}, {inner})", "sum by" in inner)
 
     def function(self, depth):
         node = self.vector(depth - 1)
