@@ -212,7 +212,7 @@ static err_t count_entries(const struct block *block, enum block__section sectio
 static err_t count_tables(struct block *block, struct strbuf *why)
 {
     struct block_counts *counts = &block->meta.counts;
-    uint32_t offsets;
+    uint32_t offsets = 0;
     TRY(count_entries(block, BLOCK__SYMBOL_OFFSETS, 4, &offsets, why));
     if (offsets == 0)
         return block__corrupt(block, block->sections[BLOCK__SYMBOL_OFFSETS].offset,
