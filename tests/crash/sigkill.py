@@ -78,6 +78,19 @@ def lost(sequence, up, first, last):
     return missing
 
 
+def check(server, ranges, kill):
+    """Asserts that all ranges are there; returns the newest value of each target."""
+    if not ranges:
+        return {}
+    sequences, ups = points(server, "sequence[1h]"), points(server, "up[1h]")
+    for target, first, last in ranges:
+        missing = lost(sequences.get(target, []), ups.get(target, []), first, last)
+        assert not missing, (
+            f"after kill {kill}: target {target} lost {missing[:9]} of {first}…{last}; "
+            f"stored {sequences.get(target)}, up {ups.get(target)}")
+    return {target: values[-1][1] for target, values in sequences.items()}
+
+
 def main():
     program, work = sys.argv[1:3]
     kills = int(sys.argv[3]) if len(sys.argv) > 3 else 20
@@ -96,22 +109,18 @@ def main():
     ranges = []
     with harness.WorkFolder(work) as folder:
         for kill in range(kills + 1):
-            server = harness.start_narthex(program, folder, config).wait_ready()
-            sequences, ups = points(server, "sequence[1h]"), points(server, "up[1h]")
-            for target, first, last in ranges:
-                missing = lost(sequences.get(target, []), ups.get(target, []), first, last)
-                assert not missing, (
-                    f"after kill {kill}: target {target} lost {missing[:9]} of {first}…{last}; "
-                    f"stored {sequences.get(target)}, up {ups.get(target)}")
-            if kill == kills:
-                server.stop()
-                break
-            # Older runs were checked after the kill before; keep a bounded number of them.
-            ranges = ranges[-40 * TARGETS:]
-            newest = {target: values[-1][1] for target, values in sequences.items()}
-            seen = observe(server, 0.5 + chance.random(), newest)
-            server.kill()
-            ranges += [(target, first, last) for target, (first, last) in seen.items()]
+            server = harness.start_narthex(program, folder, config)
+            try:
+                server.wait_ready()
+                newest = check(server, ranges, kill)
+                if kill == kills:
+                    break
+                # Older runs were checked after the kill before; keep a bounded number of them.
+                ranges = ranges[-40 * TARGETS:]
+                seen = observe(server, 0.5 + chance.random(), newest)
+                ranges += [(target, first, last) for target, (first, last) in seen.items()]
+            finally:
+                server.kill()
         total = sum(last - first + 1 for _, first, last in ranges)
         assert total > kills, f"only {total} values were ever seen"
         print(f"{kills} kills, {total} values of the last runs seen and kept")
