@@ -6,7 +6,7 @@
 #include "narthex/query/engine.h"
 #include "tsdb_bench.h"
 
-enum { SELECT_SERIES = 100000, SELECT_ROWS = 60, QUERY_SERIES = 10000, QUERY_ROWS = 1440 };
+enum { SELECT_SERIES = 100000, SELECT_ROWS = 120, QUERY_SERIES = 10000, QUERY_ROWS = 1440 };
 
 /* ---- select ---- */
 
@@ -22,7 +22,7 @@ static const struct {
     uint32_t count;
 } selections[] = {
     {"one name, one instance",
-     {{MATCH_EQUAL, "__name__", "up"}, {MATCH_EQUAL, "instance", "host-1:9100"}},
+     {{MATCH_EQUAL, "__name__", "node_load1"}, {MATCH_EQUAL, "instance", "host-1:9100"}},
      2},
     {"all of an instance", {{MATCH_EQUAL, "instance", "host-7:9100"}}, 1},
     {"all of a job", {{MATCH_EQUAL, "job", "node"}}, 1},
@@ -75,15 +75,66 @@ static void time_selection(struct bench *bench, struct storage *storage, size_t 
         matcher_deinit(&matchers[i]);
 }
 
+/* Decodes the columns of all series. */
+static uint64_t read_all(struct bench *bench, struct storage *storage)
+{
+    struct querier *querier;
+    struct series_list list;
+    struct series_cursor *cursor;
+    struct arena arena;
+    uint64_t samples = 0;
+    const struct select_hints hints = {.start_ms = INT64_MIN, .end_ms = INT64_MAX};
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    bench_check(bench, storage_querier_open(storage, INT64_MIN, INT64_MAX, &querier, &bench->why));
+    bench_check(bench,
+                querier_select(querier, (struct selector){0}, &hints, &arena, &list, &bench->why));
+    bench_check(bench, querier_cursor_open(querier, &hints, &cursor, &bench->why));
+    for (size_t i = 0; i < list.count; i++) {
+        struct sample_column_info info;
+        struct sample_column column;
+        bool found;
+        bench_check(bench,
+                    series_cursor_seek(cursor, &list.items[i], INT64_MIN, INT64_MAX, &bench->why));
+        bench_check(bench, series_cursor_next(cursor, &info, &found, &bench->why));
+        while (found) {
+            bench_check(bench, series_cursor_decode(cursor, &column, &bench->why));
+            samples += column.count;
+            bench_check(bench, series_cursor_next(cursor, &info, &found, &bench->why));
+        }
+    }
+    series_cursor_close(cursor);
+    querier_close(querier);
+    arena_deinit(&arena);
+    return samples;
+}
+
+static void time_reading_all(struct bench *bench, struct storage *storage, const char *name)
+{
+    struct rounds rounds = {0};
+    for (uint32_t round = 0; round < bench->options.rounds; round++) {
+        rounds_start(&rounds);
+        rounds_stop(&rounds, (double)read_all(bench, storage));
+    }
+    report_add(bench->report, name, "ns/sample", &rounds, 1);
+}
+
+/* Selections and reading everything from the head, then reading it from the block it becomes. */
 void bench_select(struct bench *bench)
 {
     uint32_t wanted = bench->options.series > 0 ? bench->options.series : SELECT_SERIES;
     struct fleet *fleet = fleet_create(bench_corpus(bench), wanted, bench->options.seed);
     struct db *db = bench_db_open(bench, "select");
     bench_check(bench, fleet_attach(fleet, db_storage(db), &bench->why));
-    bench_fill(bench, db, fleet, SELECT_ROWS);
+    uint64_t samples = bench_fill(bench, db, fleet, SELECT_ROWS);
     for (size_t i = 0; i < sizeof selections / sizeof *selections; i++)
         time_selection(bench, db_storage(db), i, fleet_newest_ms(fleet));
+    time_reading_all(bench, db_storage(db), "select/read all from the head");
+    struct rounds flush = {0};
+    rounds_start(&flush);
+    bench_check(bench, db_flush_head(db, &bench->why));
+    rounds_stop(&flush, (double)samples);
+    report_add(bench->report, "select/flush the head to a block", "ns/sample", &flush, 1);
+    time_reading_all(bench, db_storage(db), "select/read all from the block");
     fleet_detach(fleet);
     db_close(db);
     fleet_destroy(fleet);
