@@ -91,6 +91,9 @@ static err_t open_writer(struct merge *merge, struct strbuf *why)
             meta->min_t_ms = from->min_t_ms;
         if (range_is_open && (i == 0 || from->max_t_ms > meta->max_t_ms))
             meta->max_t_ms = from->max_t_ms;
+        /* What a merge holds of late samples must go on being known as such: a start replays the
+         * log up to the end of blocks that hold none. */
+        meta->flags |= from->flags;
         if (level_is_open && from->level >= meta->level)
             meta->level = from->level + 1;
     }

@@ -37,7 +37,8 @@ struct block_merge_options {
     const struct fs *fs;
     const char *parent; /* folder of the new block */
     /* ulid: of the new block. level 0: one more than the inputs' highest. No sources: those of all
-     * inputs. max_t_ms == min_t_ms: the inputs' range. */
+     * inputs. max_t_ms == min_t_ms: the inputs' range. flags: those of all inputs are
+     * added. */
     struct block_meta meta;
     bool compress_fast; /* LZ4 rather than LZ4HC */
     bool drop_stats;

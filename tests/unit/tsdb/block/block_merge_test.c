@@ -332,6 +332,7 @@ static void meta_of_a_merge_covers_its_inputs(void **state)
         options.meta.min_t_ms = i * 7200000;
         options.meta.max_t_ms = (i + 1) * 7200000;
         options.meta.level = 1u + i;
+        options.meta.flags = i == 0 ? BLOCK_FLAG_OUT_OF_ORDER : 0;
         assert_int_equal(model_write(model, &options, &fixture->why), OK);
         assert_int_equal(
             block_open(fixture_block_path(fixture, &options), &blocks[i], &fixture->why), OK);
@@ -348,6 +349,7 @@ static void meta_of_a_merge_covers_its_inputs(void **state)
     assert_int_equal(block_open(fixture_block_path(fixture, &output), &merged, &fixture->why), OK);
     const struct block_meta *meta = block_meta(merged);
     assert_int_equal(meta->level, 3);
+    assert_int_equal(meta->flags, BLOCK_FLAG_OUT_OF_ORDER);
     assert_int_equal(meta->min_t_ms, 0);
     assert_int_equal(meta->max_t_ms, 14400000);
     assert_int_equal(meta->source_count, 2);
