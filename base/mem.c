@@ -69,6 +69,11 @@ char *mem_dup(enum mem_subsystem subsystem, const void *data, size_t size)
     return copy;
 }
 
+void mem_trim(void)
+{
+    malloc_trim(0);
+}
+
 int64_t mem_bytes(enum mem_subsystem subsystem)
 {
     return atomic_load_explicit(&counted[subsystem].bytes, memory_order_relaxed);

@@ -14,6 +14,7 @@ enum {
     ENGINE_TIMEOUT_DEFAULT_MS = 2 * 60 * 1000,
     ENGINE_LOOKBACK_DEFAULT_MS = 5 * 60 * 1000,
     ENGINE_SUBQUERY_STEP_DEFAULT_MS = 60 * 1000,
+    TRIM_BYTES = 32 * 1024 * 1024, /* memory of that size goes back to the system at once */
 };
 
 /* ---- the engine ---- */
@@ -206,6 +207,7 @@ static err_t run_admitted(struct query_engine *engine, const struct query_reques
     struct eval eval;
     init_eval(&eval, engine, request, ticket, arena, deadline_ns);
     err_t err = evaluate(&eval, parsed, result, why);
+    ticket->held_bytes = mem_bytes(MEM_QUERY);
     eval__deinit(&eval);
     struct query_stats *stats = &result->stats;
     stats->queue_s = (double)(ticket->admitted_ns - ticket->arrived_ns) / 1e9;
@@ -240,6 +242,8 @@ err_t query_run(struct query_engine *engine, const struct query_request *request
 out:
     parsed_query_deinit(&parsed);
     arena_deinit(&arena);
+    if (ticket.held_bytes >= TRIM_BYTES)
+        mem_trim();
     if (err == OK)
         *result = made;
     else
@@ -251,6 +255,9 @@ void query_result_destroy(struct query_result *result)
 {
     if (result == NULL)
         return;
+    bool large = result->arena.allocated_bytes >= TRIM_BYTES;
     arena_deinit(&result->arena);
     mem_free(MEM_QUERY, result);
+    if (large)
+        mem_trim();
 }

@@ -36,6 +36,7 @@ struct engine_ticket {
     bool listed;
     int64_t arrived_ns;
     int64_t admitted_ns;
+    int64_t held_bytes; /* by all queries when this one ended, its own memory included */
 };
 
 struct query_engine {
