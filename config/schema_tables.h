@@ -44,15 +44,15 @@ extern const struct schema schema_runtime;
 #define HTTP_CLIENT_FIELDS HTTP_CLIENT_FIELDS_HTTP2("true")
 
 /* All discovery mechanisms of the 3.14 schema, alphabetically. */
-#define DISCOVERY_MECHANISMS(X)                                                                    \
-    X(aws)                                                                                         \
-    X(azure)                                                                                       \
-    X(consul)                                                                                      \
-    X(digitalocean)                                                                                \
-    X(dns) X(docker) X(dockerswarm) X(ec2) X(ecs) X(elasticache) X(eureka) X(file) X(gce)          \
-        X(hetzner) X(http) X(ionos) X(kubernetes) X(kuma) X(lightsail) X(linode) X(marathon)       \
-            X(msk) X(nerve) X(nomad) X(oci) X(openstack) X(outscale) X(ovhcloud) X(puppetdb)       \
-                X(rds) X(scaleway) X(serverset) X(stackit) X(triton) X(uyuni) X(vultr)
+/* clang-format off */
+#define DISCOVERY_MECHANISMS(X) \
+    X(aws) X(azure) X(consul) X(digitalocean) X(dns) X(docker) \
+    X(dockerswarm) X(ec2) X(ecs) X(elasticache) X(eureka) X(file) \
+    X(gce) X(hetzner) X(http) X(ionos) X(kubernetes) X(kuma) \
+    X(lightsail) X(linode) X(marathon) X(msk) X(nerve) X(nomad) \
+    X(oci) X(openstack) X(outscale) X(ovhcloud) X(puppetdb) X(rds) \
+    X(scaleway) X(serverset) X(stackit) X(triton) X(uyuni) X(vultr)
+/* clang-format on */
 #define DISCOVERY_DECLARE(name) extern const struct schema schema_##name##_sd;
 DISCOVERY_MECHANISMS(DISCOVERY_DECLARE)
 #undef DISCOVERY_DECLARE

@@ -87,7 +87,7 @@ static err_t take_message(struct protobuf_reader *reader, struct str *message, b
         return err_fail(why, ERR_INVALID,
                         "clientpb: insufficient length of buffer, expected at least %llu bytes, "
                         "got %zu bytes",
-                        (unsigned long long)(size + (reader->rest.size - rest.size)),
+                        (unsigned long long)size + (reader->rest.size - rest.size),
                         reader->rest.size);
     *message = str_from(rest.data, (size_t)size);
     reader->rest = str_from(rest.data + size, rest.size - (size_t)size);

@@ -177,7 +177,8 @@ err_t parser__literal(struct parser *parser, struct token token, double *value)
     } else {
         int64_t ms = 0;
         err = promql_duration_value(token.text, &ms, &message);
-        *value = (double)(ms / 1000) + (double)(ms % 1000 * 1000000) / 1e9;
+        int64_t whole_s = ms / 1000;
+        *value = (double)whole_s + (double)(ms % 1000 * 1000000) / 1e9;
     }
     if (err != OK)
         err = parser__fail_text(parser, token.start, strbuf_str(&message));

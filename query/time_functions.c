@@ -60,11 +60,13 @@ static double date_part(enum function_id id, double v)
     /* What is no int64 becomes the smallest one, as Go has it on amd64. */
     int64_t seconds = v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
     struct date date = date_of(seconds);
+    int64_t hour = date.second_of_day / 3600;
+    int64_t minute = date.second_of_day / 60 % 60;
     switch (id) {
     case FUNCTION_MINUTE:
-        return (double)(date.second_of_day / 60 % 60);
+        return (double)minute;
     case FUNCTION_HOUR:
-        return (double)(date.second_of_day / 3600);
+        return (double)hour;
     case FUNCTION_DAY_OF_WEEK:
         return date.day_of_week;
     case FUNCTION_DAY_OF_MONTH:

@@ -306,6 +306,7 @@ static uint32_t record_rows(const struct block_column *column, uint32_t window_r
         record->flags |= BLOCK__ROWS_RANGE;
         return count;
     }
+    assert(column->present != NULL);
     record->flags |= BLOCK__ROWS_BITMAP;
     record->bitmap_size = (uint8_t)((end + 7) / 8);
     memcpy(record->bitmap, column->present, record->bitmap_size);

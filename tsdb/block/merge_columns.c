@@ -21,7 +21,9 @@ static err_t add_floats(struct merge *merge, const struct merge__samples *sample
             time_column_seal(samples->start_times, samples->count, merge->start_time_bytes);
     }
     merge->result->columns_encoded++;
-    return block_writer_add_column(merge->writer, column, why);
+    err_t err = block_writer_add_column(merge->writer, column, why);
+    column->stats = NULL; /* they were this function's */
+    return err;
 }
 
 static err_t flush_join(struct merge *merge, struct strbuf *why)

@@ -202,7 +202,8 @@ err_t merge__groups(struct merge *merge, struct strbuf *why)
     err_t err;
     TRY_OUT(list_sources(merge, &sources, &count, &window_count, why));
     merge->windows = MEM_NEW_ARRAY(MEM_BLOCK, struct merge__window, window_count + 1);
-    qsort(sources, count, sizeof *sources, source_compare);
+    if (count > 0)
+        qsort(sources, count, sizeof *sources, source_compare);
     for (uint32_t from = 0; from < count;) {
         uint32_t end = from;
         while (end < count && sources[end].key == sources[from].key)

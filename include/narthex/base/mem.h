@@ -39,8 +39,8 @@ void mem_free(enum mem_subsystem subsystem, void *pointer);
 /* Copy of size bytes plus a NUL. */
 char *mem_dup(enum mem_subsystem subsystem, const void *data, size_t size);
 
-/* Gives memory that was freed back to the operating system, which malloc else keeps for later. Takes
- * about a millisecond for each 10 MiB given back: for the end of large pieces of work. */
+/* Gives memory that was freed back to the operating system, which malloc else keeps for later.
+ * Takes about a millisecond for each 10 MiB given back: for the end of large pieces of work. */
 void mem_trim(void);
 
 /* Bytes now allocated for a subsystem, as malloc rounds them; mapped files are not in it. */

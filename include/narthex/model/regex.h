@@ -2,13 +2,13 @@
  *
  * A parser of RE2 syntax decides what is legal, with Go's error text, and emits an equivalent pcre2
  * pattern (docs: spec promql.md 3, architecture.md "Regular expressions"). Matching is anchored at
- * both ends with dot matching newline (^(?s:RE)$), case-sensitive unless the pattern says otherwise.
+ * both ends with dot matching newline, ^(?s:RE)$, and heeds case unless the pattern says otherwise.
  * Text is any bytes; one that is not UTF-8 counts as U+FFFD, as in RE2.
  *
  * Finite sets ("a|b|c") and strings with gaps ("a.*b|.+c") are answered without an engine, which is
  * then made only when captures are asked for. Everything else runs on pcre2's JIT; when its match
- * limit is hit, a pattern is too large for it, or its captures would differ from RE2's, an automaton
- * of linear time (model/regex_nfa.h) takes over. No legal pattern fails.
+ * limit is hit, a pattern is too large for it, or its captures would differ from RE2's, a
+ * linear-time automaton (model/regex_nfa.h) takes over. No legal pattern fails.
  *
  * A compiled regex is immutable to its users and may be used from any thread.
  */
