@@ -38,9 +38,8 @@ void http__status_flags(struct http_request *request)
     http__api_end(request, NULL, 0, NULL, 0);
 }
 
-static int thread_count(void)
+static int cpu_count(void)
 {
-    /* num_threads of /proc/self/stat would need parsing; the folder says the same. */
     cpu_set_t cpus;
     return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
 }
@@ -61,7 +60,7 @@ void http__status_runtimeinfo(struct http_request *request)
     strbuf_printf(out, ",\"reloadConfigSuccess\":%s,\"lastConfigTime\":",
                   info.reload_success ? "true" : "false");
     json_add_time(out, info.last_config_ms);
-    int cpus = thread_count();
+    int cpus = cpu_count();
     strbuf_printf(out,
                   ",\"corruptionCount\":0,\"goroutineCount\":%d,\"GOMAXPROCS\":%d,"
                   "\"GOMEMLIMIT\":9223372036854775807,\"GOGC\":\"\",\"GODEBUG\":\"\","

@@ -48,8 +48,8 @@ static const struct flag table[] = {
     {"web.search.max-limit", FLAG_NO_OP, 0, "10000", NULL},
     {"web.cors.origin", FLAG_TEXT, AT(cors_origin), ".*",
      "Anchored regular expression of allowed origins."},
-    {"web.page-title", FLAG_TEXT, AT(page_title),
-     "Prometheus Time Series Collection and Processing Server", "Title of pages."},
+    {"web.page-title", FLAG_NO_OP, 0, "Prometheus Time Series Collection and Processing Server",
+     NULL},
     {"web.user-assets", FLAG_NO_OP, 0, "", NULL},
     {"web.console.templates", FLAG_NO_OP, 0, "consoles", NULL},
     {"web.console.libraries", FLAG_NO_OP, 0, "console_libraries", NULL},
@@ -240,39 +240,49 @@ static err_t parse_one(struct server_flags *flags, char **argv, int left, int *u
     return OK;
 }
 
-static err_t parse_features(struct server_flags *flags)
+static const struct {
+    const char *name;
+    size_t offset;
+} feature_table[] = {
+    {"promql-experimental-functions", AT(promql.experimental_functions)},
+    {"promql-extended-range-selectors", AT(promql.extended_range_selectors)},
+    {"promql-binop-fill-modifiers", AT(promql.binop_fill_modifiers)},
+    {"promql-delayed-name-removal", AT(promql.delayed_name_removal)},
+    {"promql-per-step-stats", AT(promql.per_step_stats)},
+    {"use-start-timestamps", AT(promql.start_timestamps)},
+    {"exemplar-storage", AT(exemplar_storage)},
+    {"extra-scrape-metrics", AT(extra_scrape_metrics)},
+    {"created-timestamp-zero-ingestion", AT(created_timestamp_zero)},
+    {"type-and-unit-labels", AT(type_and_unit_labels)},
+};
+
+/* Switches one feature on; false for a name that this version does not know. */
+static bool set_feature(struct server_flags *flags, struct str name)
 {
-    static const struct {
-        const char *name;
-        size_t offset;
-    } known[] = {
-        {"promql-experimental-functions", AT(promql.experimental_functions)},
-        {"promql-extended-range-selectors", AT(promql.extended_range_selectors)},
-        {"promql-binop-fill-modifiers", AT(promql.binop_fill_modifiers)},
-        {"promql-delayed-name-removal", AT(promql.delayed_name_removal)},
-        {"promql-per-step-stats", AT(promql.per_step_stats)},
-        {"use-start-timestamps", AT(promql.start_timestamps)},
-        {"exemplar-storage", AT(exemplar_storage)},
-        {"extra-scrape-metrics", AT(extra_scrape_metrics)},
-        {"created-timestamp-zero-ingestion", AT(created_timestamp_zero)},
-        {"type-and-unit-labels", AT(type_and_unit_labels)},
-    };
+    for (size_t i = 0; i < sizeof feature_table / sizeof *feature_table; i++) {
+        if (str_equal_cstr(name, feature_table[i].name)) {
+            *(bool *)((char *)flags + feature_table[i].offset) = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void parse_features(struct server_flags *flags)
+{
     for (size_t f = 0; f < flags->features.count; f++) {
         struct str list = str_from_cstr(flags->features.items[f]);
-        size_t at = 0;
-        while (at < list.size) {
+        for (size_t at = 0; at < list.size;) {
             size_t comma = str_find(list, ',', at);
             size_t end = comma == SIZE_MAX ? list.size : comma;
             struct str name = str_from(list.data + at, end - at);
-            for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
-                if (str_equal_cstr(name, known[k].name))
-                    *(bool *)((char *)flags + known[k].offset) = true;
-            }
+            if (!set_feature(flags, name) && flags->unknown_features.count < FLAG_LIST_MAX)
+                flags->unknown_features.items[flags->unknown_features.count++] =
+                    arena_str(&flags->arena, name).data;
             at = end + 1;
         }
     }
     flags->promql.type_and_unit_labels = flags->type_and_unit_labels;
-    return OK;
 }
 
 static err_t parse_log(struct server_flags *flags, struct strbuf *why)
@@ -321,12 +331,14 @@ err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, stru
     if (flags->listen_addresses.count == 0)
         flags->listen_addresses.items[flags->listen_addresses.count++] = "0.0.0.0:9090";
     qsort(flags->values, flags->value_count, sizeof *flags->values, compare_values);
-    TRY(parse_features(flags));
+    parse_features(flags);
     return parse_log(flags, why);
 }
 
 void server_flags_warn(const struct server_flags *flags)
 {
+    for (size_t i = 0; i < flags->unknown_features.count; i++)
+        LOG_WARN("Unknown option for --enable-feature", "option", flags->unknown_features.items[i]);
     for (size_t i = 0; i < flags->value_count; i++) {
         const struct flag *flag = find(str_from_cstr(flags->values[i].name));
         if (flag->kind == FLAG_NO_OP && strcmp(flags->values[i].value, flag->fallback) != 0)

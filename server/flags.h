@@ -30,7 +30,6 @@ struct server_flags {
     const char *external_url;
     const char *route_prefix;
     const char *cors_origin;
-    const char *page_title;
     int64_t read_timeout_ms;
     int64_t max_connections;
     bool enable_lifecycle;
@@ -58,6 +57,7 @@ struct server_flags {
     enum log_level log_level;
     enum log_format log_format;
     struct flag_list features;
+    struct flag_list unknown_features; /* names among them that change nothing here */
 
     /* From --enable-feature. */
     struct promql_features promql;

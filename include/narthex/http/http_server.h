@@ -79,7 +79,6 @@ struct http_server_options {
     const char *external_url; /* NULL: derived from host name and port */
     const char *route_prefix; /* NULL: path of the external URL */
     const char *cors_origin;  /* anchored regex; NULL: ".*" */
-    const char *page_title;
     uint32_t max_connections; /* 0: 512 */
     int64_t read_timeout_ms;  /* 0: five minutes */
     uint32_t threads;         /* of libmicrohttpd; 0: two */

@@ -74,7 +74,3 @@ struct db_block_info {
 };
 /* Infos of all blocks by time, allocated under MEM_BLOCK; free with mem_free. */
 size_t db_blocks(struct db *db, struct db_block_info **infos);
-
-struct db_replay_progress {
-    uint32_t first_segment, last_segment, current_segment;
-};
