@@ -31,6 +31,11 @@ err_t config__build_relabel(struct config_impl *config, const struct value *list
                             uint32_t *count, struct strbuf *why);
 void config__build_http_client(struct config_impl *config, const struct object *object,
                                struct http_client_config *client);
+/* A FIELD_MAP value; the strings are borrowed from it. */
+struct name_value *config__build_name_values(struct config_impl *config, const struct value *map);
+/* What the mechanism takes as its settings; NULL when this build cannot run it. */
+const void *config__build_discovery_settings(struct config_impl *config, struct str mechanism,
+                                             const struct object *object);
 /* Fills the job's defaults from `global`, checks what needs both, and builds the typed form. */
 err_t config__build_job(struct config_impl *config, const struct config_options *options,
                         struct object *job, struct scrape_config *out, struct strbuf *why);

@@ -261,28 +261,6 @@ static void build_static(struct config_impl *config, const struct value *list,
     out->static_group_count = list->count;
 }
 
-static void *build_discovery_settings(struct config_impl *config, struct str mechanism,
-                                      const struct object *object)
-{
-    if (str_equal(mechanism, STR("file"))) {
-        struct file_discovery_config *file =
-            ARENA_NEW(&config->arena, struct file_discovery_config);
-        file->files = object_get(object, "files")->strings;
-        file->file_count = object_get(object, "files")->count;
-        file->refresh_interval_ms = object_get(object, "refresh_interval")->i;
-        return file;
-    }
-    if (str_equal(mechanism, STR("http"))) {
-        struct http_discovery_config *http =
-            ARENA_NEW(&config->arena, struct http_discovery_config);
-        http->url = object_get(object, "url")->text;
-        http->refresh_interval_ms = object_get(object, "refresh_interval")->i;
-        config__build_http_client(config, object, &http->http);
-        return http;
-    }
-    return NULL;
-}
-
 /* "file" of "file_sd_configs", or empty for other keys. */
 static struct str mechanism_of(const char *key)
 {
@@ -305,7 +283,8 @@ static void build_discovery(struct config_impl *config, const struct object *job
         for (uint32_t n = 0; mechanism.size > 0 && n < job->values[i].count; n++) {
             struct discovery_config *item = &items[out->discovery_count++];
             item->mechanism = mechanism;
-            item->settings = build_discovery_settings(config, mechanism, job->values[i].objects[n]);
+            item->settings =
+                config__build_discovery_settings(config, mechanism, job->values[i].objects[n]);
             item->supported = item->settings != NULL && discovery_supported(mechanism);
         }
     }

@@ -109,7 +109,7 @@ static void build_proxy(struct config_impl *config, const struct object *object,
     };
 }
 
-static struct name_value *name_values(struct config_impl *config, const struct value *map)
+struct name_value *config__build_name_values(struct config_impl *config, const struct value *map)
 {
     struct name_value *items = ARENA_NEW_ARRAY(&config->arena, struct name_value, map->count);
     for (uint32_t i = 0; i < map->count; i++)
@@ -147,7 +147,7 @@ static const struct oauth2_config *build_oauth2(struct config_impl *config,
     oauth2->scopes = object_get(object, "scopes")->strings;
     oauth2->scope_count = object_get(object, "scopes")->count;
     oauth2->token_url = object_get(object, "token_url")->text;
-    oauth2->endpoint_params = name_values(config, params);
+    oauth2->endpoint_params = config__build_name_values(config, params);
     oauth2->endpoint_param_count = params->count;
     if (tls != NULL)
         build_tls(tls, &oauth2->tls);

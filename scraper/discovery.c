@@ -22,3 +22,11 @@ bool discovery_supported(struct str mechanism)
 {
     return discovery_mechanism_find(mechanism) != NULL;
 }
+
+void discovery_mechanisms_register(struct metrics *metrics)
+{
+    for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
+        if (mechanisms[i]->register_metrics != NULL)
+            mechanisms[i]->register_metrics(metrics);
+    }
+}

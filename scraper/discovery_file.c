@@ -3,9 +3,11 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "discovery_mechanism.h"
+#include "narthex/base/clock.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
@@ -22,32 +24,80 @@ struct known_file {
     bool present; /* found by this refresh */
 };
 
+/* NULL members: nothing is counted. */
+struct file_metrics {
+    struct metric *read_errors;
+    struct metric *watcher_errors;
+    struct metric_family *mtime;
+    struct metric_distribution *scan_duration;
+};
+
 struct file_discovery {
     const struct file_discovery_config *config;
+    struct file_metrics metrics;
     int inotify_fd; /* -1: not to be had; the interval remains */
     struct known_file *files;
     uint32_t file_count;
     uint32_t file_capacity;
-    uint64_t faults;
 };
 
-static err_t file_create(const void *settings, const _Atomic bool *cancel, void **state,
+static struct file_metrics file_metrics(struct metrics *r)
+{
+    static const char *const by_file[] = {"filename", NULL};
+    static const double quantiles[] = {.5, .9, .99};
+    if (r == NULL)
+        return (struct file_metrics){0};
+    return (struct file_metrics){
+        .read_errors = metric_only(metrics_counter(r, "prometheus_sd_file_read_errors_total",
+                                                   "Files that could not be read.", NULL)),
+        .watcher_errors = metric_only(metrics_counter(r, "prometheus_sd_file_watcher_errors_total",
+                                                      "Folders that could not be watched.", NULL)),
+        .mtime = metrics_gauge(r, "prometheus_sd_file_mtime_seconds",
+                               "When a file of targets was changed last, as of its last reading.",
+                               by_file),
+        .scan_duration = metric_distribution_only(
+            metrics_summary(r, "prometheus_sd_file_scan_duration_seconds",
+                            "Time reading all files of targets took.", NULL, quantiles, 3)),
+    };
+}
+
+static void file_register_metrics(struct metrics *r)
+{
+    (void)file_metrics(r);
+}
+
+static void count(struct metric *metric)
+{
+    if (metric != NULL)
+        metric_add(metric, 1);
+}
+
+static err_t file_create(const void *settings, const struct discovery_env *env, void **state,
                          struct strbuf *why)
 {
-    (void)cancel;
     (void)why;
     struct file_discovery *file = MEM_NEW(MEM_DISCOVERY, struct file_discovery);
     file->config = settings;
+    file->metrics = file_metrics(env->metrics);
     file->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (file->inotify_fd < 0)
+        count(file->metrics.watcher_errors);
     *state = file;
     return OK;
+}
+
+static void forget(struct file_discovery *file, struct known_file *known)
+{
+    if (file->metrics.mtime != NULL)
+        metric_remove(file->metrics.mtime, &known->path);
+    arena_deinit(&known->arena);
 }
 
 static void file_destroy(void *state)
 {
     struct file_discovery *file = state;
     for (uint32_t i = 0; i < file->file_count; i++)
-        arena_deinit(&file->files[i].arena);
+        forget(file, &file->files[i]);
     mem_free(MEM_DISCOVERY, file->files);
     if (file->inotify_fd >= 0)
         close(file->inotify_fd);
@@ -82,6 +132,14 @@ static err_t parse_file(const char *path, struct known_file *made, struct strbuf
     return err;
 }
 
+static void note_mtime(const struct file_discovery *file, const char *path, struct str name)
+{
+    struct stat status;
+    if (file->metrics.mtime != NULL && stat(path, &status) == 0)
+        metric_set(metric_with(file->metrics.mtime, &name),
+                   (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9);
+}
+
 /* A broken file keeps what it said before. */
 static void read_file(struct file_discovery *file, const char *path)
 {
@@ -94,14 +152,16 @@ static void read_file(struct file_discovery *file, const char *path)
     if (parse_file(path, &made, &why) != OK) {
         LOG_ERROR("Error reading file", "discovery", "file", "path", path, "err",
                   strbuf_cstr(&why));
-        file->faults++;
+        count(file->metrics.read_errors);
         if (known != NULL)
             known->present = true;
         arena_deinit(&made.arena);
     } else if (known != NULL) {
         arena_deinit(&known->arena);
         *known = made;
+        note_mtime(file, path, known->path);
     } else {
+        note_mtime(file, path, made.path);
         VEC_PUSH(MEM_DISCOVERY, file->files, file->file_count, file->file_capacity, made);
     }
     strbuf_deinit(&why);
@@ -141,7 +201,7 @@ static void forget_absent(struct file_discovery *file)
         if (file->files[i].present)
             file->files[kept++] = file->files[i];
         else
-            arena_deinit(&file->files[i].arena);
+            forget(file, &file->files[i]);
     }
     file->file_count = kept;
 }
@@ -162,6 +222,7 @@ static err_t file_refresh(void *state, struct discovered_groups *groups, struct 
 {
     (void)why;
     struct file_discovery *file = state;
+    int64_t started_ns = clock_monotonic_ns(clock_system());
     for (uint32_t i = 0; i < file->file_count; i++)
         file->files[i].present = false;
     for (uint32_t i = 0; i < file->config->file_count; i++) {
@@ -176,6 +237,9 @@ static err_t file_refresh(void *state, struct discovered_groups *groups, struct 
         file->files[i].groups.arena = &file->files[i].arena;
         add_groups(&file->files[i], groups);
     }
+    if (file->metrics.scan_duration != NULL)
+        metric_observe(file->metrics.scan_duration,
+                       (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
     return OK;
 }
 
@@ -201,21 +265,13 @@ static bool file_woken(void *state)
     return any;
 }
 
-static uint64_t file_take_faults(void *state)
-{
-    struct file_discovery *file = state;
-    uint64_t faults = file->faults;
-    file->faults = 0;
-    return faults;
-}
-
 const struct discovery_mechanism discovery_file = {
     .name = STR_INIT("file"),
+    .register_metrics = file_register_metrics,
     .create = file_create,
     .destroy = file_destroy,
     .refresh = file_refresh,
     .interval_ms = file_interval_ms,
     .wake_fd = file_wake_fd,
     .woken = file_woken,
-    .take_faults = file_take_faults,
 };

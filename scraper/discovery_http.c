@@ -8,18 +8,29 @@ enum { ANSWER_BYTES_MAX = 64 << 20 };
 
 struct http_discovery {
     const struct http_discovery_config *config;
-    const _Atomic bool *cancel;
+    const struct discovery_env *env;
     struct http_client *client;
 };
 
-static err_t http_create(const void *settings, const _Atomic bool *cancel, void **state,
+static struct metric *failures_metric(struct metrics *r)
+{
+    return metric_only(metrics_counter(r, "prometheus_sd_http_failures_total",
+                                       "Refreshes over HTTP that failed.", NULL));
+}
+
+static void http_register_metrics(struct metrics *r)
+{
+    (void)failures_metric(r);
+}
+
+static err_t http_create(const void *settings, const struct discovery_env *env, void **state,
                          struct strbuf *why)
 {
     const struct http_discovery_config *config = settings;
     struct http_client *client;
     TRY(http_client_create(&config->http, &client, why));
     struct http_discovery *http = MEM_NEW(MEM_DISCOVERY, struct http_discovery);
-    *http = (struct http_discovery){config, cancel, client};
+    *http = (struct http_discovery){config, env, client};
     *state = http;
     return OK;
 }
@@ -70,7 +81,7 @@ static err_t http_refresh(void *state, struct discovered_groups *groups, struct 
         .headers = headers,
         .header_count = sizeof headers / sizeof headers[0],
         .timeout_ms = http->config->refresh_interval_ms,
-        .cancel = http->cancel,
+        .cancel = http->env->cancel,
     };
     struct strbuf body = STRBUF_INIT;
     struct http_answer answer;
@@ -80,6 +91,8 @@ static err_t http_refresh(void *state, struct discovered_groups *groups, struct 
     TRY_OUT(check_answer(&answer, why));
     TRY_OUT(discovered_groups_read_json(groups, strbuf_str(&body), &source, why));
 out:
+    if (err != OK && err != ERR_CANCELED && http->env->metrics != NULL)
+        metric_add(failures_metric(http->env->metrics), 1);
     strbuf_deinit(&body);
     strbuf_deinit(&seconds);
     return err;
@@ -93,6 +106,7 @@ static int64_t http_interval_ms(const void *state)
 
 const struct discovery_mechanism discovery_http = {
     .name = STR_INIT("http"),
+    .register_metrics = http_register_metrics,
     .create = http_create,
     .destroy = http_destroy,
     .refresh = http_refresh,

@@ -9,7 +9,8 @@
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 
-enum { SETTLE_MS = 50 }; /* a burst of changes is read once, at its end */
+enum { DISCOVERY_GROUP_BYTES_MAX = 512 << 20 }; /* of one mechanism */
+enum { SETTLE_MS = 50 };                        /* a burst of changes is read once, at its end */
 static const int64_t ns_per_ms = 1000000;
 
 /* ---- metrics ---- */
@@ -46,10 +47,7 @@ void discovery_metrics_init(struct discovery_metrics *m, struct metrics *r)
     (void)metric_with(metrics_counter(r, "prometheus_sd_updates_delayed_total",
                                       "Lists of groups that had to wait.", by_manager),
                       &manager_name);
-    m->file_read_errors = metric_only(metrics_counter(r, "prometheus_sd_file_read_errors_total",
-                                                      "Files that could not be read.", NULL));
-    m->http_failures = metric_only(metrics_counter(r, "prometheus_sd_http_failures_total",
-                                                   "Refreshes over HTTP that failed.", NULL));
+    discovery_mechanisms_register(r);
 }
 
 static uint64_t count_targets(const struct discovered_groups *groups)
@@ -60,26 +58,26 @@ static uint64_t count_targets(const struct discovered_groups *groups)
     return count;
 }
 
-static void count_refresh(struct discovery_run *run, const struct discovered_groups *groups,
-                          err_t result, double seconds)
+static void count_groups(const struct discovery_run *run, const struct discovered_groups *groups)
 {
     const struct discovery_metrics *m = run->metrics;
-    uint64_t faults =
-        run->mechanism->take_faults == NULL ? 0 : run->mechanism->take_faults(run->state);
     if (m->registry == NULL)
         return;
-    struct str mechanism[] = {run->mechanism->name, run->job->config->job_name};
     struct str config[] = {manager_name, run->job->config->job_name};
-    metric_observe(metric_distribution_with(m->refresh_duration, mechanism), seconds);
-    metric_add(metric_with(m->refresh_failures, mechanism), result != OK);
-    metric_add(m->file_read_errors, (double)faults);
-    metric_add(m->http_failures, result != OK && run->mechanism == &discovery_http);
-    if (result != OK)
-        return;
     metric_set(metric_with(m->discovered_targets, config), (double)count_targets(groups));
     metric_set(metric_with(m->last_update, config), (double)clock_wall_ms(clock_system()) / 1000);
     metric_add(m->received_updates, 1);
     metric_add(m->updates, 1);
+}
+
+static void count_refresh(const struct discovery_run *run, err_t result, double seconds)
+{
+    const struct discovery_metrics *m = run->metrics;
+    if (m->registry == NULL)
+        return;
+    struct str labels[] = {run->mechanism->name, run->job->config->job_name};
+    metric_observe(metric_distribution_with(m->refresh_duration, labels), seconds);
+    metric_add(metric_with(m->refresh_failures, labels), result != OK);
 }
 
 /* ---- the thread ---- */
@@ -102,24 +100,49 @@ static bool is_stopping(const struct discovery_run *run)
     return atomic_load_explicit(&run->stopping, memory_order_relaxed);
 }
 
+/* Hands groups over, or forgets them. */
+static void settle(struct discovery_run *run, err_t result, struct discovered_groups *groups,
+                   struct arena *arena)
+{
+    if (result == OK)
+        count_groups(run, groups);
+    if (result == OK)
+        run->publish(run->context, run, groups, arena);
+    else
+        arena_deinit(arena);
+}
+
+/* Fails when a server made a mechanism find more than memory is meant for. */
+static err_t check_size(err_t result, const struct arena *arena, struct strbuf *why)
+{
+    if (result == OK && arena_exhausted(arena))
+        return err_fail(why, ERR_LIMIT, "target groups need more than %zu bytes",
+                        arena->budget_bytes);
+    return result;
+}
+
 /* A first refresh that fails gives an empty list: what another configuration found is not ours. */
 static void refresh(struct discovery_run *run, bool first)
 {
     struct arena arena;
     struct strbuf why = STRBUF_INIT;
-    arena_init(&arena, MEM_DISCOVERY, SIZE_MAX);
+    arena_init(&arena, MEM_DISCOVERY, DISCOVERY_GROUP_BYTES_MAX);
     struct discovered_groups groups = {.arena = &arena};
     int64_t started_ns = clock_monotonic_ns(clock_system());
     err_t err = run->mechanism->refresh(run->state, &groups, &why);
+    err = check_size(err, &arena, &why);
     if (err != ERR_CANCELED)
-        count_refresh(run, &groups, err,
-                      (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
+        count_refresh(run, err, (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
     if (err != OK && !is_stopping(run))
         log_failure(run, "Unable to refresh target groups", &why);
-    if (err == OK || first)
-        run->publish(run->context, run, &groups, &arena);
-    else
+    if (err != OK && first) {
         arena_deinit(&arena);
+        arena_init(&arena, MEM_DISCOVERY, DISCOVERY_GROUP_BYTES_MAX);
+        groups = (struct discovered_groups){.arena = &arena};
+        run->publish(run->context, run, &groups, &arena);
+    } else {
+        settle(run, err, &groups, &arena);
+    }
     strbuf_deinit(&why);
 }
 
@@ -149,9 +172,8 @@ static bool wait_for_change(struct discovery_run *run, int64_t due_ns)
     return false;
 }
 
-static void run_mechanism(void *context)
+static void run_refresh(struct discovery_run *run)
 {
-    struct discovery_run *run = context;
     bool first = true;
     int64_t due_ns;
     do {
@@ -160,6 +182,32 @@ static void run_mechanism(void *context)
         due_ns = clock_monotonic_ns(clock_system()) +
                  run->mechanism->interval_ms(run->state) * ns_per_ms;
     } while (wait_for_change(run, due_ns));
+}
+
+static void run_watch(struct discovery_run *run)
+{
+    err_t err = OK;
+    while (!is_stopping(run) && (err == OK || err == ERR_LIMIT)) {
+        struct arena arena;
+        struct strbuf why = STRBUF_INIT;
+        arena_init(&arena, MEM_DISCOVERY, DISCOVERY_GROUP_BYTES_MAX);
+        struct discovered_groups groups = {.arena = &arena};
+        err = run->mechanism->watch(run->state, &groups, &why);
+        err = check_size(err, &arena, &why);
+        if (err != OK && !is_stopping(run))
+            log_failure(run, "Unable to watch targets", &why);
+        settle(run, err, &groups, &arena);
+        strbuf_deinit(&why);
+    }
+}
+
+static void run_mechanism(void *context)
+{
+    struct discovery_run *run = context;
+    if (run->mechanism->refresh != NULL)
+        run_refresh(run);
+    else
+        run_watch(run);
 }
 
 struct discovery_run *discovery_run_start(struct scrape_job *job,
@@ -176,22 +224,24 @@ struct discovery_run *discovery_run_start(struct scrape_job *job,
     run->context = context;
     run->pool = pool;
     run->provider = provider;
+    run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    run->env = (struct discovery_env){&run->stopping, run->stop_fd, metrics->registry};
     struct strbuf why = STRBUF_INIT;
     err_t err = mechanism == NULL || config->settings == NULL
                     ? err_fail(&why, ERR_UNSUPPORTED, "%.*s_sd_configs is not supported",
                                STR_ARG(config->mechanism))
-                    : mechanism->create(config->settings, &run->stopping, &run->state, &why);
+                    : mechanism->create(config->settings, &run->env, &run->state, &why);
     if (err != OK) {
         LOG_ERROR("Cannot create service discovery", "err", strbuf_cstr(&why));
         if (metrics->registry != NULL)
             metric_add(metrics->failed_configs, 1);
+        close(run->stop_fd);
         mem_free(MEM_DISCOVERY, run);
         strbuf_deinit(&why);
         return NULL;
     }
     strbuf_deinit(&why);
     scrape_job_ref(job);
-    run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread_start(&run->thread, "discovery", run_mechanism, run);
     return run;
 }

@@ -16,8 +16,6 @@ struct discovery_metrics {
     struct metric *failed_configs;
     struct metric *received_updates;
     struct metric *updates;
-    struct metric *file_read_errors;
-    struct metric *http_failures;
 };
 void discovery_metrics_init(struct discovery_metrics *metrics, struct metrics *registry);
 
@@ -35,6 +33,7 @@ struct discovery_run {
     void *state;
     discovery_publish_fn publish;
     void *context;
+    struct discovery_env env;
     int stop_fd;
     _Atomic bool stopping;
     struct thread thread;

@@ -26,3 +26,55 @@ struct http_discovery_config {
     int64_t refresh_interval_ms; /* default 60 s; also the timeout of one request */
     struct http_client_config http;
 };
+
+/* discovery_config.settings of "dns". */
+struct dns_discovery_config {
+    const struct str *names;
+    uint32_t name_count;
+    struct str type; /* SRV, A, AAAA, MX or NS in any case */
+    int64_t port;    /* of all but SRV */
+    int64_t refresh_interval_ms;
+};
+
+/* One element of `filters`: what the Docker Engine should list. */
+struct docker_filter {
+    struct str name;
+    const struct str *values;
+    uint32_t value_count;
+};
+
+/* discovery_config.settings of "docker" and "dockerswarm". */
+struct docker_discovery_config {
+    struct str host; /* unix:///path, tcp://host:port, http(s)://host:port */
+    struct str role; /* of dockerswarm: nodes, services, tasks */
+    int64_t port;    /* of targets that name none */
+    struct str host_networking_host;
+    bool match_first_network;
+    const struct docker_filter *filters;
+    uint32_t filter_count;
+    int64_t refresh_interval_ms; /* also the timeout of one request */
+    struct http_client_config http;
+};
+
+/* discovery_config.settings of "consul"; username and password are in `http` already. */
+struct consul_discovery_config {
+    struct str server; /* host:port, http(s)://host:port or unix:///path */
+    struct str scheme;
+    struct str path_prefix;
+    struct str token;
+    struct str datacenter;
+    struct str name_space;
+    struct str partition;
+    struct str tag_separator;
+    const struct str *services; /* none: all */
+    uint32_t service_count;
+    const struct str *tags; /* a service needs all of them */
+    uint32_t tag_count;
+    const struct name_value *node_meta;
+    uint32_t node_meta_count;
+    struct str filter;
+    struct str health_filter;
+    bool allow_stale;
+    int64_t refresh_interval_ms; /* least time between two queries of one kind */
+    struct http_client_config http;
+};

@@ -149,10 +149,12 @@ static void test_files(void **state)
     snprintf(single, sizeof single, "%s/one.yml", folder);
     const struct str files[] = {str_from_cstr(pattern), str_from_cstr(single)};
     struct file_discovery_config config = {files, 2, 300000};
-    _Atomic bool cancel = false;
+    struct discovery_env env = {.stop_fd = -1, .metrics = metrics_create()};
+    struct metric *read_errors =
+        metric_only(metrics_counter(env.metrics, "prometheus_sd_file_read_errors_total", "", NULL));
     void *mechanism;
     struct strbuf why = STRBUF_INIT;
-    assert_int_equal(discovery_file.create(&config, &cancel, &mechanism, &why), OK);
+    assert_int_equal(discovery_file.create(&config, &env, &mechanism, &why), OK);
     assert_int_equal(refresh_count(mechanism), 0);
     write_file(folder, "a.json", "[{\"targets\":[\"a\"]}]");
     struct pollfd event = {.fd = discovery_file.wake_fd(mechanism), .events = POLLIN};
@@ -164,14 +166,15 @@ static void test_files(void **state)
     assert_int_equal(refresh_count(mechanism), 3);
     /* Broken: what it said before stays. */
     write_file(folder, "one.yml", "- target");
-    assert_int_equal(discovery_file.take_faults(mechanism), 0);
+    assert_true(metric_value(read_errors) == 0);
     assert_int_equal(refresh_count(mechanism), 3);
-    assert_int_equal(discovery_file.take_faults(mechanism), 1);
+    assert_true(metric_value(read_errors) == 1);
     snprintf(pattern, sizeof pattern, "%s/a.json", folder);
     assert_int_equal(unlink(pattern), 0);
     snprintf(pattern, sizeof pattern, "%s/*.json", folder);
     assert_int_equal(refresh_count(mechanism), 2);
     discovery_file.destroy(mechanism);
+    metrics_destroy(env.metrics);
     assert_int_equal(fs_remove_tree(fs_system(), folder, &why), OK);
     strbuf_deinit(&why);
 }
@@ -199,10 +202,11 @@ static void http_gives(struct http_server *server, const char *path, err_t expec
     snprintf(url, sizeof url, "http://127.0.0.1:%u%s", http_server_port(server), path);
     struct http_discovery_config config = {.url = str_from_cstr(url), .refresh_interval_ms = 30000};
     _Atomic bool cancel = strcmp(path, "/hang") == 0;
+    struct discovery_env env = {.cancel = &cancel, .stop_fd = -1};
     void *mechanism;
     struct found f;
     begin(&f);
-    assert_int_equal(discovery_http.create(&config, &cancel, &mechanism, &f.why), OK);
+    assert_int_equal(discovery_http.create(&config, &env, &mechanism, &f.why), OK);
     assert_int_equal(discovery_http.refresh(mechanism, &f.groups, &f.why), expected);
     if (expected == OK) {
         assert_target(&f, 0, 0, "x:1");
