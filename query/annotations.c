@@ -59,6 +59,8 @@ void annotations__add(struct annotations *annotations, const struct annotation *
     struct annotation_key key = {annotation->warning, annotation->text};
     uint64_t hash = hash_mix(hash_str(annotation->text), annotation->warning);
     mutex_lock(&annotations->lock);
+    annotations->added++;
+    annotations->merged += annotation->counted || annotation->samples > 0;
     uint32_t at = htable_find(&annotations->index, hash, item_equal, annotations, &key);
     if (at != HTABLE_NONE) {
         merge(&annotations->items[at], annotation);
@@ -69,6 +71,14 @@ void annotations__add(struct annotations *annotations, const struct annotation *
         VEC_PUSH(MEM_QUERY, annotations->items, annotations->count, annotations->capacity, copy);
     }
     mutex_unlock(&annotations->lock);
+}
+
+struct annotation_counts annotations__counts(struct annotations *annotations)
+{
+    mutex_lock(&annotations->lock);
+    struct annotation_counts counts = {annotations->added, annotations->merged};
+    mutex_unlock(&annotations->lock);
+    return counts;
 }
 
 static void add_text(struct annotations *annotations, bool warning, uint32_t offset,

@@ -40,6 +40,14 @@ struct annotations {
     uint32_t count;
     uint32_t capacity;
     struct htable index;
+    uint64_t added;
+    uint64_t merged;
+};
+
+/* How often something was added, and how often with figures that adding again changes. */
+struct annotation_counts {
+    uint64_t added;
+    uint64_t merged;
 };
 
 void annotations__init(struct annotations *annotations);
@@ -61,6 +69,8 @@ void annotations__info_for(struct annotations *annotations, uint32_t offset, con
 void annotations__invalid_quantile(struct annotations *annotations, uint32_t offset, double q);
 /* A ready text, plain or with figures to merge. */
 void annotations__add(struct annotations *annotations, const struct annotation *annotation);
+
+struct annotation_counts annotations__counts(struct annotations *annotations);
 
 struct str_array {
     const struct str *items;

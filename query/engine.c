@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common_parts.h"
 #include "engine_state.h"
 #include "eval.h"
 #include "eval_stats.h"
@@ -171,6 +172,7 @@ static err_t evaluate(struct eval *eval, struct parsed_query *parsed, struct que
     };
     TRY(promql_prepare(parsed, &times, why));
     plan__mark_invariant(eval, parsed->root, parsed->node_count);
+    common_parts__find(eval, parsed->root, parsed->node_count);
     struct scope *scope = eval__scope(eval, SCOPE_ROOT, NULL, grid);
     struct op *op = NULL;
     result->t_ms = request->start_ms;

@@ -69,6 +69,14 @@ enum scope_kind {
     SCOPE_ROOT,
     SCOPE_SUBQUERY,  /* its samples count at the last step of the parent */
     SCOPE_INVARIANT, /* one step, its samples count at every step of the parent */
+    SCOPE_SHARED,    /* its samples count at the same steps of every scope that uses it */
+};
+
+struct scope;
+
+struct scope_use {
+    struct scope *into;
+    struct scope_use *next;
 };
 
 /* The steps that a part of the plan is evaluated at, and the samples it read. */
@@ -79,6 +87,9 @@ struct scope {
     struct scope *older; /* all scopes of the query */
     int64_t *queryable;  /* [grid.count] */
     int64_t *read;
+    struct scope_use *uses; /* SCOPE_SHARED; one per use */
+    uint32_t pending;       /* while rolling up: scopes still to be added to this one */
+    bool rolled_up;
 };
 
 struct row {
@@ -145,6 +156,10 @@ struct eval {
     const atomic_bool *kill;   /* the engine's */
     bool delayed_names;
     bool *invariant; /* by expr.ordinal */
+    /* common_parts.h; NULL when no part occurs twice */
+    const uint32_t *classes;    /* by expr.ordinal */
+    const uint32_t *class_uses; /* by class */
+    struct shared **shared;     /* by class */
 
     /* owner thread only */
     struct arena *arena;
@@ -304,6 +319,10 @@ void plan__mark_invariant(struct eval *eval, struct expr *root, uint32_t node_co
  * ERR_UNSUPPORTED. */
 err_t plan__build(struct eval *eval, struct scope *scope, const struct expr *expr, struct op **op,
                   struct strbuf *why);
+/* As above without looking for equal parts, for what is neither a number, nor in parentheses, nor
+ * the same at all of several steps. */
+err_t plan__build_alone(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        struct op **op, struct strbuf *why);
 
 /* Whether a selector planned now may leave buckets out. */
 static inline bool plan__wants_stats(const struct eval *eval)

@@ -1,5 +1,9 @@
 #include "eval_stats.h"
 
+#include <assert.h>
+
+#include "common_parts.h"
+
 static int64_t step_samples(const struct op *op, uint32_t step)
 {
     return op->dense_rows + (op->sparse == NULL ? 0 : op->sparse[step]);
@@ -15,6 +19,9 @@ static void note_peak(struct eval *eval, int64_t samples)
  * whole result, with `held` samples kept by others; returns what is held afterwards. */
 static int64_t account(struct eval *eval, const struct op *op, int64_t held)
 {
+    const struct op *worker;
+    if (op_shared__worker(op, &worker))
+        return worker == NULL ? held : account(eval, worker, held);
     int64_t now = held;
     for (uint32_t i = 0; i < op->input_count; i++)
         now = account(eval, op->inputs[i], now);
@@ -36,23 +43,61 @@ static int64_t account(struct eval *eval, const struct op *op, int64_t held)
     return after;
 }
 
-/* Scopes are listed newest first, so children come before their parents. */
+static void add_all(struct scope *parent, const struct scope *scope)
+{
+    int64_t queryable = 0;
+    int64_t read = 0;
+    for (uint32_t i = 0; i < scope->grid.count; i++) {
+        queryable += scope->queryable[i];
+        read += scope->read[i];
+    }
+    uint32_t first = scope->kind == SCOPE_INVARIANT ? 0 : parent->grid.count - 1;
+    for (uint32_t i = first; i < parent->grid.count; i++)
+        parent->queryable[i] += queryable;
+    parent->read[first] += read;
+}
+
+static void add_steps(struct scope *into, const struct scope *scope)
+{
+    assert(into->grid.count == scope->grid.count);
+    for (uint32_t i = 0; i < scope->grid.count; i++) {
+        into->queryable[i] += scope->queryable[i];
+        into->read[i] += scope->read[i];
+    }
+}
+
+/* Adds a scope to those it counts in, and these to theirs once nothing more is to be added to
+ * them. Their number bounds the depth: scopes are nested as the query is. */
+static void add_up(struct scope *scope)
+{
+    scope->rolled_up = true;
+    if (scope->kind != SCOPE_SHARED) {
+        struct scope *parent = scope->parent;
+        if (parent == NULL)
+            return;
+        add_all(parent, scope);
+        if (--parent->pending == 0)
+            add_up(parent);
+        return;
+    }
+    for (const struct scope_use *use = scope->uses; use != NULL; use = use->next) {
+        add_steps(use->into, scope);
+        if (--use->into->pending == 0)
+            add_up(use->into);
+    }
+}
+
 static void roll_up(struct eval *eval)
 {
     for (struct scope *scope = eval->scopes; scope != NULL; scope = scope->older) {
-        if (scope->parent == NULL)
-            continue;
-        int64_t queryable = 0;
-        int64_t read = 0;
-        for (uint32_t i = 0; i < scope->grid.count; i++) {
-            queryable += scope->queryable[i];
-            read += scope->read[i];
-        }
-        struct scope *parent = scope->parent;
-        uint32_t first = scope->kind == SCOPE_INVARIANT ? 0 : parent->grid.count - 1;
-        for (uint32_t i = first; i < parent->grid.count; i++)
-            parent->queryable[i] += queryable;
-        parent->read[scope->kind == SCOPE_INVARIANT ? 0 : parent->grid.count - 1] += read;
+        if (scope->kind != SCOPE_SHARED && scope->parent != NULL)
+            scope->parent->pending++;
+        for (const struct scope_use *use = scope->uses; use != NULL; use = use->next)
+            use->into->pending++;
+    }
+    for (struct scope *scope = eval->scopes; scope != NULL; scope = scope->older) {
+        if (scope->pending == 0 && !scope->rolled_up)
+            add_up(scope);
     }
 }
 

@@ -1,6 +1,7 @@
 /* From the tree to operators. */
 #include <assert.h>
 
+#include "common_parts.h"
 #include "eval.h"
 
 /* ---- what does not depend on the step ---- */
@@ -185,6 +186,14 @@ err_t plan__build(struct eval *eval, struct scope *scope, const struct expr *exp
         return op_number__create(eval, scope, expr, expr->number.value, op);
     if (scope->grid.count > 1 && eval->invariant[expr->ordinal])
         return op_broadcast__create(eval, scope, expr, op, why);
+    if (common_parts__repeated(eval, expr))
+        return op_shared__create(eval, scope, expr, op, why);
+    return plan__build_alone(eval, scope, expr, op, why);
+}
+
+err_t plan__build_alone(struct eval *eval, struct scope *scope, const struct expr *expr,
+                        struct op **op, struct strbuf *why)
+{
     switch (expr->kind) {
     case EXPR_VECTOR_SELECTOR:
         *op = op_select__create(eval, scope, expr, (struct str){NULL, 0}, SELECT_VALUE);
