@@ -229,6 +229,7 @@ static void run(struct http_request *request, struct query_request *query, size_
     struct query_result *result;
     query->text = http__param(request, "query");
     query->cancel = &request->cancel;
+    query->client = request->client;
     query->per_step_stats = str_equal(http__param(request, "stats"), STR("all")) &&
                             request->services->features.per_step_stats;
     err_t err = query_run(request->services->engine, query, &result, &why);

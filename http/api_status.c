@@ -208,7 +208,7 @@ void http__notifications(struct http_request *request)
 
 /* ---- administration ---- */
 
-static bool admin_is_on(struct http_request *request)
+bool http__admin_is_on(struct http_request *request)
 {
     if (!request->options->enable_admin_api)
         http__api_error(request, API_UNAVAILABLE, "admin APIs disabled");
@@ -234,7 +234,7 @@ void http__delete_series(struct http_request *request)
 {
     int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
     struct str *texts;
-    if (!admin_is_on(request))
+    if (!http__admin_is_on(request))
         return;
     size_t count = http__params_all(request, "match[]", &texts);
     if (count == 0) {
@@ -265,7 +265,7 @@ void http__delete_series(struct http_request *request)
 void http__clean_tombstones(struct http_request *request)
 {
     struct strbuf why = STRBUF_INIT;
-    if (!admin_is_on(request))
+    if (!http__admin_is_on(request))
         return;
     if (db_clean_tombstones(request->services->db, &why) != OK)
         http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
@@ -280,7 +280,7 @@ void http__snapshot(struct http_request *request)
     bool skip_head = false;
     struct strbuf why = STRBUF_INIT;
     struct strbuf name = STRBUF_INIT;
-    if (!admin_is_on(request))
+    if (!http__admin_is_on(request))
         return;
     if (text.size > 0 && !http__parse_bool(text, &skip_head)) {
         strbuf_add_cstr(&why, "unable to parse boolean: strconv.ParseBool: parsing ");

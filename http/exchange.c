@@ -1,6 +1,8 @@
 /* One request from its first byte to the queued answer. */
 #include "exchange.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "narthex/model/regex.h"
@@ -54,6 +56,26 @@ static struct str header(struct http_exchange *exchange, const char *name)
     return str_from_cstr(MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name));
 }
 
+/* "address:port" of the other side, empty if it has none. */
+static struct str client_of(struct http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (address != NULL && address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+        return arena_printf(&exchange->request.arena, "%s:%u", text, ntohs(v4->sin_port));
+    }
+    if (address != NULL && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+        return arena_printf(&exchange->request.arena, "[%s]:%u", text, ntohs(v6->sin6_port));
+    }
+    return STR("");
+}
+
 static void read_head(struct http_exchange *exchange, const char *method)
 {
     struct http_request *request = &exchange->request;
@@ -64,6 +86,7 @@ static void read_head(struct http_exchange *exchange, const char *method)
     request->origin = header(exchange, "Origin");
     request->host = header(exchange, "Host");
     request->content_type = header(exchange, "Content-Type");
+    request->client = client_of(exchange);
     size_t fragment = str_find(uri, '#', 0);
     if (fragment != SIZE_MAX)
         uri.size = fragment;

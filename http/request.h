@@ -48,6 +48,7 @@ struct http_request {
     struct str origin;
     struct str host;
     struct str content_type;
+    struct str client; /* address:port */
     atomic_bool cancel;
     struct arena arena;
     struct http_services *services;
@@ -172,6 +173,10 @@ void http__notifications(struct http_request *request);
 void http__delete_series(struct http_request *request);
 void http__clean_tombstones(struct http_request *request);
 void http__snapshot(struct http_request *request);
+/* Whether --web.enable-admin-api is set; answers the request if not. */
+bool http__admin_is_on(struct http_request *request);
+void http__active_queries(struct http_request *request);
+void http__kill_query(struct http_request *request);
 void http__healthy(struct http_request *request);
 void http__ready(struct http_request *request);
 void http__reload(struct http_request *request);

@@ -36,12 +36,14 @@ const struct http_route http_routes[] = {
     {"/api/v1/status/runtimeinfo", API(ROUTE_GET), http__status_runtimeinfo},
     {"/api/v1/status/buildinfo", API(ROUTE_GET), http__status_buildinfo},
     {"/api/v1/status/tsdb", API_WORK(ROUTE_GET), http__status_tsdb},
+    {"/api/v1/status/active_queries", API(ROUTE_GET), http__active_queries},
     {"/api/v1/status/tsdb/blocks", API_WORK(ROUTE_GET), http__status_blocks},
     {"/api/v1/features", API(ROUTE_GET), http__features},
     {"/api/v1/notifications", ROUTE_GET | ROUTE_API | ROUTE_ZIP, http__notifications},
     {"/api/v1/admin/tsdb/delete_series", API_WORK(ROUTE_POST | ROUTE_PUT), http__delete_series},
     {"/api/v1/admin/tsdb/clean_tombstones", API_WORK(ROUTE_POST | ROUTE_PUT),
      http__clean_tombstones},
+    {"/api/v1/admin/kill_query", API(ROUTE_POST | ROUTE_PUT), http__kill_query},
     {"/api/v1/admin/tsdb/snapshot", API_WORK(ROUTE_POST | ROUTE_PUT), http__snapshot},
 };
 const size_t http_route_count = sizeof http_routes / sizeof *http_routes;

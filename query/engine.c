@@ -108,7 +108,7 @@ static err_t make_grid(const struct query_request *request, struct grid *grid, s
 }
 
 static void init_eval(struct eval *eval, struct query_engine *engine,
-                      const struct query_request *request, const struct engine_ticket *ticket,
+                      const struct query_request *request, struct engine_ticket *ticket,
                       struct arena *arena, int64_t deadline_ns)
 {
     *eval = (struct eval){
@@ -123,6 +123,7 @@ static void init_eval(struct eval *eval, struct query_engine *engine,
         .deadline_ns = deadline_ns,
         .cancel = request->cancel,
         .kill = &ticket->kill,
+        .progress = &ticket->samples,
         .delayed_names = engine->options.features.delayed_name_removal,
         .arena = arena,
         .min_t_ms = INT64_MAX,

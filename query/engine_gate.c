@@ -45,20 +45,42 @@ static err_t wait_locked(struct query_engine *engine, const struct query_request
     return OK;
 }
 
+/* `size` bytes of a text in which no character is cut in two. */
+static void copy_text(char *to, size_t size_max, struct str text)
+{
+    size_t size = text.size;
+    if (size > size_max) {
+        size = size_max;
+        while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80)
+            size--;
+    }
+    if (size > 0)
+        memcpy(to, text.data, size);
+    to[size] = '\0';
+}
+
+static void fill_active(struct query_active *active, const struct query_request *request)
+{
+    active->waiting = true;
+    active->range = request->range;
+    active->start_ms = request->start_ms;
+    active->end_ms = request->range ? request->end_ms : request->start_ms;
+    active->step_ms = request->range ? request->step_ms : 0;
+    copy_text(active->text, QUERY_ACTIVE_TEXT_BYTES_MAX, request->text);
+    copy_text(active->client, QUERY_ACTIVE_CLIENT_BYTES_MAX, request->client);
+}
+
 err_t engine__enter(struct query_engine *engine, const struct query_request *request,
                     struct engine_ticket *ticket, int64_t deadline_ns, struct strbuf *why)
 {
     const struct clock *clock = engine->options.clock;
+    fill_active(&ticket->active, request);
     ticket->active.started_ms = clock_wall_ms(clock);
-    size_t size = request->text.size;
-    if (size > sizeof ticket->active.text - 1)
-        size = sizeof ticket->active.text - 1;
-    if (size > 0)
-        memcpy(ticket->active.text, request->text.data, size);
     mutex_lock(&engine->lock);
     ticket->active.id = ++engine->last_id;
     list_locked(engine, ticket);
     err_t err = wait_locked(engine, request, ticket, deadline_ns, why);
+    ticket->active.waiting = false;
     if (err == OK)
         engine->running++;
     else
@@ -86,10 +108,15 @@ void engine__leave(struct query_engine *engine, struct engine_ticket *ticket)
 size_t query_engine_active(struct query_engine *engine, struct query_active *list, size_t max)
 {
     size_t count = 0;
+    int64_t now_ns = clock_monotonic_ns(engine->options.clock);
     mutex_lock(&engine->lock);
     for (const struct engine_ticket *ticket = engine->tickets; ticket != NULL && count < max;
-         ticket = ticket->next)
-        list[count++] = ticket->active;
+         ticket = ticket->next) {
+        struct query_active *active = &list[count++];
+        *active = ticket->active;
+        active->running_ms = (now_ns - ticket->arrived_ns) / 1000000;
+        active->samples = atomic_load_explicit(&ticket->samples, memory_order_relaxed);
+    }
     mutex_unlock(&engine->lock);
     return count;
 }

@@ -29,8 +29,9 @@ struct engine_metrics {
 
 /* A query from its arrival to its end; on its caller's stack, in the engine's list. */
 struct engine_ticket {
-    struct query_active active;
+    struct query_active active; /* constant but for waiting, guarded by the engine's lock */
     atomic_bool kill;
+    _Atomic int64_t samples; /* for active; written by the query's threads, stands alone */
     struct engine_ticket *next;
     struct engine_ticket *previous;
     bool listed;

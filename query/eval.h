@@ -154,6 +154,7 @@ struct eval {
     int64_t deadline_ns;       /* monotonic */
     const atomic_bool *cancel; /* the request's, or NULL */
     const atomic_bool *kill;   /* the engine's */
+    _Atomic int64_t *progress; /* samples read so far, for the list of running queries */
     bool delayed_names;
     bool *invariant; /* by expr.ordinal */
     /* common_parts.h; NULL when no part occurs twice */

@@ -4,6 +4,10 @@
 #include <assert.h>
 #include <string.h>
 
+enum {
+    RANGE_CHECK_SAMPLES = 1 << 19
+}; /* seen by kernels between two looks at the clock: a few ms */
+
 /* ---- one row ---- */
 
 /* Where a counter restarts, once per series: windows then need only the few restarts in them. */
@@ -85,6 +89,7 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
     if (range->start_timestamps && lane->samples.has_start)
         range__check_overlap(range, &lane->samples, w.metric);
     bool any = false;
+    uint64_t unchecked = 0;
     for (uint32_t i = 0; i < grid->count; i++) {
         uint32_t old_high = w.high;
         uint32_t old_histogram_high = w.histogram_high;
@@ -93,6 +98,13 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
         count_window(lane, &w, old_high, old_histogram_high);
         if (w.low == w.high && w.histogram_low == w.histogram_high)
             continue;
+        unchecked += window__floats(&w) + window__histograms(&w);
+        if (unchecked > RANGE_CHECK_SAMPLES) {
+            unchecked = 0;
+            lane->err = eval__check(range->op.eval, &lane->why);
+            if (lane->err != OK)
+                return lane->err;
+        }
         struct cell cell = {0, NULL};
         bool found = range->kernel(range, &w, &cell);
         if (lane->err != OK)

@@ -336,7 +336,19 @@ static void run_lane(void *context, uint32_t index)
         arena_reset_to(lane->scratch, mark);
         if (lane->err != OK)
             return;
+        lane->loaded += lane->samples.count + lane->samples.histogram_count;
     }
+}
+
+/* For the list of running queries. */
+static void publish_progress(struct lane_set *set)
+{
+    int64_t loaded = 0;
+    for (uint32_t i = 0; i < set->lane_count; i++) {
+        loaded += set->lanes[i].loaded;
+        set->lanes[i].loaded = 0;
+    }
+    atomic_fetch_add_explicit(set->op->eval->progress, loaded, memory_order_relaxed);
 }
 
 /* The failure of the first row, whichever thread met it. */
@@ -385,6 +397,7 @@ err_t lanes__next(struct lane_set *set, struct batch *batch, struct strbuf *why)
     worker_pool_run(set->lane_count > 1 ? set->op->eval->pool : NULL, set->lane_count, run_lane,
                     set);
     TRY(lane_errors(set, why));
+    publish_progress(set);
     set->at += set->row_count;
     batch->count = set->row_count;
     return OK;

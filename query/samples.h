@@ -56,6 +56,7 @@ struct lane {
     struct arena *out;     /* dies with the batch */
     int64_t *queryable;    /* per step of the scope */
     int64_t *read;
+    int64_t loaded; /* samples, not yet published */
     err_t err;
     uint32_t err_row;
     struct strbuf why;

@@ -52,6 +52,7 @@ struct query_request {
     int64_t lookback_ms; /* 0: the engine's */
     bool per_step_stats;
     const atomic_bool *cancel; /* NULL: cannot be cancelled */
+    struct str client;         /* who asks, for the list of running queries; may be empty */
 };
 
 enum query_value_type { QUERY_SCALAR, QUERY_STRING, QUERY_VECTOR, QUERY_MATRIX };
@@ -109,12 +110,23 @@ err_t query_run(struct query_engine *engine, const struct query_request *request
                 struct query_result **result, struct strbuf *why);
 void query_result_destroy(struct query_result *result);
 
-/* Queries running now; `text` is cut to 200 bytes. */
+enum { QUERY_ACTIVE_TEXT_BYTES_MAX = 1000, QUERY_ACTIVE_CLIENT_BYTES_MAX = 63 };
+
+/* A query that waits or runs now; longer texts are cut, at a whole character. */
 struct query_active {
     uint64_t id;
-    int64_t started_ms;
-    char text[201];
+    int64_t started_ms; /* wall clock */
+    int64_t running_ms; /* since then */
+    bool waiting;       /* for a place among the max_concurrency */
+    bool range;
+    int64_t start_ms;
+    int64_t end_ms;
+    int64_t step_ms; /* 0 for instant queries */
+    int64_t samples; /* read from the store so far */
+    char client[QUERY_ACTIVE_CLIENT_BYTES_MAX + 1];
+    char text[QUERY_ACTIVE_TEXT_BYTES_MAX + 1];
 };
+/* At most `max` of them, newest first; returns how many. */
 size_t query_engine_active(struct query_engine *engine, struct query_active *list, size_t max);
 /* Ends a running query with ERR_CANCELED; false if it is not there. */
 bool query_engine_kill(struct query_engine *engine, uint64_t id);

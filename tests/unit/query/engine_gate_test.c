@@ -32,6 +32,7 @@ static err_t slow_querier_open(struct storage *storage, int64_t min_t_ms, int64_
 
 struct running {
     struct query_engine *engine;
+    struct str text; /* empty: up */
     struct thread thread;
     err_t err;
 };
@@ -39,7 +40,9 @@ struct running {
 static void run_one(void *context)
 {
     struct running *running = context;
-    struct query_request request = {.text = STR("up"), .start_ms = 60000};
+    struct query_request request = {.text = running->text.size > 0 ? running->text : STR("up"),
+                                    .start_ms = 60000,
+                                    .client = STR("10.0.0.1:80")};
     struct query_result *result;
     struct strbuf why = STRBUF_INIT;
     running->err = query_run(running->engine, &request, &result, &why);
@@ -94,6 +97,14 @@ static void test_queue_and_kill(void **state)
     struct query_active active[4];
     assert_int_equal(query_engine_active(engine, active, 4), 1);
     assert_string_equal(active[0].text, "up");
+    assert_string_equal(active[0].client, "10.0.0.1:80");
+    assert_false(active[0].waiting);
+    assert_false(active[0].range);
+    assert_int_equal(active[0].start_ms, 60000);
+    assert_int_equal(active[0].end_ms, 60000);
+    assert_int_equal(active[0].step_ms, 0);
+    assert_true(active[0].running_ms >= 0);
+    assert_int_equal(active[0].samples, 0);
 
     /* The only place is taken: a second query waits until its own deadline. */
     struct query_request request = {.text = STR("up"), .start_ms = 60000, .timeout_ms = 1};
@@ -119,6 +130,32 @@ static void test_queue_and_kill(void **state)
     query_result_destroy(result);
     query_engine_destroy(engine);
     strbuf_deinit(&why);
+    slow_deinit(&slow);
+}
+
+/* A long text is cut before the character that does not fit whole. */
+static void test_active_text(void **state)
+{
+    (void)state;
+    struct slow_store slow;
+    slow_init(&slow);
+    struct query_engine_options options = {.storage = &slow.storage};
+    struct query_engine *engine = query_engine_create(&options);
+    char text[QUERY_ACTIVE_TEXT_BYTES_MAX + 20];
+    memset(text, ' ', sizeof text);
+    memcpy(text, "up #", 4);
+    memcpy(text + QUERY_ACTIVE_TEXT_BYTES_MAX - 1, "\xc3\xa9", 2);
+    struct running first = {.engine = engine, .text = str_from(text, sizeof text)};
+    thread_start(&first.thread, "first", run_one, &first);
+    wait_entered(&slow, 1);
+    struct query_active active;
+    assert_int_equal(query_engine_active(engine, &active, 1), 1);
+    assert_int_equal(strlen(active.text), QUERY_ACTIVE_TEXT_BYTES_MAX - 1);
+    assert_memory_equal(active.text, text, QUERY_ACTIVE_TEXT_BYTES_MAX - 1);
+    let_go(&slow);
+    thread_join(&first.thread);
+    assert_int_equal(first.err, OK);
+    query_engine_destroy(engine);
     slow_deinit(&slow);
 }
 
@@ -164,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_and_kill),
+        cmocka_unit_test(test_active_text),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
