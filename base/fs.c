@@ -18,7 +18,8 @@ enum {
     FS_DEPTH_MAX = 64, /* of folders inside folders */
 };
 
-err_t fs_map(const char *path, struct fs_mapping *mapping, struct strbuf *why)
+/* Maps size bytes, or with size 0 the whole file. */
+static err_t map_file(const char *path, size_t size, struct fs_mapping *mapping, struct strbuf *why)
 {
     *mapping = (struct fs_mapping){NULL, 0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -30,18 +31,31 @@ err_t fs_map(const char *path, struct fs_mapping *mapping, struct strbuf *why)
         err = err_fail_errno(why, errno, "stat %s", path);
         goto out;
     }
+    if (size == 0)
+        size = (size_t)status.st_size;
     /* Mapping nothing is an error to mmap; a folder fails in mmap with ENODEV. */
-    if (status.st_size == 0)
+    if (size == 0)
         goto out;
-    void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    void *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED) {
         err = err_fail_errno(why, errno, "map %s", path);
         goto out;
     }
-    *mapping = (struct fs_mapping){data, (size_t)status.st_size};
+    *mapping = (struct fs_mapping){data, size};
 out:
     close(fd);
     return err;
+}
+
+err_t fs_map(const char *path, struct fs_mapping *mapping, struct strbuf *why)
+{
+    return map_file(path, 0, mapping, why);
+}
+
+err_t fs_map_ahead(const char *path, size_t size, struct fs_mapping *mapping, struct strbuf *why)
+{
+    assert(size > 0);
+    return map_file(path, size, mapping, why);
 }
 
 void fs_unmap(struct fs_mapping *mapping)

@@ -185,6 +185,14 @@ static int64_t end_of_blocks(struct db *db)
     return end;
 }
 
+static err_t open_sealed(struct db *db, struct strbuf *why)
+{
+    char *path = db__join(db->path, "sealed");
+    err_t err = head_open_sealed(db->head, db->fs, path, why);
+    mem_free(MEM_BLOCK, path);
+    return err;
+}
+
 static err_t open_log(struct db *db, struct strbuf *why)
 {
     struct replay_log log = {0};
@@ -259,6 +267,7 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
     if (!options->no_lockfile)
         TRY_OUT(take_lock_file(db, why));
     TRY_OUT(db__view_load(db, why));
+    TRY_OUT(open_sealed(db, why));
     TRY_OUT(open_log(db, why));
     if (options->metrics != NULL)
         db__metrics_register(db, options->metrics);

@@ -43,6 +43,11 @@ struct head *head_create(const struct head_options *options)
     return head;
 }
 
+err_t head_open_sealed(struct head *head, const struct fs *fs, const char *path, struct strbuf *why)
+{
+    return sealed_store_open(fs, path, &head->sealed, why);
+}
+
 void head_destroy(struct head *head)
 {
     for (uint32_t i = 0; i < head->group_count; i++) {
@@ -65,6 +70,7 @@ void head_destroy(struct head *head)
     head__metadata_destroy(head->metadata);
     label_index_destroy(head->index);
     slab_pool_destroy(head->pool);
+    sealed_store_close(head->sealed);
     mutex_deinit(&head->write_lock);
     mem_free(MEM_HEAD, head);
 }

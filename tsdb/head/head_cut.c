@@ -18,6 +18,7 @@ void head_begin_cut(struct head *head, int64_t t_ms)
         if (window != NULL && group->last_t_ms < t_ms)
             head__window_close(head, window);
     }
+    head->merge_all = true;
     mutex_unlock(&head->write_lock);
 }
 
@@ -57,6 +58,10 @@ static void drop_windows(struct head *head, struct head_group *group, int64_t t_
     atomic_store_explicit(link, NULL, memory_order_release);
     while (window != NULL) {
         struct head_window *older = atomic_load_explicit(&window->older, memory_order_relaxed);
+        const struct sealed_window *sealed =
+            atomic_load_explicit(&window->sealed, memory_order_relaxed);
+        if (sealed->file != NULL)
+            sealed_file_forget(sealed->file);
         head__window_retire(head, window);
         window = older;
     }

@@ -108,8 +108,11 @@ uint32_t head__group_take_series(struct head *head, struct head_group *group,
     struct head_place *old = atomic_load_explicit(&series->newest, memory_order_relaxed);
     struct head_place *place = &series->first;
     if (old != NULL) {
-        old->group->slot_refs[old->slot] = 0;
-        old->group->dead_count++;
+        struct head_group *left = old->group;
+        VEC_PUSH(MEM_HEAD, left->dead_slots, left->dead_slot_count, left->dead_slot_capacity,
+                 (struct dead_slot){old->slot, left->slot_refs[old->slot]});
+        left->slot_refs[old->slot] = 0;
+        left->dead_count++;
         series->left_t_ms = last_t_ms;
         place = slab_alloc(head->pool, sizeof *place);
     }
@@ -137,7 +140,7 @@ static void free_rows(void *owner, void *block, size_t size)
     mem_free(MEM_HEAD, rows);
 }
 
-static struct window_rows *rows_create(uint32_t capacity)
+struct window_rows *head__rows_create(uint32_t capacity)
 {
     struct window_rows *rows = MEM_NEW(MEM_HEAD, struct window_rows);
     rows->capacity = capacity;
@@ -152,19 +155,30 @@ static void rows_grow(struct head *head, struct head_window *window)
     size_t step = 0;
     while (row_capacities[step] <= old->capacity)
         step++;
-    struct window_rows *rows = rows_create(row_capacities[step]);
+    struct window_rows *rows = head__rows_create(row_capacities[step]);
     memcpy(rows->t_ms, old->t_ms, old->capacity * sizeof *rows->t_ms);
     memcpy(rows->sequences, old->sequences, old->capacity * sizeof *rows->sequences);
     atomic_store_explicit(&window->rows, rows, memory_order_release);
     head__retire(head, free_rows, NULL, old, 0);
 }
 
-static struct head_window *window_create(struct head_group *group)
+/* The first window of a group is a part of a whole one, so that those of many groups do not end
+ * together. */
+static uint32_t rows_max_of(const struct head *head, const struct head_group *group)
+{
+    uint32_t rows_max = head->sealed == NULL ? COLUMN_ROWS_MAX : SHORT_ROWS;
+    if (head->sealed != NULL && group->window_numbers == 1)
+        rows_max = 1 + (uint32_t)(hash_mix(group->key, group->lane) % rows_max);
+    return rows_max;
+}
+
+static struct head_window *window_create(const struct head *head, struct head_group *group)
 {
     struct head_window *window = MEM_NEW(MEM_HEAD, struct head_window);
     window->group = group;
     window->number = ++group->window_numbers;
-    atomic_init(&window->rows, rows_create(row_capacities[0]));
+    window->rows_max = (uint16_t)rows_max_of(head, group);
+    atomic_init(&window->rows, head__rows_create(row_capacities[0]));
     return window;
 }
 
@@ -181,7 +195,7 @@ void head__window_close(struct head *head, struct head_window *window)
     head->closed_count++;
 }
 
-static int64_t range_of(const struct head *head, int64_t t_ms)
+int64_t head__range_of(const struct head *head, int64_t t_ms)
 {
     int64_t range = t_ms / head->window_range_ms;
     return t_ms % head->window_range_ms < 0 ? range - 1 : range;
@@ -191,10 +205,10 @@ static int64_t range_of(const struct head *head, int64_t t_ms)
 static bool window_takes(const struct head *head, const struct head_window *window, int64_t t_ms)
 {
     uint32_t count = atomic_load_explicit(&window->row_count, memory_order_relaxed);
-    if (window->closed || count == COLUMN_ROWS_MAX)
+    if (window->closed || count == window->rows_max)
         return false;
     const struct window_rows *rows = atomic_load_explicit(&window->rows, memory_order_relaxed);
-    return count == 0 || range_of(head, rows->t_ms[0]) == range_of(head, t_ms);
+    return count == 0 || head__range_of(head, rows->t_ms[0]) == head__range_of(head, t_ms);
 }
 
 struct head_window *head__group_begin_row(struct head *head, struct head_group *group, int64_t t_ms,
@@ -202,7 +216,7 @@ struct head_window *head__group_begin_row(struct head *head, struct head_group *
 {
     struct head_window *window = atomic_load_explicit(&group->newest, memory_order_relaxed);
     if (window == NULL || !window_takes(head, window, t_ms)) {
-        struct head_window *fresh = window_create(group);
+        struct head_window *fresh = window_create(head, group);
         if (window != NULL)
             head__window_close(head, window);
         atomic_init(&fresh->older, window);
@@ -221,9 +235,14 @@ void head__group_end_row(struct head_group *group, struct head_window *window, u
     struct window_rows *rows = atomic_load_explicit(&window->rows, memory_order_relaxed);
     rows->t_ms[row] = t_ms;
     rows->sequences[row] = sequence;
-    atomic_store_explicit(&window->row_count, row + 1, memory_order_release);
     group->last_t_ms = t_ms;
     group->sequence++;
+    if (row == 0) {
+        window->first_sequence = group->sequence;
+        window->first_segment = group->wal.segment;
+    }
+    window->last_sequence = group->sequence;
+    atomic_store_explicit(&window->row_count, row + 1, memory_order_release);
 }
 
 /* ---- slots of a window ---- */
@@ -393,17 +412,18 @@ void head__window_retire_open_form(struct head *head, struct head_window *window
     }
 }
 
+void head__window_free(struct head_window *window)
+{
+    free_rows(NULL, atomic_load_explicit(&window->rows, memory_order_relaxed), 0);
+    head__sealed_free(atomic_load_explicit(&window->sealed, memory_order_relaxed));
+    mem_free(MEM_HEAD, window);
+}
+
 static void free_window(void *owner, void *block, size_t size)
 {
     (void)owner;
     (void)size;
-    struct head_window *window = block;
-    free_rows(NULL, atomic_load_explicit(&window->rows, memory_order_relaxed), 0);
-    struct sealed_window *sealed = atomic_load_explicit(&window->sealed, memory_order_relaxed);
-    if (sealed != NULL)
-        mem_free(MEM_HEAD_DATA, sealed->data);
-    mem_free(MEM_HEAD_DATA, sealed);
-    mem_free(MEM_HEAD, window);
+    head__window_free(block);
 }
 
 void head__window_retire(struct head *head, struct head_window *window)
@@ -419,6 +439,7 @@ void head__group_free(void *owner, void *block, size_t size)
     struct head_group *group = block;
     wal_group_deinit(&group->wal);
     mem_free(MEM_HEAD, group->slot_refs);
+    mem_free(MEM_HEAD, group->dead_slots);
     mem_free(MEM_HEAD, group->hints);
     mem_free(MEM_HEAD, group);
 }

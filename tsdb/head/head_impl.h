@@ -15,6 +15,7 @@
 #include "narthex/tsdb/label_index.h"
 #include "narthex/tsdb/open_column.h"
 #include "narthex/tsdb/slab.h"
+#include "sealed_store.h"
 
 enum {
     SERIES_PAGE_SIZE = 1024,
@@ -26,6 +27,10 @@ enum {
     SOURCE_NONE = UINT32_MAX,
     SOURCE_RETIRED = UINT32_MAX - 1, /* most slots were dead: its series move to a new group */
     RENEW_SLOTS_MIN = 256,
+    /* Rows of a window that goes to a file: what a start may have to replay. Such windows are
+     * merged into ones of COLUMN_ROWS_MAX rows. */
+    SHORT_ROWS = 30,
+    SHORT_WINDOWS_MAX = 24, /* of a group before they are merged all the same */
 };
 
 /* ---- windows ---- */
@@ -54,17 +59,21 @@ struct histogram_log {
 
 typedef _Atomic(struct histogram_log *) histogram_slot;
 
-/* A window in its final form: entry of slot i is data[offsets[i] .. offsets[i + 1]). */
+/* A window in its final form, a view of its record (docs/format/sealed.md): the entry of slot i is
+ * data[offsets[i] .. offsets[i + 1]). */
 struct sealed_window {
     uint32_t slot_count;
-    uint32_t bytes; /* of data, without slack */
-    uint8_t *data;  /* COLUMN_SLACK_BYTES more are readable */
-    uint32_t offsets[];
+    uint32_t bytes;      /* of data, without slack */
+    const uint8_t *data; /* COLUMN_SLACK_BYTES more are readable */
+    const uint32_t *offsets;
+    struct sealed_file *file; /* pinned; NULL: the record is in memory */
+    uint64_t file_end;        /* offset behind the record */
+    void *memory;             /* the record when there is no file */
 };
 
 struct head_window {
     struct head_group *group;
-    uint64_t number;                     /* within the group, from 1 */
+    uint64_t number;                     /* within the group, ascending */
     _Atomic(struct head_window *) older; /* cut by head_finish_cut */
     _Atomic(struct window_rows *) rows;
     _Atomic uint32_t row_count;              /* written rows; release after the row's samples */
@@ -72,8 +81,15 @@ struct head_window {
     _Atomic(struct slot_table *) starts;     /* struct open_column of start times; mostly NULL */
     _Atomic(struct slot_table *) histograms; /* histogram_slot; mostly NULL */
     _Atomic(struct sealed_window *) sealed;
-    struct head_window *next_closed; /* queue of the sealer; guarded by the write lock */
-    bool closed;                     /* guarded by the write lock */
+
+    /* guarded by the write lock */
+    struct head_window *next_closed; /* queue of the sealer */
+    uint64_t first_sequence;         /* of the group's rows in it */
+    uint64_t last_sequence;
+    uint32_t first_segment; /* of the log, with its first row; 0: not logged */
+    uint16_t rows_max;      /* it is closed when it has so many */
+    bool closed;
+    bool merged; /* made of short ones, or as long as those get */
 };
 
 /* ---- groups ---- */
@@ -93,7 +109,13 @@ struct head_group {
     uint32_t slot_count;
     uint32_t slot_capacity;
     uint32_t dead_count;
-    uint32_t *slot_refs;  /* series of every slot, 0: it moved away or was collected */
+    uint32_t *slot_refs; /* series of every slot, 0: it moved away or was collected */
+    struct dead_slot {   /* of those that moved away */
+        uint32_t slot;
+        uint32_t ref;
+    } * dead_slots;
+    uint32_t dead_slot_count;
+    uint32_t dead_slot_capacity;
     int64_t staged_t_ms;  /* newest row that the commit at work will add */
     uint32_t staged_rows; /* and how many */
 
@@ -182,7 +204,8 @@ struct head {
     /* constant */
     int64_t window_range_ms;
     bool sync_each_commit;
-    struct slab_pool *pool; /* open buffers, slot pages, series records, places */
+    struct sealed_store *sealed; /* NULL: sealed windows stay in memory, and are long ones only */
+    struct slab_pool *pool;      /* open buffers, slot pages, series records, places */
     struct label_index *index;
 
     struct head_epochs epochs;
@@ -210,6 +233,7 @@ struct head {
     uint64_t sequence; /* of the newest commit */
     struct head_window *closed_first, *closed_last;
     uint32_t closed_count;
+    bool merge_all;     /* a cut is being prepared: short windows before it are merged */
     struct strbuf body; /* of the log record at work */
     uint32_t *unlogged; /* ordinals of series that the log does not know yet */
     uint32_t unlogged_count;
@@ -297,6 +321,9 @@ uint32_t head__group_take_series(struct head *head, struct head_group *group,
 /* Begins a row: *row is its number in the window returned. */
 struct head_window *head__group_begin_row(struct head *head, struct head_group *group, int64_t t_ms,
                                           uint32_t *row);
+struct window_rows *head__rows_create(uint32_t capacity);
+/* Number of the range of time that a window must not leave. */
+int64_t head__range_of(const struct head *head, int64_t t_ms);
 /* Appends floats to slots (ascending) of one row. */
 void head__window_append(struct head *head, struct head_window *window, uint32_t row,
                          const uint32_t *slots, const double *values, uint32_t count);
@@ -316,6 +343,8 @@ uint32_t head__source_index(struct head *head, uint64_t key);
 /* Replaces the source's first lane when most of its slots are dead: a slot belongs to one series
  * for ever, and churn would fill the table with slots of series that are gone. */
 void head__source_renew(struct head *head, uint32_t index);
+/* Frees a window without an open form. */
+void head__window_free(struct head_window *window);
 /* Hands everything below to the retirer. */
 void head__window_retire(struct head *head, struct head_window *window);
 void head__window_retire_open_form(struct head *head, struct head_window *window);
@@ -340,9 +369,47 @@ struct sealed_entry {
     const uint8_t *histograms;
     size_t histograms_size;
 };
-/* The entry of a slot; all empty when it has none. */
+/* The entry of a slot; all empty when it has none. Malformed ones have floats that do not decode.
+ */
 void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
                         struct sealed_entry *entry);
+
+/* What head_seal.c and head_merge.c build records with. Maintenance thread. */
+struct seal_builder {
+    struct strbuf entries; /* of the window at work */
+    uint32_t *offsets;
+    uint32_t offset_count;
+    uint32_t offset_capacity;
+    uint32_t *refs;
+    uint32_t ref_capacity;
+    struct strbuf ref_bytes;
+    struct strbuf records; /* finished */
+    struct slot_samples *samples;
+    /* of head_merge.c */
+    struct slot_samples *part;
+    struct strbuf histograms;
+    struct head_window **run;
+    uint32_t run_capacity;
+};
+void head__seal_builder_init(struct seal_builder *builder);
+void head__seal_builder_deinit(struct seal_builder *builder);
+/* Copies the series of the group's slots; with the write lock. */
+void head__seal_copy_refs(struct seal_builder *builder, const struct head_group *group,
+                          uint32_t slot_count);
+/* Ends the record of a window whose entries are there. */
+void head__seal_finish_record(struct seal_builder *builder, const struct head_window *window,
+                              uint32_t slot_count);
+void head__seal_put_entry(struct seal_builder *builder, const struct slot_samples *samples,
+                          struct column_hint *hint);
+/* Of a record at `data`: in a file, or NULL: a copy is made. */
+struct sealed_window *head__sealed_of_record(const uint8_t *data, const struct sealed_place *place);
+void head__sealed_free(struct sealed_window *sealed);
+
+/* ---- head_merge.c ---- */
+/* Merges short windows of the group if there are enough of them, or of all groups up to the cut.
+ * Maintenance thread, without the write lock. */
+void head__merge_if_due(struct head *head, struct head_group *group, struct seal_builder *builder);
+void head__merge_all(struct head *head, struct seal_builder *builder);
 
 /* ---- head_exemplar.c: all under the write lock ---- */
 struct head_exemplars *head__exemplars_create(int64_t exemplars_max);

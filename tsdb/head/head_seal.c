@@ -1,12 +1,12 @@
-/* Sealing: the open columns of a closed window become one piece of memory.
- *
- * Entry of a slot (slots without samples have none):
- *     u8 parts | [floats: rows, uv size, column] | [starts: rows, uv size, column] | [histogram
- * log] rows: u8 first, u8 count - 1   or, with the part's gap bit, a bitmap of 30 bytes
- */
+/* Sealing: the open columns of a closed window become one record, in a file if there is a folder
+ * for it. Layout: docs/format/sealed.md. */
 #include "head_impl.h"
 
 #include <string.h>
+
+#include "narthex/base/log.h"
+#include "narthex/base/vec.h"
+#include "narthex/tsdb/time_column.h"
 
 enum sealed_part {
     PART_FLOATS = 1,
@@ -16,7 +16,7 @@ enum sealed_part {
     PART_HISTOGRAMS = 16,
 };
 
-enum { ROW_BITMAP_SIZE = COLUMN_ROWS_MAX / 8 };
+enum { ROW_BITMAP_SIZE = COLUMN_ROWS_MAX / 8, BATCH_BYTES = 1 << 20 };
 
 static int first_row(const uint64_t rows[4])
 {
@@ -61,9 +61,10 @@ static void put_column(struct strbuf *out, const double *values, uint32_t count,
     strbuf_add(out, bytes, size);
 }
 
-static void put_entry(struct strbuf *out, const struct slot_samples *samples,
-                      struct column_hint *hint)
+void head__seal_put_entry(struct seal_builder *builder, const struct slot_samples *samples,
+                          struct column_hint *hint)
 {
+    struct strbuf *out = &builder->entries;
     if (samples->float_count == 0 && samples->histogram_size == 0)
         return;
     uint8_t parts = 0;
@@ -92,24 +93,26 @@ static void put_entry(struct strbuf *out, const struct slot_samples *samples,
 static const uint8_t *get_column(struct byte_reader *in, bool gaps, uint64_t rows[4],
                                  uint32_t *count, size_t *size)
 {
+    memset(rows, 0, 4 * sizeof rows[0]);
+    *count = 0;
     if (gaps) {
         const uint8_t *bitmap = byte_reader_take(in, ROW_BITMAP_SIZE);
-        assert(bitmap != NULL);
-        memset(rows, 0, 4 * sizeof rows[0]);
-        *count = 0;
-        for (uint32_t i = 0; i < ROW_BITMAP_SIZE; i++)
+        for (uint32_t i = 0; bitmap != NULL && i < ROW_BITMAP_SIZE; i++)
             rows[i / 8] |= (uint64_t)bitmap[i] << (i % 8 * 8);
         for (uint32_t i = 0; i < 4; i++)
             *count += (uint32_t)__builtin_popcountll(rows[i]);
     } else {
         uint32_t first = byte_reader_u8(in);
         *count = byte_reader_u8(in) + 1u;
-        set_range(rows, first, *count);
+        if (first + *count > COLUMN_ROWS_MAX)
+            in->failed = true;
+        else
+            set_range(rows, first, *count);
     }
     *size = (size_t)byte_reader_uv(in);
-    const uint8_t *bytes = byte_reader_take(in, *size);
-    assert(bytes != NULL);
-    return bytes;
+    if (*count == 0)
+        in->failed = true;
+    return byte_reader_take(in, *size);
 }
 
 void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
@@ -131,6 +134,9 @@ void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
         entry->histograms = in.at;
         entry->histograms_size = byte_reader_left(&in);
     }
+    /* The record's checksum was right: only a writer's fault can lead here. */
+    if (in.failed)
+        *entry = (struct sealed_entry){.floats = sealed->data, .float_count = 1, .float_rows = {1}};
 }
 
 static uint32_t slots_of(const struct head_window *window)
@@ -159,56 +165,269 @@ static struct column_hint *hint_of(struct head_group *group, uint32_t slot)
     return &group->hints[slot];
 }
 
-/* The window is closed: nobody writes to it. */
-static struct sealed_window *seal_window(struct head_window *window, struct strbuf *out)
+/* ---- records ---- */
+
+void head__seal_builder_init(struct seal_builder *builder)
 {
-    uint32_t slot_count = slots_of(window);
-    uint32_t row_count = atomic_load_explicit(&window->row_count, memory_order_acquire);
-    struct sealed_window *sealed =
-        mem_alloc(MEM_HEAD_DATA, sizeof *sealed + (slot_count + 1) * sizeof sealed->offsets[0]);
-    struct slot_samples *samples = mem_alloc(MEM_HEAD, sizeof *samples);
-    strbuf_clear(out);
-    for (uint32_t slot = 0; slot < slot_count; slot++) {
-        assert(out->size <= UINT32_MAX);
-        sealed->offsets[slot] = (uint32_t)out->size;
-        head__slot_load(window, slot, row_count, samples);
-        put_entry(out, samples, hint_of(window->group, slot));
+    *builder = (struct seal_builder){.samples = mem_alloc(MEM_HEAD, sizeof *builder->samples),
+                                     .part = mem_alloc(MEM_HEAD, sizeof *builder->part)};
+}
+
+void head__seal_builder_deinit(struct seal_builder *builder)
+{
+    strbuf_deinit(&builder->entries);
+    strbuf_deinit(&builder->ref_bytes);
+    strbuf_deinit(&builder->records);
+    strbuf_deinit(&builder->histograms);
+    mem_free(MEM_HEAD, builder->run);
+    mem_free(MEM_HEAD, builder->part);
+    mem_free(MEM_HEAD, builder->offsets);
+    mem_free(MEM_HEAD, builder->refs);
+    mem_free(MEM_HEAD, builder->samples);
+}
+
+void head__seal_copy_refs(struct seal_builder *builder, const struct head_group *group,
+                          uint32_t slot_count)
+{
+    VEC_RESERVE(MEM_HEAD, builder->refs, builder->ref_capacity, slot_count);
+    uint32_t known = slot_count < group->slot_count ? slot_count : group->slot_count;
+    memset(builder->refs, 0, slot_count * sizeof *builder->refs);
+    if (known > 0)
+        memcpy(builder->refs, group->slot_refs, known * sizeof *builder->refs);
+    for (uint32_t i = 0; i < group->dead_slot_count; i++) {
+        if (group->dead_slots[i].slot < slot_count)
+            builder->refs[group->dead_slots[i].slot] = group->dead_slots[i].ref;
     }
-    mem_free(MEM_HEAD, samples);
-    assert(out->size <= UINT32_MAX);
-    sealed->offsets[slot_count] = (uint32_t)out->size;
-    sealed->slot_count = slot_count;
-    sealed->bytes = (uint32_t)out->size;
-    sealed->data = mem_calloc(MEM_HEAD_DATA, 1, out->size + COLUMN_SLACK_BYTES);
-    if (out->size > 0)
-        memcpy(sealed->data, out->data, out->size);
+}
+
+/* A slot without samples in the window whose series is elsewhere by now is of no use. */
+static void put_refs(struct seal_builder *builder, uint32_t slot_count)
+{
+    int64_t previous = 0;
+    strbuf_clear(&builder->ref_bytes);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        coding_put_zv(&builder->ref_bytes, (int64_t)builder->refs[i] - previous);
+        previous = builder->refs[i];
+    }
+}
+
+void head__seal_finish_record(struct seal_builder *builder, const struct head_window *window,
+                              uint32_t slot_count)
+{
+    uint32_t row_count = atomic_load_explicit(&window->row_count, memory_order_relaxed);
+    const struct window_rows *rows = atomic_load_explicit(&window->rows, memory_order_relaxed);
+    uint8_t times[sizeof(int64_t) * COLUMN_ROWS_MAX + 256];
+    assert(time_column_size_max(row_count) <= sizeof times);
+    put_refs(builder, slot_count);
+    const struct head_group *group = window->group;
+    struct sealed_record record = {
+        .kind = window->merged ? SEALED_MERGED : SEALED_SHORT,
+        .row_count = row_count,
+        .group = group->id,
+        .lane = group->source == SOURCE_NONE ? UINT32_MAX : group->lane,
+        .source_key = group->key,
+        .first_sequence = window->first_sequence,
+        .last_sequence = window->last_sequence,
+        .slot_count = slot_count,
+        .offsets = builder->offsets,
+        .times = times,
+        .times_size = time_column_seal(rows->t_ms, row_count, times),
+        .refs = (const uint8_t *)builder->ref_bytes.data,
+        .refs_size = builder->ref_bytes.size,
+        .entries = (const uint8_t *)builder->entries.data,
+        .entries_size = builder->entries.size,
+    };
+    sealed_put_record(&builder->records, &record);
+}
+
+struct sealed_window *head__sealed_of_record(const uint8_t *data, const struct sealed_place *place)
+{
+    struct sealed_window *sealed = MEM_NEW(MEM_HEAD_DATA, struct sealed_window);
+    uint32_t size = coding_load_u32(data + 4);
+    if (place != NULL) {
+        sealed->file = place->file;
+        sealed->file_end = place->end;
+        sealed_file_pin(place->file);
+        sealed_file_needed(place->file);
+    } else {
+        sealed->memory = mem_alloc(MEM_HEAD_DATA, size);
+        memcpy(sealed->memory, data, size);
+        data = sealed->memory;
+    }
+    struct sealed_record record;
+    sealed_view_record(data, &record);
+    sealed->slot_count = record.slot_count;
+    sealed->bytes = (uint32_t)record.entries_size;
+    sealed->data = record.entries;
+    sealed->offsets = record.offsets;
     return sealed;
 }
 
-uint32_t head_seal(struct head *head, uint32_t windows_max)
+void head__sealed_free(struct sealed_window *sealed)
 {
-    uint32_t sealed_count = 0;
-    struct strbuf out = STRBUF_INIT;
+    if (sealed == NULL)
+        return;
+    if (sealed->file != NULL)
+        sealed_file_unpin(sealed->file);
+    mem_free(MEM_HEAD_DATA, sealed->memory);
+    mem_free(MEM_HEAD_DATA, sealed);
+}
+
+/* ---- sealing ---- */
+
+/* Windows whose records go to the file together. */
+struct seal_batch {
+    struct head *head;
+    struct seal_builder builder;
+    struct sealing {
+        struct head_window *window;
+        struct head_group *group;
+        size_t record_end; /* in builder.records */
+    } * items;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+/* The window is closed: nobody writes to it. */
+static void seal_window(struct seal_batch *batch, struct head_window *window)
+{
+    struct seal_builder *builder = &batch->builder;
+    uint32_t slot_count = slots_of(window);
+    mutex_lock(&batch->head->write_lock);
+    if (slot_count > window->group->slot_count)
+        slot_count = window->group->slot_count;
+    head__seal_copy_refs(builder, window->group, slot_count);
+    mutex_unlock(&batch->head->write_lock);
+    uint32_t row_count = atomic_load_explicit(&window->row_count, memory_order_acquire);
+    VEC_RESERVE(MEM_HEAD, builder->offsets, builder->offset_capacity, slot_count + 1);
+    strbuf_clear(&builder->entries);
+    for (uint32_t slot = 0; slot < slot_count; slot++) {
+        assert(builder->entries.size <= UINT32_MAX);
+        builder->offsets[slot] = (uint32_t)builder->entries.size;
+        head__slot_load(window, slot, row_count, builder->samples);
+        head__seal_put_entry(builder, builder->samples, hint_of(window->group, slot));
+    }
+    assert(builder->entries.size <= UINT32_MAX);
+    builder->offsets[slot_count] = (uint32_t)builder->entries.size;
+    head__seal_finish_record(builder, window, slot_count);
+    VEC_PUSH(MEM_HEAD, batch->items, batch->count, batch->capacity,
+             (struct sealing){window, window->group, builder->records.size});
+}
+
+/* Writes the batch and puts the sealed forms in place. */
+static void finish_batch(struct seal_batch *batch)
+{
+    struct head *head = batch->head;
+    const uint8_t *data = (const uint8_t *)batch->builder.records.data;
+    struct sealed_place first = {0};
+    bool in_file = false;
+    if (head->sealed != NULL && batch->count > 0) {
+        struct strbuf why = STRBUF_INIT;
+        in_file = sealed_store_write(head->sealed, SEALED_SHORT, data, batch->builder.records.size,
+                                     &first, &why) == OK;
+        if (!in_file)
+            LOG_ERROR("sealed windows stay in memory", "err", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+    }
+    if (in_file)
+        data = first.data;
+    size_t begin = 0;
     mutex_lock(&head->write_lock);
-    while (head->closed_first != NULL && (windows_max == 0 || sealed_count < windows_max)) {
-        struct head_window *window = head->closed_first;
-        mutex_unlock(&head->write_lock);
-
-        struct sealed_window *sealed = seal_window(window, &out);
-
-        mutex_lock(&head->write_lock);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct head_window *window = batch->items[i].window;
+        size_t end = batch->items[i].record_end;
+        struct sealed_place place = {first.file, data + begin,
+                                     first.end - batch->builder.records.size + end};
+        struct sealed_window *sealed =
+            head__sealed_of_record(data + begin, in_file ? &place : NULL);
+        assert(head->closed_first == window);
         head->closed_first = window->next_closed;
         if (head->closed_first == NULL)
             head->closed_last = NULL;
         window->next_closed = NULL;
         head->closed_count--;
-        sealed_count++;
         atomic_store_explicit(&window->sealed, sealed, memory_order_release);
         head__window_retire_open_form(head, window);
-        head__publish_locked(head, head->sequence);
+        begin = end;
     }
+    head__publish_locked(head, head->sequence);
+    mutex_unlock(&head->write_lock);
+    strbuf_clear(&batch->builder.records);
+    for (uint32_t i = 0; i < batch->count && head->sealed != NULL; i++)
+        head__merge_if_due(head, batch->items[i].group, &batch->builder);
+    batch->count = 0;
+}
+
+/* What is sealed must be in the synced log: see docs/format/sealed.md. */
+static bool sync_log(struct head *head)
+{
+    mutex_lock(&head->write_lock);
+    struct wal *wal = head->wal;
+    mutex_unlock(&head->write_lock);
+    if (wal == NULL || head->sealed == NULL)
+        return true;
+    struct strbuf why = STRBUF_INIT;
+    bool synced = wal_sync(wal, &why) == OK;
+    if (!synced)
+        LOG_ERROR("windows are not sealed while the log cannot be synced", "err",
+                  strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    return synced;
+}
+
+/* Frees what the files replaced, as far as they are safe. */
+static void sync_files(struct head *head)
+{
+    if (head->sealed == NULL)
+        return;
+    struct strbuf why = STRBUF_INIT;
+    if (sealed_store_sync(head->sealed, &why) == OK)
+        sealed_store_trim(head->sealed);
+    else
+        LOG_ERROR("syncing sealed windows failed", "err", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+}
+
+static void seal_up_to(struct seal_batch *batch, const struct head_window *last,
+                       uint32_t windows_max)
+{
+    struct head *head = batch->head;
+    mutex_lock(&head->write_lock);
+    struct head_window *window = head->closed_first;
+    mutex_unlock(&head->write_lock);
+    for (uint32_t i = 0; window != NULL && (windows_max == 0 || i < windows_max); i++) {
+        seal_window(batch, window);
+        mutex_lock(&head->write_lock);
+        struct head_window *next = window == last ? NULL : window->next_closed;
+        mutex_unlock(&head->write_lock);
+        if (next == NULL || batch->builder.records.size >= BATCH_BYTES)
+            finish_batch(batch);
+        window = next;
+    }
+    if (batch->count > 0)
+        finish_batch(batch);
+}
+
+uint32_t head_seal(struct head *head, uint32_t windows_max)
+{
+    struct seal_batch batch = {.head = head};
+    mutex_lock(&head->write_lock);
+    const struct head_window *last = head->closed_last;
+    bool merge_all = head->merge_all && head->sealed != NULL;
+    head->merge_all = false;
     uint32_t left = head->closed_count;
     mutex_unlock(&head->write_lock);
-    strbuf_deinit(&out);
+    if ((last == NULL && !merge_all) || !sync_log(head))
+        return left;
+    head__seal_builder_init(&batch.builder);
+    seal_up_to(&batch, last, windows_max);
+    if (merge_all)
+        head__merge_all(head, &batch.builder);
+    head__seal_builder_deinit(&batch.builder);
+    mem_free(MEM_HEAD, batch.items);
+    sync_files(head);
+    mutex_lock(&head->write_lock);
+    left = head->closed_count;
+    mutex_unlock(&head->write_lock);
     return left;
 }

@@ -178,13 +178,24 @@ static err_t cut_tail(const struct fs *fs, const char *path, uint64_t size, stru
     return fs_close_after(fs, file, err, why);
 }
 
+/* What is read may be in the page cache only: the process that wrote it died before its sync. What
+ * is made of it (sealed windows) must not outlive it. */
+static err_t sync_file(const struct fs *fs, const char *path, struct strbuf *why)
+{
+    struct fs_file *file;
+    TRY(fs->open(fs->context, path, FS_OPEN_APPEND, &file, why));
+    return fs_close_after(fs, file, fs->sync(file, why), why);
+}
+
 static err_t replay_segment(const struct fs *fs, const char *dir, uint32_t number, bool last,
                             const struct wal_handler *handler, struct wal_replay_result *result,
                             struct strbuf *why)
 {
     char *path = wal__segment_path(dir, number);
     struct fs_mapping mapping;
-    err_t err = fs_map(path, &mapping, why);
+    err_t err = sync_file(fs, path, why);
+    if (err == OK)
+        err = fs_map(path, &mapping, why);
     if (err == OK) {
         uint64_t good_bytes;
         err = wal_replay_bytes(mapping.data, mapping.size, number, last, handler, result,

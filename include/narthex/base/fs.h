@@ -50,6 +50,9 @@ const struct fs *fs_system(void);
 /* Reading needs no fault injection beyond damaged bytes and uses the real system directly. */
 /* Maps a whole file read-only; fs_unmap when done. */
 err_t fs_map(const char *path, struct fs_mapping *mapping, struct strbuf *why);
+/* Maps `size` bytes of a file that is still growing: only bytes that were written to it already may
+ * be touched. */
+err_t fs_map_ahead(const char *path, size_t size, struct fs_mapping *mapping, struct strbuf *why);
 void fs_unmap(struct fs_mapping *mapping);
 /* Appends the whole file to `out`; files above `size_max` are ERR_LIMIT. */
 err_t fs_read_file(const char *path, size_t size_max, struct strbuf *out, struct strbuf *why);
