@@ -5,6 +5,7 @@
 #include "discovery_mechanism.h"
 
 static const struct discovery_mechanism *const mechanisms[] = {
+    &discovery_dns,
     &discovery_file,
     &discovery_http,
 };

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "discovery_mechanism.h"
+#include "discovery_labels.h"
 #include "narthex/base/clock.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/log.h"
@@ -206,18 +206,6 @@ static void forget_absent(struct file_discovery *file)
     file->file_count = kept;
 }
 
-static void add_groups(const struct known_file *known, struct discovered_groups *groups)
-{
-    for (uint32_t i = 0; i < known->groups.count; i++) {
-        const struct target_group_config *group = &known->groups.items[i];
-        struct str *addresses = ARENA_NEW_ARRAY(groups->arena, struct str, group->target_count + 1);
-        for (uint32_t k = 0; k < group->target_count; k++)
-            addresses[k] = labels_get(group->targets[k], STR("__address__"));
-        discovered_groups_add(groups, addresses, group->target_count, group->labels.items,
-                              group->labels.count);
-    }
-}
-
 static err_t file_refresh(void *state, struct discovered_groups *groups, struct strbuf *why)
 {
     (void)why;
@@ -233,9 +221,9 @@ static err_t file_refresh(void *state, struct discovered_groups *groups, struct 
     }
     forget_absent(file);
     for (uint32_t i = 0; i < file->file_count; i++) {
-        /* Growing the array moved the arenas. */
-        file->files[i].groups.arena = &file->files[i].arena;
-        add_groups(&file->files[i], groups);
+        const struct discovered_groups *known = &file->files[i].groups;
+        for (uint32_t k = 0; k < known->count; k++)
+            discovered_groups_add_copy(groups, &known->items[k]);
     }
     if (file->metrics.scan_duration != NULL)
         metric_observe(file->metrics.scan_duration,

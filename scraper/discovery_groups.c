@@ -4,7 +4,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "discovery_mechanism.h"
+#include "discovery_labels.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
 
@@ -12,30 +12,19 @@ void discovered_groups_add(struct discovered_groups *groups, const struct str *a
                            uint32_t address_count, const struct label *labels, uint32_t label_count)
 {
     struct arena *arena = groups->arena;
-    if (groups->count == groups->capacity) {
-        uint32_t capacity = groups->capacity == 0 ? 16 : groups->capacity * 2;
-        struct target_group_config *items =
-            ARENA_NEW_ARRAY(arena, struct target_group_config, capacity);
-        for (uint32_t i = 0; i < groups->count; i++)
-            items[i] = groups->items[i];
-        groups->items = items;
-        groups->capacity = capacity;
-    }
     struct labels *targets = ARENA_NEW_ARRAY(arena, struct labels, address_count + 1);
     for (uint32_t i = 0; i < address_count; i++) {
         struct label address = {STR("__address__"), addresses[i]};
         bool empty = addresses[i].size == 0;
         targets[i] = labels_copy(arena, (struct labels){&address, empty ? 0 : 1});
     }
-    struct label_builder builder = {0};
+    struct discovery_labels shared = {0};
     for (uint32_t i = 0; i < label_count; i++)
-        label_builder_set(&builder, labels[i].name, labels[i].value);
-    groups->items[groups->count++] = (struct target_group_config){
-        .targets = targets,
-        .target_count = address_count,
-        .labels = labels_copy(arena, label_builder_labels(&builder)),
-    };
-    label_builder_deinit(&builder);
+        discovery_labels_add(&shared, arena_str(arena, labels[i].name),
+                             arena_str(arena, labels[i].value));
+    discovered_groups_add_labeled(groups, targets, address_count,
+                                  discovery_labels_finish(&shared, arena));
+    discovery_labels_deinit(&shared);
 }
 
 /* One group while it is read; strings are borrowed from the document. */

@@ -38,22 +38,55 @@ def fetch_peer(package, program, folder):
     path = os.path.join(root, program)
     if os.path.exists(path):
         return path
-    os.makedirs(root, exist_ok=True)
+    archive = fetch_archive(package, folder)
     try:
-        # apt runs as another user inside the folder only if it may; as root it warns and goes on.
-        if subprocess.run(["apt-cache", "show", package], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
-            subprocess.run(["apt-get", "-qq", "update"], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=300)
-        subprocess.run(["apt-get", "download", package], cwd=root, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
-        archive = next(n for n in os.listdir(root) if n.endswith(".deb"))
         subprocess.run(["dpkg", "-x", archive, "."], cwd=root, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError, StopIteration) as fault:
-        skip(f"the package {package} cannot be had: {fault}")
+    except (OSError, subprocess.SubprocessError) as fault:
+        skip(f"the package {package} cannot be unpacked: {fault}")
     if not os.path.exists(path):
         skip(f"the package {package} does not hold {program}")
     return path
+
+
+def fetch_peers(packages, programs, folder):
+    """As fetch_peer for a program whose libraries are packages too: unpacks all into one root.
+
+    Returns the paths of the programs and the environment to start them with."""
+    root = os.path.join(folder, "+".join(packages[:1]) + "-root")
+    paths = [os.path.join(root, program) for program in programs]
+    if not all(os.path.exists(path) for path in paths):
+        os.makedirs(root, exist_ok=True)
+        for package in packages:
+            archive = fetch_archive(package, folder)
+            subprocess.run(["dpkg", "-x", archive, root], check=True, timeout=120)
+        for path in paths:
+            if not os.path.exists(path):
+                skip(f"the packages {' '.join(packages)} do not hold {path}")
+    libraries = [os.path.join(root, part, f"{os.uname().machine}-linux-gnu")
+                 for part in ("lib", "usr/lib")]
+    programs_at = [os.path.join(root, part) for part in ("usr/bin", "usr/sbin", "bin")]
+    environment = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries),
+                       PATH=":".join([*programs_at, os.environ.get("PATH", "/usr/bin:/bin")]))
+    return paths, environment
+
+
+def fetch_archive(package, folder):
+    """Path of a Debian package, downloaded."""
+    root = os.path.join(folder, package)
+    os.makedirs(root, exist_ok=True)
+    try:
+        if not any(n.endswith(".deb") for n in os.listdir(root)):
+            # apt runs as another user inside the folder only if it may; as root it warns and goes
+            # on.
+            if subprocess.run(["apt-cache", "show", package], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
+                subprocess.run(["apt-get", "-qq", "update"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, timeout=300)
+            subprocess.run(["apt-get", "download", package], cwd=root, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+        return os.path.join(root, next(n for n in os.listdir(root) if n.endswith(".deb")))
+    except (OSError, subprocess.SubprocessError, StopIteration) as fault:
+        skip(f"the package {package} cannot be had: {fault}")
 
 
 def http_get(url, timeout=30, headers=None):
@@ -81,11 +114,11 @@ def wait_until(condition, what, seconds=60):
 class Server:
     """A process with Prometheus' HTTP API."""
 
-    def __init__(self, command, url, log_path):
+    def __init__(self, command, url, log_path, environment=None):
         self.log_path = log_path
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, env=environment)
         self.url = url
 
     def wait_ready(self, seconds=60):
@@ -134,7 +167,7 @@ class Server:
         return self.process.returncode, time.monotonic() - start
 
 
-def start_narthex(program, folder, config, *flags, port=None):
+def start_narthex(program, folder, config, *flags, port=None, environment=None):
     os.makedirs(folder, exist_ok=True)
     config_path = os.path.join(folder, "narthex.yml")
     with open(config_path, "w") as file:
@@ -143,7 +176,8 @@ def start_narthex(program, folder, config, *flags, port=None):
     command = [program, f"--config.file={config_path}",
                f"--storage.tsdb.path={os.path.join(folder, 'narthex-data')}",
                f"--web.listen-address=127.0.0.1:{port}", *flags]
-    return Server(command, f"http://127.0.0.1:{port}", os.path.join(folder, "narthex.log"))
+    return Server(command, f"http://127.0.0.1:{port}", os.path.join(folder, "narthex.log"),
+                  environment)
 
 
 def start_prometheus(program, folder, config, *flags):
