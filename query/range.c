@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "summaries.h"
+
 enum {
     RANGE_CHECK_SAMPLES = 1 << 19
 }; /* seen by kernels between two looks at the clock: a few ms */
@@ -60,9 +62,9 @@ static void move_window(struct window *w, const struct range_op *range, int64_t 
 static void count_window(struct lane *lane, const struct window *w, uint32_t old_high,
                          uint32_t old_histogram_high)
 {
-    int64_t queryable = window__floats(w);
+    int64_t queryable = window__real_floats(w);
     uint32_t new_low = w->low > old_high ? w->low : old_high;
-    int64_t read = w->high - new_low;
+    int64_t read = samples__real(w->samples, new_low, w->high);
     for (uint32_t i = w->histogram_low; i < w->histogram_high; i++) {
         int64_t samples = histogram__samples(w->samples->histograms[i]);
         queryable += samples;
@@ -131,8 +133,14 @@ static err_t fill_series(struct op *op, struct lane *lane, const struct series *
         .min_t_ms = range->lanes.hints.start_ms,
         .max_t_ms = range->lanes.hints.end_ms,
         .start_timestamps = range->start_timestamps,
+        .summary = range->summary,
+        .windows = &range->windows,
     };
     TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    if (!summaries__hold(&lane->samples, range->summary)) {
+        want.summary = SUMMARY_NONE;
+        TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    }
     if (range->stats_only)
         samples__strip_buckets(&lane->samples, lane->scratch);
     return fill_row(range, lane, row);
@@ -278,6 +286,19 @@ static err_t build_subquery(struct range_op *range, struct strbuf *why)
     return OK;
 }
 
+static void set_summary(struct range_op *range)
+{
+    const struct grid *grid = &range->op.scope->grid;
+    int64_t end_ms = select_times__ref(&range->times, grid->start_ms);
+    range->summary = summaries__kind_of(range->id);
+    range->windows = (struct summary_windows){
+        .start_ms = time__subtract(end_ms, range->times.range_ms),
+        .end_ms = end_ms,
+        .step_ms = grid->step_ms,
+        .count = range->times.pinned ? 1 : grid->count,
+    };
+}
+
 static void build_selector(struct range_op *range, struct str function)
 {
     const struct expr *vector = range->arg->matrix_selector.vector;
@@ -291,6 +312,8 @@ static void build_selector(struct range_op *range, struct str function)
     if (range->smoothed)
         range->times.after_ms = range->op.eval->lookback_ms;
     range->stats_only = plan__wants_stats(range->op.eval);
+    if (!range->anchored && !range->smoothed && !range->start_timestamps)
+        set_summary(range);
     range->lanes.fill = fill_series;
     lanes__init(&range->lanes, &range->op, selector, &range->times, function);
     range->op.unique = true;

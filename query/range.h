@@ -45,6 +45,12 @@ static inline uint32_t window__floats(const struct window *w)
     return w->high - w->low;
 }
 
+/* As above, each summary counted as the samples it stands for. */
+static inline uint32_t window__real_floats(const struct window *w)
+{
+    return samples__real(w->samples, w->low, w->high);
+}
+
 static inline uint32_t window__histograms(const struct window *w)
 {
     return w->histogram_high - w->histogram_low;
@@ -75,6 +81,8 @@ struct range_op {
     bool counter;    /* rate, increase */
     bool stats_only; /* histograms without buckets will do */
     bool start_timestamps;
+    enum summary_kind summary; /* how columns may stand in the buffer undecoded */
+    struct summary_windows windows;
     struct name_check names;
     struct op *params[2];
     const double *param_columns[2];

@@ -29,7 +29,7 @@ void range__ignored_histograms(const struct range_op *range, const struct window
 static bool count_over_time(const struct range_op *range, const struct window *w, struct cell *cell)
 {
     (void)range;
-    return result(cell, (double)window__floats(w) + (double)window__histograms(w));
+    return result(cell, (double)window__real_floats(w) + (double)window__histograms(w));
 }
 
 static bool present_over_time(const struct range_op *range, const struct window *w,
@@ -127,6 +127,7 @@ static bool avg_floats(const struct window *w, struct cell *cell)
     double mean = 0;
     bool incremental = false;
     uint32_t n = window__floats(w);
+    double real = (double)window__real_floats(w);
     for (uint32_t i = 1; i < n; i++) {
         double count = (double)(i + 1);
         if (!incremental) {
@@ -149,7 +150,7 @@ static bool avg_floats(const struct window *w, struct cell *cell)
     }
     if (incremental)
         return result(cell, mean + compensation);
-    return result(cell, sum / (double)n + compensation / (double)n);
+    return result(cell, sum / real + compensation / real);
 }
 
 static bool moment_over_time(const struct range_op *range, const struct window *w,

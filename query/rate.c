@@ -154,6 +154,7 @@ static bool rate_floats(const struct range_op *range, const struct window *w, st
     int64_t to_start_ms = s->t[first] - w->start_ms;
     int64_t to_end_ms = w->end_ms - s->t[last];
     int64_t sampled_ms = s->t[last] - s->t[first];
+    uint32_t intervals = window__real_floats(w) - 1;
     if (from_start) {
         delta += s->v[first];
         to_start_ms = 0;
@@ -164,12 +165,12 @@ static bool rate_floats(const struct range_op *range, const struct window *w, st
      */
     bool has_zero_point = range->counter && delta > 0 && s->v[first] >= 0 && !from_start;
     if (!has_zero_point || (sampled_ms > 0 && s->v[first] >= 2 * delta)) {
-        cell->v = delta * repeated_factor(range, w->memory, to_start_ms, to_end_ms, sampled_ms,
-                                          last - first);
+        cell->v = delta *
+                  repeated_factor(range, w->memory, to_start_ms, to_end_ms, sampled_ms, intervals);
         return true;
     }
     struct rate_span span = {
-        .intervals = last - first,
+        .intervals = intervals,
         .to_start_s = (double)to_start_ms / 1000,
         .to_end_s = (double)to_end_ms / 1000,
         .sampled_s = (double)sampled_ms / 1000,

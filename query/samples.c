@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "narthex/model/histogram_math.h"
+#include "summaries.h"
 
 enum { SAMPLES_FIRST_CAPACITY = 256 };
 
@@ -13,6 +14,7 @@ static void free_buffer(void *context)
     mem_free(MEM_QUERY, buffer->t);
     mem_free(MEM_QUERY, buffer->v);
     mem_free(MEM_QUERY, buffer->st);
+    mem_free(MEM_QUERY, buffer->before);
     mem_free(MEM_QUERY, buffer->histogram_t);
     mem_free(MEM_QUERY, buffer->histogram_st);
     mem_free(MEM_QUERY, buffer->histograms);
@@ -29,6 +31,8 @@ void samples__clear(struct sample_buffer *buffer)
     buffer->count = 0;
     buffer->histogram_count = 0;
     buffer->has_start = false;
+    buffer->summarised = false;
+    buffer->magnitude = 0;
 }
 
 static uint32_t grown(uint32_t capacity, uint32_t wanted)
@@ -46,7 +50,9 @@ static void reserve_floats(struct sample_buffer *buffer, uint32_t extra)
         return;
     uint32_t capacity = grown(buffer->capacity, wanted);
     atomic_fetch_add_explicit(&buffer->eval->memory_bytes,
-                              (size_t)(capacity - buffer->capacity) * 24, memory_order_relaxed);
+                              (size_t)(capacity - buffer->capacity) * 28, memory_order_relaxed);
+    buffer->before =
+        mem_realloc(MEM_QUERY, buffer->before, ((size_t)capacity + 1) * sizeof *buffer->before);
     buffer->t = mem_realloc(MEM_QUERY, buffer->t, capacity * sizeof *buffer->t);
     buffer->v = mem_realloc(MEM_QUERY, buffer->v, capacity * sizeof *buffer->v);
     buffer->st = mem_realloc(MEM_QUERY, buffer->st, capacity * sizeof *buffer->st);
@@ -83,6 +89,20 @@ void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v)
     buffer->t[buffer->count] = t_ms;
     buffer->st[buffer->count] = 0;
     buffer->v[buffer->count++] = v;
+}
+
+void samples__add_summary(struct sample_buffer *buffer, int64_t t_ms, double v, uint32_t real)
+{
+    reserve_floats(buffer, 1);
+    if (!buffer->summarised) {
+        buffer->summarised = true;
+        for (uint32_t i = 0; i <= buffer->count; i++)
+            buffer->before[i] = i;
+    }
+    buffer->t[buffer->count] = t_ms;
+    buffer->st[buffer->count] = 0;
+    buffer->v[buffer->count++] = v;
+    buffer->before[buffer->count] = buffer->before[buffer->count - 1] + real;
 }
 
 void samples__add_histogram(struct sample_buffer *buffer, int64_t t_ms, const struct histogram *h)
@@ -127,6 +147,15 @@ static void note_start(struct sample_buffer *buffer)
         memset(buffer->histogram_st, 0, buffer->histogram_count * sizeof *buffer->histogram_st);
 }
 
+/* Floats added from `from` on stand for themselves. */
+static void extend_before(struct sample_buffer *buffer, uint32_t from)
+{
+    if (!buffer->summarised)
+        return;
+    for (uint32_t i = from; i < buffer->count; i++)
+        buffer->before[i + 1] = buffer->before[i] + 1;
+}
+
 static void add_floats(struct sample_buffer *buffer, const struct sample_column *column,
                        uint32_t low, uint32_t high, bool keep_stale, bool starts)
 {
@@ -142,8 +171,10 @@ static void add_floats(struct sample_buffer *buffer, const struct sample_column 
         else if (buffer->has_start)
             memset(buffer->st + buffer->count, 0, count * sizeof *times);
         buffer->count += count;
+        extend_before(buffer, buffer->count - count);
         return;
     }
+    uint32_t old_count = buffer->count;
     for (uint32_t i = 0; i < count; i++) {
         if (value_is_stale(values[i]))
             continue;
@@ -151,6 +182,7 @@ static void add_floats(struct sample_buffer *buffer, const struct sample_column 
         buffer->st[buffer->count] = starts ? column->start_t_ms[low + i] : 0;
         buffer->v[buffer->count++] = values[i];
     }
+    extend_before(buffer, old_count);
 }
 
 static void add_histograms(struct sample_buffer *buffer, const struct sample_column *column,
@@ -181,6 +213,8 @@ err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
         if (!found || info.first_t_ms > want->max_t_ms)
             return OK;
         if (info.last_t_ms < want->min_t_ms)
+            continue;
+        if (summaries__take(buffer, want, &info))
             continue;
         struct sample_column column;
         TRY(series_cursor_decode(cursor, &column, why));

@@ -21,6 +21,39 @@ struct sample_buffer {
     int64_t *histogram_t;
     int64_t *histogram_st;
     const struct histogram **histograms;
+    /* Some samples stand for whole columns (summaries.h): before[i] counts the real samples before
+     * floats[i], before[count] all of them. Valid if summarised. */
+    bool summarised;
+    uint32_t *before;
+    double magnitude; /* of SUMMARY_SUM: at least that of all values summarised */
+};
+
+/* Real samples among floats [low, high). */
+static inline uint32_t samples__real(const struct sample_buffer *buffer, uint32_t low,
+                                     uint32_t high)
+{
+    return buffer->summarised ? buffer->before[high] - buffer->before[low] : high - low;
+}
+
+/* The windows of a range function: start_ms + i * step_ms < t <= end_ms + i * step_ms. */
+struct summary_windows {
+    int64_t start_ms;
+    int64_t end_ms;
+    int64_t step_ms;
+    uint32_t count;
+};
+
+/* What a function needs of a column. */
+enum summary_kind {
+    SUMMARY_NONE, /* every sample */
+    SUMMARY_COUNT,
+    SUMMARY_FIRST,
+    SUMMARY_LAST,
+    SUMMARY_MIN,
+    SUMMARY_MAX,
+    SUMMARY_ENDS,  /* first and last */
+    SUMMARY_CLIMB, /* first and last of a column without decreases */
+    SUMMARY_SUM,   /* if all samples of the series are small integers */
 };
 
 struct sample_want {
@@ -28,6 +61,8 @@ struct sample_want {
     int64_t max_t_ms;
     bool keep_stale;
     bool start_timestamps;
+    enum summary_kind summary;
+    const struct summary_windows *windows; /* with a summary */
 };
 
 /* At a fixed address; freed with the query. */
@@ -40,6 +75,8 @@ err_t samples__load(struct sample_buffer *buffer, struct series_cursor *cursor,
 /* Room for so many floats. */
 void samples__reserve(struct sample_buffer *buffer, uint32_t count);
 void samples__add_float(struct sample_buffer *buffer, int64_t t_ms, double v);
+/* A float that stands for several. */
+void samples__add_summary(struct sample_buffer *buffer, int64_t t_ms, double v, uint32_t real);
 void samples__add_histogram(struct sample_buffer *buffer, int64_t t_ms, const struct histogram *h);
 
 /* A histogram without buckets: count, sum, schema, and a hint that says what comparing the buckets

@@ -131,12 +131,16 @@ struct series_list {
 
 enum sample_kind { SAMPLES_FLOAT, SAMPLES_HISTOGRAM };
 
-/* Statistics over a whole column, present only when they are exact: stale markers and NaNs are not
- * in the column, and sums are plain left-to-right sums that did not round. */
+/* Statistics over a whole column, present only when neither stale markers nor NaNs are in it. Of -0
+ * and +0 the earlier is min and max. */
 struct sample_stats {
-    double first, last, min, max, sum;
-    double drop_sum;     /* Σ of the values before each decrease */
+    double first, last, min, max;
     uint32_t drop_count; /* decreases from one sample to the next */
+    /* All values are integers, none of them -0, with a sum of magnitudes below 2^51. Without it sum
+     * and drop_sum are rounded, from left to right. */
+    bool sum_exact;
+    double sum;
+    double drop_sum; /* Σ of the values before each decrease */
 };
 
 /* The next run of samples of one kind, before decoding. */
