@@ -8,12 +8,17 @@ void http__header(struct http_request *request, const char *name, struct str val
         response->headers[response->header_count++] = (struct http_header){name, value};
 }
 
-void http__text(struct http_request *request, unsigned status, const char *text)
+void http__plain(struct http_request *request, unsigned status, const char *text)
 {
     request->response.status = status;
     request->response.content_type = "text/plain; charset=utf-8";
     strbuf_clear(&request->response.body);
     strbuf_add_cstr(&request->response.body, text);
+}
+
+void http__text(struct http_request *request, unsigned status, const char *text)
+{
+    http__plain(request, status, text);
     http__header(request, "X-Content-Type-Options", STR("nosniff"));
 }
 

@@ -223,10 +223,31 @@ static bool read_durations(struct http_request *request, struct query_request *q
     return ok;
 }
 
+/* A timeout of nothing has passed before anything runs, but bad queries are bad all the same. */
+static bool has_no_time(struct http_request *request)
+{
+    struct strbuf text = STRBUF_INIT;
+    struct strbuf why = STRBUF_INIT;
+    int64_t timeout_ms = 1;
+    struct str timeout = http__param(request, "timeout");
+    bool none = timeout.size > 0 && http__parse_duration(timeout, &timeout_ms, &why) == OK &&
+                timeout_ms <= 0;
+    if (none && promql_format(http__param(request, "query"), &request->services->features, &text,
+                              &why) == OK)
+        http__api_error(request, API_TIMEOUT, "query timed out in query execution");
+    else
+        none = false;
+    strbuf_deinit(&why);
+    strbuf_deinit(&text);
+    return none;
+}
+
 static void run(struct http_request *request, struct query_request *query, size_t limit)
 {
     struct strbuf why = STRBUF_INIT;
     struct query_result *result;
+    if (has_no_time(request))
+        return;
     query->text = http__param(request, "query");
     query->cancel = &request->cancel;
     query->client = request->client;
@@ -250,21 +271,9 @@ void http__query(struct http_request *request)
     size_t limit;
     if (!read_limit(request, &limit))
         return;
-    struct str time = http__param(request, "time");
     query.start_ms = clock_wall_ms(request->services->clock);
-    if (time.size > 0) {
-        struct strbuf why = STRBUF_INIT;
-        err_t err = http__parse_time(time, &query.start_ms, &why);
-        if (err != OK) {
-            struct strbuf text = STRBUF_INIT;
-            strbuf_printf(&text, "invalid time value for 'time': %s", strbuf_cstr(&why));
-            http__api_invalid_parameter(request, "time", strbuf_cstr(&text));
-            strbuf_deinit(&text);
-        }
-        strbuf_deinit(&why);
-        if (err != OK)
-            return;
-    }
+    if (!http__optional_time(request, "time", &query.start_ms))
+        return;
     query.end_ms = query.start_ms;
     if (read_durations(request, &query))
         run(request, &query, limit);
@@ -387,9 +396,8 @@ static err_t find_exemplars(struct http_request *request, int64_t start_ms, int6
 void http__query_exemplars(struct http_request *request)
 {
     int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
-    if (http__param(request, "start").size > 0 && !read_time(request, "start", &start_ms))
-        return;
-    if (http__param(request, "end").size > 0 && !read_time(request, "end", &end_ms))
+    if (!http__optional_time(request, "start", &start_ms) ||
+        !http__optional_time(request, "end", &end_ms))
         return;
     if (end_ms < start_ms) {
         http__api_error(request, API_BAD_DATA, "end timestamp must not be before start timestamp");

@@ -17,29 +17,6 @@ static void free_selectors(struct series_request *r)
         promql_selector_deinit(&r->selectors[i]);
 }
 
-static bool read_range(struct http_request *request, struct series_request *r)
-{
-    static const char *const names[] = {"start", "end"};
-    int64_t *const targets[] = {&r->start_ms, &r->end_ms};
-    r->start_ms = INT64_MIN;
-    r->end_ms = INT64_MAX;
-    for (size_t i = 0; i < 2; i++) {
-        struct str text = http__param(request, names[i]);
-        struct strbuf why = STRBUF_INIT;
-        struct strbuf whole = STRBUF_INIT;
-        err_t err = text.size == 0 ? OK : http__parse_time(text, targets[i], &why);
-        if (err != OK) {
-            strbuf_printf(&whole, "invalid time value for '%s': %s", names[i], strbuf_cstr(&why));
-            http__api_invalid_parameter(request, names[i], strbuf_cstr(&whole));
-        }
-        strbuf_deinit(&whole);
-        strbuf_deinit(&why);
-        if (err != OK)
-            return false;
-    }
-    return true;
-}
-
 /* limit, start, end and match[]; prefixed: selector errors name their parameter. */
 static bool read_request(struct http_request *request, bool prefixed, struct series_request *r)
 {
@@ -48,7 +25,10 @@ static bool read_request(struct http_request *request, bool prefixed, struct ser
     bool ok = http__parse_limit(http__param(request, "limit"), &r->limit, &why) == OK;
     if (!ok)
         http__api_invalid_parameter(request, "limit", strbuf_cstr(&why));
-    ok = ok && read_range(request, r);
+    r->start_ms = INT64_MIN;
+    r->end_ms = INT64_MAX;
+    ok = ok && http__optional_time(request, "start", &r->start_ms) &&
+         http__optional_time(request, "end", &r->end_ms);
     struct str *texts;
     size_t count = http__params_all(request, "match[]", &texts);
     r->selectors = ARENA_NEW_ARRAY(&request->arena, struct selector, count);
@@ -70,18 +50,6 @@ static bool read_request(struct http_request *request, bool prefixed, struct ser
 }
 
 static const struct str truncated[] = {STR_INIT("results truncated due to limit")};
-
-static bool bad_escape(struct http_request *request)
-{
-    if (!request->has_bad_escape)
-        return false;
-    struct strbuf text = STRBUF_INIT;
-    strbuf_add_cstr(&text, "error parsing form values: invalid URL escape ");
-    strbuf_add_quoted(&text, request->bad_escape);
-    http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
-    strbuf_deinit(&text);
-    return true;
-}
 
 static int compare_series(const void *a, const void *b)
 {
@@ -122,7 +90,7 @@ void http__series(struct http_request *request)
     struct series_request r;
     struct strbuf why = STRBUF_INIT;
     struct querier *querier;
-    if (bad_escape(request))
+    if (http__bad_escape(request))
         return;
     if (!http__has_param(request, "match[]")) {
         http__api_error(request, API_BAD_DATA, "no match[] parameter provided");

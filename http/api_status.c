@@ -1,4 +1,4 @@
-/* Status, features, notifications (/api/v1/status and friends), and the administration calls. */
+/* /api/v1/status and friends. */
 #include "request.h"
 
 #include <sched.h>
@@ -26,10 +26,15 @@ void http__status_flags(struct http_request *request)
 {
     struct strbuf *out = http__api_begin(request);
     strbuf_add_char(out, '{');
+    bool first = true;
     for (size_t i = 0; i < request->services->flag_count; i++) {
         const struct http_flag *flag = &request->services->flags[i];
-        if (i > 0)
+        /* They end the process; no server runs with them. */
+        if (strcmp(flag->name, "help") == 0 || strcmp(flag->name, "version") == 0)
+            continue;
+        if (!first)
             strbuf_add_char(out, ',');
+        first = false;
         json_add_string(out, str_from_cstr(flag->name), true);
         strbuf_add_char(out, ':');
         json_add_string(out, str_from_cstr(flag->value), true);
@@ -97,9 +102,10 @@ void http__status_buildinfo(struct http_request *request)
 
 void http__version(struct http_request *request)
 {
-    request->response.status = 200;
-    request->response.content_type = "application/json";
+    /* Prometheus does not declare it as JSON here. */
+    http__plain(request, 200, "");
     add_build_info(request, &request->response.body);
+    strbuf_add_char(&request->response.body, '\n');
 }
 
 static void add_counts(struct strbuf *out, const char *key, const struct name_count_list *list)
@@ -204,98 +210,4 @@ void http__notifications(struct http_request *request)
 {
     strbuf_add_cstr(http__api_begin(request), "[]");
     http__api_end(request, NULL, 0, NULL, 0);
-}
-
-/* ---- administration ---- */
-
-bool http__admin_is_on(struct http_request *request)
-{
-    if (!request->options->enable_admin_api)
-        http__api_error(request, API_UNAVAILABLE, "admin APIs disabled");
-    return request->options->enable_admin_api;
-}
-
-static bool read_bound(struct http_request *request, const char *name, int64_t *t_ms)
-{
-    struct str text = http__param(request, name);
-    struct strbuf why = STRBUF_INIT;
-    struct strbuf whole = STRBUF_INIT;
-    err_t err = text.size == 0 ? OK : http__parse_time(text, t_ms, &why);
-    if (err != OK) {
-        strbuf_printf(&whole, "invalid time value for '%s': %s", name, strbuf_cstr(&why));
-        http__api_invalid_parameter(request, name, strbuf_cstr(&whole));
-    }
-    strbuf_deinit(&whole);
-    strbuf_deinit(&why);
-    return err == OK;
-}
-
-void http__delete_series(struct http_request *request)
-{
-    int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
-    struct str *texts;
-    if (!http__admin_is_on(request))
-        return;
-    size_t count = http__params_all(request, "match[]", &texts);
-    if (count == 0) {
-        http__api_error(request, API_BAD_DATA, "no match[] parameter provided");
-        return;
-    }
-    if (!read_bound(request, "start", &start_ms) || !read_bound(request, "end", &end_ms))
-        return;
-    struct strbuf why = STRBUF_INIT;
-    request->response.status = 204;
-    for (size_t i = 0; i < count; i++) {
-        struct selector selector;
-        if (promql_parse_selector(texts[i], true, &request->arena, &selector, &why) != OK) {
-            http__api_invalid_parameter(request, "match[]", strbuf_cstr(&why));
-            break;
-        }
-        err_t err =
-            storage_delete_samples(request->services->storage, start_ms, end_ms, selector, &why);
-        promql_selector_deinit(&selector);
-        if (err != OK) {
-            http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
-            break;
-        }
-    }
-    strbuf_deinit(&why);
-}
-
-void http__clean_tombstones(struct http_request *request)
-{
-    struct strbuf why = STRBUF_INIT;
-    if (!http__admin_is_on(request))
-        return;
-    if (db_clean_tombstones(request->services->db, &why) != OK)
-        http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
-    else
-        request->response.status = 204;
-    strbuf_deinit(&why);
-}
-
-void http__snapshot(struct http_request *request)
-{
-    struct str text = http__param(request, "skip_head");
-    bool skip_head = false;
-    struct strbuf why = STRBUF_INIT;
-    struct strbuf name = STRBUF_INIT;
-    if (!http__admin_is_on(request))
-        return;
-    if (text.size > 0 && !http__parse_bool(text, &skip_head)) {
-        strbuf_add_cstr(&why, "unable to parse boolean: strconv.ParseBool: parsing ");
-        strbuf_add_quoted(&why, text);
-        strbuf_add_cstr(&why, ": invalid syntax");
-        http__api_invalid_parameter(request, "skip_head", strbuf_cstr(&why));
-    } else if (db_snapshot(request->services->db, skip_head, &name, &why) != OK) {
-        http__api_error(request, API_INTERNAL, strbuf_cstr(&why));
-    } else {
-        struct strbuf *out = http__api_begin(request);
-        strbuf_add_cstr(out, "{\"name\":");
-        json_add_string(out, strbuf_str(&name), true);
-        strbuf_add_char(out, '}');
-        http__api_end(request, NULL, 0, NULL, 0);
-    }
-    strbuf_deinit(&name);
-    strbuf_deinit(&why);
 }

@@ -276,23 +276,3 @@ void http__metadata(struct http_request *request)
     strbuf_add_char(out, '}');
     http__api_end(request, NULL, 0, NULL, 0);
 }
-
-/* Rules come with the rules layer; without any the answers are empty lists. */
-void http__rules(struct http_request *request)
-{
-    strbuf_add_cstr(http__api_begin(request), "{\"groups\":[]}");
-    http__api_end(request, NULL, 0, NULL, 0);
-}
-
-void http__alerts(struct http_request *request)
-{
-    strbuf_add_cstr(http__api_begin(request), "{\"alerts\":[]}");
-    http__api_end(request, NULL, 0, NULL, 0);
-}
-
-void http__alertmanagers(struct http_request *request)
-{
-    strbuf_add_cstr(http__api_begin(request),
-                    "{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}");
-    http__api_end(request, NULL, 0, NULL, 0);
-}

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "redirect.h"
+
 #include "narthex/model/regex.h"
 
 void *exchange__begin(void *server, const char *uri, struct MHD_Connection *connection)
@@ -136,50 +138,6 @@ static void answer_allowed(struct http_request *request, unsigned flags, unsigne
     strbuf_deinit(&allow);
 }
 
-/* Path without doubled or trailing slashes; empty when it is clean already. */
-static struct str cleaned(struct http_request *request)
-{
-    struct str path = request->raw_path;
-    bool doubled = false;
-    for (size_t i = 1; i < path.size; i++)
-        doubled = doubled || (path.data[i] == '/' && path.data[i - 1] == '/');
-    bool trailing = path.size > 1 && path.data[path.size - 1] == '/';
-    if (!doubled && !trailing)
-        return STR("");
-    char *out = arena_alloc(&request->arena, path.size + 1);
-    size_t size = 0;
-    for (size_t i = 0; i < path.size; i++) {
-        if (path.data[i] != '/' || size == 0 || out[size - 1] != '/')
-            out[size++] = path.data[i];
-    }
-    while (size > 1 && out[size - 1] == '/')
-        size--;
-    return str_from(out, size);
-}
-
-static void answer_unknown(struct http_exchange *exchange)
-{
-    struct http_request *request = &exchange->request;
-    struct str clean = cleaned(request);
-    if (clean.size > 0) {
-        struct str original = request->raw_path;
-        request->raw_path = clean;
-        bool known = http__route_find(request) != NULL;
-        request->raw_path = original;
-        if (known) {
-            bool get = request->method == HTTP_GET || request->method == HTTP_HEAD;
-            request->response.status = get ? 301 : 307;
-            http__header(request, "Location",
-                         arena_printf(&request->arena, "%.*s%.*s%s%.*s",
-                                      STR_ARG(exchange->server->route_prefix), STR_ARG(clean),
-                                      request->raw_query.size > 0 ? "?" : "",
-                                      STR_ARG(request->raw_query)));
-            return;
-        }
-    }
-    http__text(request, 404, "404 page not found\n");
-}
-
 static bool strip_prefix(struct http_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
@@ -187,12 +145,10 @@ static bool strip_prefix(struct http_exchange *exchange)
     if (prefix.size == 0)
         return true;
     if (!str_starts_with(request->raw_path, prefix)) {
-        if (str_equal(request->raw_path, STR("/"))) {
-            request->response.status = 302;
-            http__header(request, "Location", prefix);
-        } else {
+        if (str_equal(request->raw_path, STR("/")))
+            redirect__prefix(request, prefix);
+        else
             http__text(request, 404, "404 page not found\n");
-        }
         return false;
     }
     request->raw_path.data += prefix.size;
@@ -219,9 +175,12 @@ static bool admit(struct http_exchange *exchange)
         http__text(request, 413, "request body exceeds the 33554432 bytes limit\n");
         return false;
     }
+    if (redirect__unclean(request, exchange->server->route_prefix))
+        return false;
     exchange->route = http__route_find(request);
     bool api = str_starts_with(request->raw_path, STR("/api/v1/"));
     if (request->method == HTTP_OPTIONS && (exchange->route != NULL || api)) {
+        exchange->has_cors = api;
         if (api)
             request->response.status = 204;
         else
@@ -229,7 +188,8 @@ static bool admit(struct http_exchange *exchange)
         return false;
     }
     if (exchange->route == NULL) {
-        answer_unknown(exchange);
+        if (!redirect__similar(request, exchange->server->route_prefix))
+            http__text(request, 404, "404 page not found\n");
         return false;
     }
     if ((exchange->route->flags & method_flag(request->method)) == 0) {
@@ -242,24 +202,30 @@ static bool admit(struct http_exchange *exchange)
         answer_not_ready(request, state);
         return false;
     }
+    exchange->has_cors = (exchange->route->flags & ROUTE_API) != 0;
     return true;
 }
 
-static bool is_form(struct str content_type)
+static bool has_media_type(struct str content_type, struct str wanted)
 {
-    static const char form[] = "application/x-www-form-urlencoded";
-    return content_type.size >= sizeof form - 1 &&
-           str_equal_nocase(str_from(content_type.data, sizeof form - 1),
-                            str_from(form, sizeof form - 1));
+    size_t semicolon = str_find(content_type, ';', 0);
+    if (semicolon != SIZE_MAX)
+        content_type.size = semicolon;
+    return str_equal_nocase(str_trim(content_type), wanted);
 }
 
 static void parse_params(struct http_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
     request->body = strbuf_str(&exchange->body);
-    if (is_form(request->content_type))
+    bool has_form = request->method == HTTP_POST || request->method == HTTP_PUT;
+    if (has_form &&
+        has_media_type(request->content_type, STR("application/x-www-form-urlencoded")))
         http__params_parse(request, request->body, true);
     http__params_parse(request, request->raw_query, false);
+    /* Fields of a multipart body come behind the URL's, unlike those of the other form. */
+    if (has_form && has_media_type(request->content_type, STR("multipart/form-data")))
+        http__multipart_parse(request, request->content_type, request->body);
 }
 
 /* ---- finishing ---- */
@@ -301,8 +267,7 @@ static void count(struct http_exchange *exchange)
 static void finish(struct http_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
-    bool api = str_starts_with(request->raw_path, STR("/api/v1/"));
-    if (api)
+    if (exchange->has_cors)
         add_cors(exchange);
     if (exchange->route != NULL && (exchange->route->flags & ROUTE_ZIP) != 0 &&
         request->response.status != 204)

@@ -53,11 +53,19 @@ static void add_line(struct strbuf *out, const struct federated *item, struct la
         if (!str_equal(label->name, LABEL_NAME))
             add_label(out, &first, label->name, label->value);
     }
+    /* The empty instance stands among the external labels by its name. */
+    bool needs_instance =
+        !labels_has(item->labels, STR("instance")) && !labels_has(external, STR("instance"));
     for (uint32_t i = 0; i < external.count; i++) {
-        if (!labels_has(item->labels, external.items[i].name))
-            add_label(out, &first, external.items[i].name, external.items[i].value);
+        const struct label *label = &external.items[i];
+        if (needs_instance && str_compare(label->name, STR("instance")) > 0) {
+            add_label(out, &first, STR("instance"), STR(""));
+            needs_instance = false;
+        }
+        if (!labels_has(item->labels, label->name))
+            add_label(out, &first, label->name, label->value);
     }
-    if (!labels_has(item->labels, STR("instance")) && !labels_has(external, STR("instance")))
+    if (needs_instance)
         add_label(out, &first, STR("instance"), STR(""));
     strbuf_add_cstr(out, first ? " " : "} ");
     strbuf_add(out, text, number_format_general(item->value, 6, text));
@@ -104,6 +112,9 @@ static err_t collect(struct http_request *request, struct querier *querier,
     err_t err = OK;
     for (size_t s = 0; s < selector_count; s++) {
         struct series_list list;
+        /* A selector of nothing is no wish for everything. */
+        if (selectors[s].count == 0)
+            continue;
         TRY_OUT(querier_select(querier, selectors[s], &hints, &request->arena, &list, why));
         struct federated *grown =
             ARENA_NEW_ARRAY(&request->arena, struct federated, count + list.count);

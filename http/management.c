@@ -4,24 +4,33 @@
 #include "narthex/base/metrics.h"
 #include "narthex/model/exposition_writer.h"
 
+/* Prometheus answers HEAD without looking for a body. */
+static void without_type_of_head(struct http_request *request)
+{
+    if (request->method == HTTP_HEAD)
+        request->response.content_type = NULL;
+}
+
 void http__healthy(struct http_request *request)
 {
-    http__text(request, 200, "Prometheus Server is Healthy.\n");
+    http__plain(request, 200, "Prometheus Server is Healthy.\n");
+    without_type_of_head(request);
 }
 
 void http__ready(struct http_request *request)
 {
-    http__text(request, 200, "Prometheus Server is Ready.\n");
+    http__plain(request, 200, "Prometheus Server is Ready.\n");
+    without_type_of_head(request);
 }
 
 static bool lifecycle_is_on(struct http_request *request)
 {
     if (request->method != HTTP_POST && request->method != HTTP_PUT) {
-        http__text(request, 405, "Only POST or PUT requests allowed");
+        http__plain(request, 405, "Only POST or PUT requests allowed");
         return false;
     }
     if (!request->options->enable_lifecycle)
-        http__text(request, 403, "Lifecycle API is not enabled.");
+        http__plain(request, 403, "Lifecycle API is not enabled.");
     return request->options->enable_lifecycle;
 }
 
@@ -35,7 +44,8 @@ void http__reload(struct http_request *request)
         strbuf_printf(&text, "failed to reload config: %s\n", strbuf_cstr(&why));
         http__text(request, 500, strbuf_cstr(&text));
     } else {
-        http__text(request, 200, "");
+        http__plain(request, 200, "");
+        request->response.content_type = NULL;
     }
     strbuf_deinit(&text);
     strbuf_deinit(&why);
@@ -45,7 +55,7 @@ void http__quit(struct http_request *request)
 {
     if (!lifecycle_is_on(request))
         return;
-    http__text(request, 200, "Requesting termination... Goodbye!");
+    http__plain(request, 200, "Requesting termination... Goodbye!");
     request->services->quit(request->services->owner);
 }
 

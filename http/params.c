@@ -43,6 +43,22 @@ bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, st
     return true;
 }
 
+void http__param_add(struct http_request *request, struct str name, struct str value,
+                     bool from_body)
+{
+    if (request->param_count == HTTP_PARAMS_MAX)
+        return;
+    /* The array lives in the arena and doubles there. */
+    if ((request->param_count & (request->param_count - 1)) == 0) {
+        uint32_t capacity = request->param_count == 0 ? 1 : request->param_count * 2;
+        struct http_param *grown = ARENA_NEW_ARRAY(&request->arena, struct http_param, capacity);
+        for (uint32_t i = 0; i < request->param_count; i++)
+            grown[i] = request->params[i];
+        request->params = grown;
+    }
+    request->params[request->param_count++] = (struct http_param){name, value, from_body};
+}
+
 void http__params_parse(struct http_request *request, struct str query, bool from_body)
 {
     size_t at = 0;
@@ -58,7 +74,7 @@ void http__params_parse(struct http_request *request, struct str query, bool fro
         struct str name = str_from(pair.data, equal == SIZE_MAX ? pair.size : equal);
         struct str value =
             equal == SIZE_MAX ? STR("") : str_from(pair.data + equal + 1, pair.size - equal - 1);
-        struct http_param param = {.from_body = from_body};
+        struct http_param param;
         if (!http__unescape(&request->arena, name, true, &param.name)) {
             request->has_bad_escape = true;
             request->bad_escape = param.name;
@@ -69,16 +85,7 @@ void http__params_parse(struct http_request *request, struct str query, bool fro
             request->bad_escape = param.value;
             continue;
         }
-        /* The array lives in the arena and doubles there. */
-        if ((request->param_count & (request->param_count - 1)) == 0) {
-            uint32_t capacity = request->param_count == 0 ? 1 : request->param_count * 2;
-            struct http_param *grown =
-                ARENA_NEW_ARRAY(&request->arena, struct http_param, capacity);
-            for (uint32_t i = 0; i < request->param_count; i++)
-                grown[i] = request->params[i];
-            request->params = grown;
-        }
-        request->params[request->param_count++] = param;
+        http__param_add(request, param.name, param.value, from_body);
     }
 }
 
@@ -183,6 +190,35 @@ static bool parse_rfc3339(struct str text, int64_t *t_ms)
     return true;
 }
 
+/* strconv.ParseFloat: underscores may stand between digits, or behind the 0x. */
+static bool parse_go_float(struct str text, double *value)
+{
+    char plain[NUMBER_TEXT_MAX];
+    bool range = false;
+    size_t size = 0;
+    if (str_find(text, '_', 0) == SIZE_MAX)
+        return number_parse(text, value, &range);
+    if (text.size >= sizeof plain)
+        return false;
+    bool hex = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        hex = hex || c == 'x' || c == 'X';
+        if (c != '_') {
+            plain[size++] = c;
+            continue;
+        }
+        char before = i > 0 ? text.data[i - 1] : ' ';
+        char after = i + 1 < text.size ? text.data[i + 1] : ' ';
+        bool digit_before = (before >= '0' && before <= '9') ||
+                            (hex && (hex_digit(before) >= 0 || (before | 32) == 'x'));
+        bool digit_after = (after >= '0' && after <= '9') || (hex && hex_digit(after) >= 0);
+        if (!digit_before || !digit_after)
+            return false;
+    }
+    return number_parse(str_from(plain, size), value, &range);
+}
+
 /* Limits that clients of Go's API library send for "all time". */
 static bool parse_limit_time(struct str text, int64_t *t_ms)
 {
@@ -200,8 +236,7 @@ static bool parse_limit_time(struct str text, int64_t *t_ms)
 err_t http__parse_time(struct str text, int64_t *t_ms, struct strbuf *why)
 {
     double seconds;
-    bool range = false;
-    if (number_parse(text, &seconds, &range)) {
+    if (parse_go_float(text, &seconds)) {
         double whole;
         double fraction = modf(seconds, &whole);
         double ms = whole * 1000 + round(fraction * 1000);
@@ -224,9 +259,8 @@ err_t http__parse_time(struct str text, int64_t *t_ms, struct strbuf *why)
 err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why)
 {
     double seconds;
-    bool range = false;
     bool overflows = false;
-    if (number_parse(text, &seconds, &range)) {
+    if (parse_go_float(text, &seconds)) {
         double ns = seconds * 1e9;
         if (ns <= 9.2233720368547748e18 && ns >= -9.2233720368547748e18) {
             *ms = (int64_t)ns / 1000000;
@@ -248,23 +282,60 @@ err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why)
     return ERR_INVALID;
 }
 
+bool http__parse_int(struct str text, int64_t *value, struct strbuf *why)
+{
+    if (str_to_int64(text, value))
+        return true;
+    size_t digits_from = text.size > 0 && (text.data[0] == '-' || text.data[0] == '+');
+    bool is_number = text.size > digits_from;
+    for (size_t i = digits_from; i < text.size; i++)
+        is_number = is_number && text.data[i] >= '0' && text.data[i] <= '9';
+    strbuf_clear(why);
+    strbuf_add_cstr(why, "strconv.Atoi: parsing ");
+    strbuf_add_quoted(why, text);
+    strbuf_add_cstr(why, is_number ? ": value out of range" : ": invalid syntax");
+    return false;
+}
+
 err_t http__parse_limit(struct str text, size_t *limit, struct strbuf *why)
 {
     int64_t value;
     *limit = 0;
     if (text.size == 0)
         return OK;
-    if (!str_to_int64(text, &value)) {
-        strbuf_clear(why);
-        strbuf_add_cstr(why, "strconv.Atoi: parsing ");
-        strbuf_add_quoted(why, text);
-        strbuf_add_cstr(why, ": invalid syntax");
+    if (!http__parse_int(text, &value, why))
         return ERR_INVALID;
-    }
     if (value < 0)
         return err_fail(why, ERR_INVALID, "limit must be non-negative");
     *limit = (size_t)value;
     return OK;
+}
+
+bool http__optional_time(struct http_request *request, const char *name, int64_t *t_ms)
+{
+    struct str text = http__param(request, name);
+    struct strbuf why = STRBUF_INIT;
+    struct strbuf whole = STRBUF_INIT;
+    err_t err = text.size == 0 ? OK : http__parse_time(text, t_ms, &why);
+    if (err != OK) {
+        strbuf_printf(&whole, "invalid time value for '%s': %s", name, strbuf_cstr(&why));
+        http__api_invalid_parameter(request, name, strbuf_cstr(&whole));
+    }
+    strbuf_deinit(&whole);
+    strbuf_deinit(&why);
+    return err == OK;
+}
+
+bool http__bad_escape(struct http_request *request)
+{
+    if (!request->has_bad_escape)
+        return false;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_add_cstr(&text, "error parsing form values: invalid URL escape ");
+    strbuf_add_quoted(&text, request->bad_escape);
+    http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
+    strbuf_deinit(&text);
+    return true;
 }
 
 bool http__parse_bool(struct str text, bool *value)

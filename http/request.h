@@ -60,6 +60,11 @@ struct http_request {
 
 /* Splits `query` into the request's parameters. */
 void http__params_parse(struct http_request *request, struct str query, bool from_body);
+/* Adds one parameter; the views must live as long as the request. */
+void http__param_add(struct http_request *request, struct str name, struct str value,
+                     bool from_body);
+/* Adds the fields of a multipart/form-data body; none when it is malformed. */
+void http__multipart_parse(struct http_request *request, struct str content_type, struct str body);
 /* First value, the body's before the URL's; empty when absent. */
 struct str http__param(const struct http_request *request, const char *name);
 bool http__has_param(const struct http_request *request, const char *name);
@@ -72,6 +77,12 @@ bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, st
 err_t http__parse_time(struct str text, int64_t *t_ms, struct strbuf *why);
 err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why);
 err_t http__parse_limit(struct str text, size_t *limit, struct strbuf *why);
+/* strconv.Atoi with its error text. */
+bool http__parse_int(struct str text, int64_t *value, struct strbuf *why);
+/* A time parameter that may be absent: then *t_ms is left as it is. False: the request has failed. */
+bool http__optional_time(struct http_request *request, const char *name, int64_t *t_ms);
+/* Whether a broken escape in the parameters has failed the request; only some endpoints look. */
+bool http__bad_escape(struct http_request *request);
 /* strconv.ParseBool */
 bool http__parse_bool(struct str text, bool *value);
 
@@ -99,7 +110,9 @@ struct strbuf *http__api_begin(struct http_request *request);
 /* Appends warnings and infos (may be 0) and the closing brace. */
 void http__api_end(struct http_request *request, const struct str *warnings, size_t warning_count,
                    const struct str *infos, size_t info_count);
-/* Plain text with nosniff. */
+/* Plain text. */
+void http__plain(struct http_request *request, unsigned status, const char *text);
+/* Plain text with nosniff, as errors outside the API have it. */
 void http__text(struct http_request *request, unsigned status, const char *text);
 void http__header(struct http_request *request, const char *name, struct str value);
 
@@ -146,6 +159,12 @@ extern const size_t http_route_count;
 /* Route for a path, NULL if none; fills request->path_param. */
 const struct http_route *http__route_find(struct http_request *request);
 
+/* The path of a route that differs from `path` in case only; parameters are kept as they are. The API's
+ * prefix has to be right. False if there is none. */
+bool http__route_similar(struct str path, struct arena *arena, struct str *similar);
+
+void http__root(struct http_request *request);
+void http__graph(struct http_request *request);
 void http__query(struct http_request *request);
 void http__query_range(struct http_request *request);
 void http__query_exemplars(struct http_request *request);

@@ -5,7 +5,18 @@
 #define API_WORK(flags) (API(flags) | ROUTE_WORKER)
 
 const struct http_route http_routes[] = {
-    {"/", ROUTE_GET, http__start_page},
+    {"/", ROUTE_GET, http__root},
+    {"/graph", ROUTE_GET, http__graph},
+    {"/query", ROUTE_GET, http__start_page},
+    {"/alerts", ROUTE_GET, http__start_page},
+    {"/rules", ROUTE_GET, http__start_page},
+    {"/targets", ROUTE_GET, http__start_page},
+    {"/service-discovery", ROUTE_GET, http__start_page},
+    {"/alertmanager-discovery", ROUTE_GET, http__start_page},
+    {"/config", ROUTE_GET, http__start_page},
+    {"/flags", ROUTE_GET, http__start_page},
+    {"/status", ROUTE_GET, http__start_page},
+    {"/tsdb-status", ROUTE_GET, http__start_page},
     {"/-/healthy", ROUTE_GET | ROUTE_HEAD, http__healthy},
     {"/-/ready", ROUTE_GET | ROUTE_HEAD | ROUTE_GATED, http__ready},
     {"/-/reload", ROUTE_GET | ROUTE_POST | ROUTE_PUT | ROUTE_WORKER, http__reload},
@@ -82,4 +93,43 @@ const struct http_route *http__route_find(struct http_request *request)
         return &http_routes[i];
     }
     return NULL;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
+}
+
+/* As matches(), for ASCII letters of any case; *out is the path in the route's letters. */
+static bool matches_nocase(const char *pattern, struct str path, char *out)
+{
+    size_t at = 0;
+    while (*pattern != '\0') {
+        if (*pattern == ':') {
+            for (; at < path.size && path.data[at] != '/'; at++)
+                out[at] = path.data[at];
+            while (*pattern != '/' && *pattern != '\0')
+                pattern++;
+            continue;
+        }
+        if (at >= path.size || lower(path.data[at]) != lower(*pattern))
+            return false;
+        out[at++] = *pattern++;
+    }
+    return at == path.size;
+}
+
+bool http__route_similar(struct str path, struct arena *arena, struct str *similar)
+{
+    char *out = arena_alloc(arena, path.size + 1);
+    for (size_t i = 0; i < http_route_count; i++) {
+        bool api = (http_routes[i].flags & ROUTE_API) != 0;
+        if (api && !str_starts_with(path, STR("/api/v1/")))
+            continue;
+        if (matches_nocase(http_routes[i].path, path, out)) {
+            *similar = str_from(out, path.size);
+            return true;
+        }
+    }
+    return false;
 }

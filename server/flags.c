@@ -63,7 +63,7 @@ static const struct flag table[] = {
     {"storage.tsdb.wal-sync-each-commit", FLAG_BOOL, AT(wal_sync_each_commit), "false",
      "fsync the log at every commit instead of every second."},
     {"storage.tsdb.min-block-duration", FLAG_DURATION, AT(block_range_ms), "2h", NULL},
-    {"storage.tsdb.max-block-duration", FLAG_DURATION, AT(block_range_max_ms), "1d12h", NULL},
+    {"storage.tsdb.max-block-duration", FLAG_DURATION, AT(block_range_max_ms), "0s", NULL},
     {"storage.tsdb.head-chunks-write-queue-size", FLAG_NO_OP, 0, "0", NULL},
     {"storage.tsdb.delay-compact-file.path", FLAG_NO_OP, 0, "", NULL},
     {"storage.tsdb.max-block-chunk-segment-size", FLAG_NO_OP, 0, "0B", NULL},
@@ -75,7 +75,7 @@ static const struct flag table[] = {
     {"storage.tsdb.block-reload-interval", FLAG_NO_OP, 0, "1m", NULL},
     {"storage.tsdb.delayed-compaction.max-percent", FLAG_NO_OP, 0, "10", NULL},
     {"storage.remote.flush-deadline", FLAG_NO_OP, 0, "1m", NULL},
-    {"storage.remote.read-sample-limit", FLAG_NO_OP, 0, "5e7", NULL},
+    {"storage.remote.read-sample-limit", FLAG_NO_OP, 0, "50000000", NULL},
     {"storage.remote.read-concurrent-limit", FLAG_NO_OP, 0, "10", NULL},
     {"storage.remote.read-max-bytes-in-frame", FLAG_NO_OP, 0, "1048576", NULL},
     {"rules.alert.for-outage-tolerance", FLAG_NO_OP, 0, "1h", NULL},
@@ -309,6 +309,39 @@ static err_t parse_log(struct server_flags *flags, struct strbuf *why)
     return OK;
 }
 
+static void show(struct server_flags *flags, const char *name, const char *value)
+{
+    flags->values[find(str_from_cstr(name)) - table].value = value;
+}
+
+/* Defaults that follow from other flags, as /api/v1/status/flags shows them. */
+static void set_derived(struct server_flags *flags)
+{
+    enum { BLOCK_RANGES_IN_RETENTION = 10 };
+    const int64_t month_ms = INT64_C(31) * 24 * 3600 * 1000;
+    if (flags->block_range_max_ms == 0) {
+        bool by_size_only = !flags->retention_ms_set && flags->retention_bytes > 0;
+        int64_t share_ms = flags->retention_ms / BLOCK_RANGES_IN_RETENTION;
+        flags->block_range_max_ms = by_size_only || share_ms == 0 || share_ms > month_ms
+                                        ? month_ms
+                                        : share_ms;
+        struct strbuf text = STRBUF_INIT;
+        duration_print(flags->block_range_max_ms, &text);
+        show(flags, "storage.tsdb.max-block-duration",
+             arena_str(&flags->arena, strbuf_str(&text)).data);
+        strbuf_deinit(&text);
+    }
+    if (flags->route_prefix[0] == '\0') {
+        const char *host = strstr(flags->external_url, "://");
+        const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
+        struct str path = str_from_cstr(slash);
+        while (path.size > 1 && path.data[path.size - 1] == '/')
+            path.size--;
+        show(flags, "web.route-prefix",
+             path.size == 0 ? "/" : arena_str(&flags->arena, path).data);
+    }
+}
+
 static int compare_values(const void *a, const void *b)
 {
     return strcmp(((const struct http_flag *)a)->name, ((const struct http_flag *)b)->name);
@@ -330,6 +363,7 @@ err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, stru
         TRY(parse_one(flags, argv + i, argc - i, &used, why));
     if (flags->listen_addresses.count == 0)
         flags->listen_addresses.items[flags->listen_addresses.count++] = "0.0.0.0:9090";
+    set_derived(flags);
     qsort(flags->values, flags->value_count, sizeof *flags->values, compare_values);
     parse_features(flags);
     return parse_log(flags, why);
