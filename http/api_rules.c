@@ -1,5 +1,5 @@
-/* /api/v1/rules, alerts, alertmanagers: the parameters are judged as ever; the lists are empty until
- * there are rules to evaluate. */
+/* /api/v1/rules, alerts, alertmanagers: the parameters are judged as ever; the lists are empty
+ * until there are rules to evaluate. */
 #include "request.h"
 
 /* Of the URL only, as Prometheus reads these. */
@@ -40,8 +40,8 @@ static bool type_is_fine(struct http_request *request)
     struct strbuf why = STRBUF_INIT;
     char *lower = arena_alloc(&request->arena, type.size);
     for (size_t i = 0; i < type.size; i++)
-        lower[i] = (char)(type.data[i] >= 'A' && type.data[i] <= 'Z' ? type.data[i] | 32
-                                                                      : type.data[i]);
+        lower[i] =
+            (char)(type.data[i] >= 'A' && type.data[i] <= 'Z' ? type.data[i] | 32 : type.data[i]);
     strbuf_add_cstr(&why, "not supported value ");
     strbuf_add_quoted(&why, str_from(lower, type.size));
     http__api_invalid_parameter(request, "type", strbuf_cstr(&why));

@@ -156,6 +156,18 @@ void http__status_tsdb(struct http_request *request)
     strbuf_deinit(&why);
 }
 
+void http__status_walreplay(struct http_request *request)
+{
+    const struct db_replay *replay = request->services->replay;
+    struct strbuf *out = http__api_begin(request);
+    /* relaxed: see db_replay */
+    strbuf_printf(out, "{\"min\":%u,\"max\":%u,\"current\":%u}",
+                  atomic_load_explicit(&replay->first_segment, memory_order_relaxed),
+                  atomic_load_explicit(&replay->last_segment, memory_order_relaxed),
+                  atomic_load_explicit(&replay->segment, memory_order_relaxed));
+    http__api_end(request, NULL, 0, NULL, 0);
+}
+
 void http__status_blocks(struct http_request *request)
 {
     struct db_block_info *infos;

@@ -219,8 +219,7 @@ static void parse_params(struct http_exchange *exchange)
     struct http_request *request = &exchange->request;
     request->body = strbuf_str(&exchange->body);
     bool has_form = request->method == HTTP_POST || request->method == HTTP_PUT;
-    if (has_form &&
-        has_media_type(request->content_type, STR("application/x-www-form-urlencoded")))
+    if (has_form && has_media_type(request->content_type, STR("application/x-www-form-urlencoded")))
         http__params_parse(request, request->body, true);
     http__params_parse(request, request->raw_query, false);
     /* Fields of a multipart body come behind the URL's, unlike those of the other form. */

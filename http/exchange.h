@@ -26,7 +26,7 @@ struct http_exchange {
     const struct http_route *route;
     enum exchange_state state;
     bool body_too_large;
-    bool has_cors; /* the answer carries the headers of CORS */
+    bool has_cors;     /* the answer carries the headers of CORS */
     struct strbuf uri; /* raw request target */
     struct strbuf body;
     int64_t started_ns;

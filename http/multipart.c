@@ -61,8 +61,8 @@ static bool add_part(struct http_request *request, struct str part)
     struct str header = disposition(str_from(part.data, blank));
     struct str name = header_param(request, header, STR("name"));
     if (name.size > 0 && header_param(request, header, STR("filename")).size == 0)
-        http__param_add(request, name,
-                        str_from(part.data + blank + 4, part.size - blank - 4), true);
+        http__param_add(request, name, str_from(part.data + blank + 4, part.size - blank - 4),
+                        true);
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* Paths that are not quite those of a route: clean forms, other cases, old names (spec http-api.md 2,
- * "Routing"). */
+/* Paths that are not quite those of a route: clean forms, other cases, old names (spec http-api.md
+ * 2, "Routing"). */
 #include "redirect.h"
 
 #include "narthex/base/strbuf.h"
@@ -82,8 +82,8 @@ static void redirect(struct http_request *request, unsigned status, struct str p
         request->response.content_type = "text/html; charset=utf-8";
         strbuf_add_cstr(body, "<a href=\"");
         add_html(body, strbuf_str(&location));
-        strbuf_add_cstr(body, status == 302 ? "\">Found</a>.\n\n"
-                                            : "\">Moved Permanently</a>.\n\n");
+        strbuf_add_cstr(body,
+                        status == 302 ? "\">Found</a>.\n\n" : "\">Moved Permanently</a>.\n\n");
     }
     strbuf_deinit(&location);
 }

@@ -79,7 +79,8 @@ err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why);
 err_t http__parse_limit(struct str text, size_t *limit, struct strbuf *why);
 /* strconv.Atoi with its error text. */
 bool http__parse_int(struct str text, int64_t *value, struct strbuf *why);
-/* A time parameter that may be absent: then *t_ms is left as it is. False: the request has failed. */
+/* A time parameter that may be absent: then *t_ms is left as it is. False: the request has failed.
+ */
 bool http__optional_time(struct http_request *request, const char *name, int64_t *t_ms);
 /* Whether a broken escape in the parameters has failed the request; only some endpoints look. */
 bool http__bad_escape(struct http_request *request);
@@ -159,8 +160,8 @@ extern const size_t http_route_count;
 /* Route for a path, NULL if none; fills request->path_param. */
 const struct http_route *http__route_find(struct http_request *request);
 
-/* The path of a route that differs from `path` in case only; parameters are kept as they are. The API's
- * prefix has to be right. False if there is none. */
+/* The path of a route that differs from `path` in case only; parameters are kept as they are. The
+ * API's prefix has to be right. False if there is none. */
 bool http__route_similar(struct str path, struct arena *arena, struct str *similar);
 
 void http__root(struct http_request *request);
@@ -185,6 +186,7 @@ void http__status_config(struct http_request *request);
 void http__status_flags(struct http_request *request);
 void http__status_runtimeinfo(struct http_request *request);
 void http__status_buildinfo(struct http_request *request);
+void http__status_walreplay(struct http_request *request);
 void http__status_tsdb(struct http_request *request);
 void http__status_blocks(struct http_request *request);
 void http__features(struct http_request *request);

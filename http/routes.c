@@ -47,6 +47,7 @@ const struct http_route http_routes[] = {
     {"/api/v1/status/runtimeinfo", API(ROUTE_GET), http__status_runtimeinfo},
     {"/api/v1/status/buildinfo", API(ROUTE_GET), http__status_buildinfo},
     {"/api/v1/status/tsdb", API_WORK(ROUTE_GET), http__status_tsdb},
+    {"/api/v1/status/walreplay", ROUTE_GET | ROUTE_API | ROUTE_ZIP, http__status_walreplay},
     {"/api/v1/status/active_queries", API(ROUTE_GET), http__active_queries},
     {"/api/v1/status/tsdb/blocks", API_WORK(ROUTE_GET), http__status_blocks},
     {"/api/v1/features", API(ROUTE_GET), http__features},

@@ -322,9 +322,8 @@ static void set_derived(struct server_flags *flags)
     if (flags->block_range_max_ms == 0) {
         bool by_size_only = !flags->retention_ms_set && flags->retention_bytes > 0;
         int64_t share_ms = flags->retention_ms / BLOCK_RANGES_IN_RETENTION;
-        flags->block_range_max_ms = by_size_only || share_ms == 0 || share_ms > month_ms
-                                        ? month_ms
-                                        : share_ms;
+        flags->block_range_max_ms =
+            by_size_only || share_ms == 0 || share_ms > month_ms ? month_ms : share_ms;
         struct strbuf text = STRBUF_INIT;
         duration_print(flags->block_range_max_ms, &text);
         show(flags, "storage.tsdb.max-block-duration",
@@ -337,8 +336,7 @@ static void set_derived(struct server_flags *flags)
         struct str path = str_from_cstr(slash);
         while (path.size > 1 && path.data[path.size - 1] == '/')
             path.size--;
-        show(flags, "web.route-prefix",
-             path.size == 0 ? "/" : arena_str(&flags->arena, path).data);
+        show(flags, "web.route-prefix", path.size == 0 ? "/" : arena_str(&flags->arena, path).data);
     }
 }
 

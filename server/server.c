@@ -21,6 +21,8 @@
 #define DEFAULT_RETENTION_MS (INT64_C(15) * 86400000)
 
 struct server {
+    struct db_replay replay; /* atomics */
+
     /* constant while running */
     const struct server_flags *flags;
     struct metrics *metrics;
@@ -334,6 +336,7 @@ static void fill_services(struct server *server)
     services->clock = clock_system();
     services->features = server->flags->promql;
     services->lookback_ms = server->flags->lookback_ms;
+    services->replay = &server->replay;
     services->owner = server;
     services->config_yaml = on_config_yaml;
     services->config_job_yaml = on_config_job_yaml;
@@ -381,6 +384,7 @@ static err_t open_db(struct server *server, struct strbuf *why)
         .retention_ms = DEFAULT_RETENTION_MS,
         .exemplars_max = flags->exemplar_storage ? server->config->exemplars_max : 0,
         .out_of_order_window_ms = server->config->out_of_order_window_ms,
+        .replay = &server->replay,
     };
     return db_open(&options, &server->db, why);
 }

@@ -152,6 +152,7 @@ struct replayed_segment {
 };
 
 struct replay_log {
+    struct db_replay *progress; /* NULL: nobody asks */
     struct replayed_segment *items;
     uint32_t count;
     uint32_t capacity;
@@ -159,7 +160,14 @@ struct replay_log {
 
 static void on_segment(void *context, uint32_t number, uint32_t last)
 {
-    (void)context;
+    const struct replay_log *log = context;
+    if (log->progress != NULL) {
+        /* relaxed: three numbers to look at, nothing else is read by them */
+        if (log->count == 0)
+            atomic_store_explicit(&log->progress->first_segment, number, memory_order_relaxed);
+        atomic_store_explicit(&log->progress->last_segment, last, memory_order_relaxed);
+        atomic_store_explicit(&log->progress->segment, number, memory_order_relaxed);
+    }
     char text[16], last_text[16];
     snprintf(text, sizeof text, "%u", number);
     snprintf(last_text, sizeof last_text, "%u", last);
@@ -193,9 +201,9 @@ static err_t open_sealed(struct db *db, struct strbuf *why)
     return err;
 }
 
-static err_t open_log(struct db *db, struct strbuf *why)
+static err_t open_log(struct db *db, struct db_replay *progress, struct strbuf *why)
 {
-    struct replay_log log = {0};
+    struct replay_log log = {.progress = progress};
     struct wal_replay_result result;
     int64_t start_ns = clock_monotonic_ns(clock_system());
     err_t err = head_replay(db->head, db->fs, db->wal_path, end_of_blocks(db), on_segment,
@@ -268,7 +276,7 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
         TRY_OUT(take_lock_file(db, why));
     TRY_OUT(db__view_load(db, why));
     TRY_OUT(open_sealed(db, why));
-    TRY_OUT(open_log(db, why));
+    TRY_OUT(open_log(db, options->replay, why));
     if (options->metrics != NULL)
         db__metrics_register(db, options->metrics);
     if (!options->no_background)

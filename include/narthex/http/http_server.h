@@ -43,6 +43,7 @@ struct runtime_info {
  * are set later (while starting) are guarded by `state`: they are used only in SERVER_READY. */
 struct http_services {
     _Atomic enum server_state state;
+    const struct db_replay *replay; /* from the beginning */
     struct db *db;
     struct storage *storage;
     struct query_engine *engine;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +19,13 @@
 struct db;
 
 enum db_sync { DB_SYNC_EACH_SECOND, DB_SYNC_EACH_COMMIT };
+
+/* How far a db_open has come with the log; other threads may read it meanwhile. */
+struct db_replay {
+    _Atomic uint32_t first_segment;
+    _Atomic uint32_t last_segment;
+    _Atomic uint32_t segment; /* being read, or the last one read */
+};
 
 struct db_options {
     const char *path;          /* created if absent */
@@ -33,7 +41,8 @@ struct db_options {
     uint64_t retention_bytes;   /* 0: no limit by size; everything under path counts */
     double retention_percent;   /* of the disk; 0: none */
     int64_t out_of_order_window_ms;
-    int64_t exemplars_max; /* <= 0: exemplars are not kept */
+    struct db_replay *replay; /* NULL: nobody asks; used until db_open returns */
+    int64_t exemplars_max;    /* <= 0: exemplars are not kept */
 };
 
 /* ERR_INVALID when the folder was made by Prometheus, ERR_UNAVAILABLE when it is locked. */

@@ -39,16 +39,9 @@ static void times_are_floats_or_rfc3339(void **state)
         if (t_ms != cases[i].t_ms)
             fail_msg("%s: %lld", cases[i].text, (long long)t_ms);
     }
-    static const char *const bad[] = {"",
-                                      "x",
-                                      "2015-07-01",
-                                      "2015-02-29T00:00:00Z",
-                                      "1__0",
-                                      "_1",
-                                      "1_",
-                                      "1_.5",
-                                      "2015-07-01T20:10:51",
-                                      "2015-07-01T24:00:00Z"};
+    static const char *const bad[] = {
+        "",   "x",  "2015-07-01", "2015-02-29T00:00:00Z", "1__0",
+        "_1", "1_", "1_.5",       "2015-07-01T20:10:51",  "2015-07-01T24:00:00Z"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t t_ms;
         assert_int_equal(http__parse_time(str_from_cstr(bad[i]), &t_ms, &why), ERR_INVALID);
