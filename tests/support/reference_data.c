@@ -109,6 +109,7 @@ void reference_series__append(struct reference_store *store, struct reference_se
 {
     const struct reference_sample *before =
         series->count == 0 ? NULL : &series->samples[series->count - 1];
+    series->has_last = true;
     struct histogram stale = {.kind = HISTOGRAM_FLOAT, .sum = sample.value};
     series->original_last = sample;
     if (sample.histogram != NULL)
@@ -124,6 +125,25 @@ void reference_series__append(struct reference_store *store, struct reference_se
     VEC_PUSH(MEM_TEST, series->samples, series->count, series->capacity, sample);
 }
 
+void reference_series__insert(struct reference_store *store, struct reference_series *series,
+                              struct reference_sample sample)
+{
+    size_t at = series->count;
+    while (at > 0 && series->samples[at - 1].t_ms > sample.t_ms)
+        at--;
+    for (size_t i = at; i > 0 && series->samples[i - 1].t_ms == sample.t_ms; i--) {
+        if (series->samples[i - 1].deleted == 0)
+            return;
+    }
+    if (sample.histogram != NULL)
+        sample.histogram = stored_histogram(store, NULL, sample.histogram);
+    sample.late = true;
+    VEC_PUSH(MEM_TEST, series->samples, series->count, series->capacity, sample);
+    for (size_t i = series->count - 1; i > at; i--)
+        series->samples[i] = series->samples[i - 1];
+    series->samples[at] = sample;
+}
+
 void reference_series__forget(struct reference_series *series, uint64_t transaction)
 {
     size_t kept = 0;
@@ -133,6 +153,9 @@ void reference_series__forget(struct reference_series *series, uint64_t transact
             series->samples[kept++] = *sample;
     }
     series->count = kept;
+    while (kept > 0 && series->samples[kept - 1].late)
+        kept--;
+    series->has_last = kept > 0;
     if (kept > 0)
         series->original_last = series->samples[kept - 1];
     kept = 0;

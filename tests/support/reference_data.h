@@ -13,6 +13,7 @@ struct reference_sample {
     uint64_t transaction;              /* who wrote it */
     uint64_t committed;                /* commit number, 0 before the commit */
     uint64_t deleted;                  /* commit number of its deletion, 0 while it lives */
+    bool late;                         /* older than the newest one when it came */
 };
 
 struct reference_exemplar {
@@ -26,7 +27,8 @@ struct reference_series {
     struct reference_sample *samples; /* ascending in time */
     size_t count;
     size_t capacity;
-    struct reference_sample original_last; /* the newest one as it was written */
+    bool has_last;
+    struct reference_sample original_last; /* the newest one in order, as it was written */
     struct reference_exemplar *exemplars;
     size_t exemplar_count;
     size_t exemplar_capacity;
@@ -43,6 +45,10 @@ struct reference_store {
     struct htable by_labels;
     uint64_t commit_last;
     uint64_t transaction_last;
+    int64_t out_of_order_window_ms;
+    int64_t window_range_ms; /* 0: samples of any age can be appended */
+    int64_t floor_ms;
+    int64_t newest_ms; /* committed in order */
 };
 
 static inline bool reference_sample_visible(const struct reference_sample *sample, uint64_t commit)
@@ -56,6 +62,9 @@ series_ref reference_store__series(struct reference_store *store, struct labels 
                                    bool *created);
 /* Copies the sample's histogram and gives it the hint that readers will see. */
 void reference_series__append(struct reference_store *store, struct reference_series *series,
+                              struct reference_sample sample);
+/* Puts a late sample at its time, unless one is there that was not deleted. */
+void reference_series__insert(struct reference_store *store, struct reference_series *series,
                               struct reference_sample sample);
 /* Drops what a transaction wrote and did not commit. */
 void reference_series__forget(struct reference_series *series, uint64_t transaction);

@@ -140,11 +140,29 @@ static bool same_sample(const struct reference_sample *a, const struct reference
     return double_bits(a->value) == double_bits(b->value);
 }
 
-/* OK with *add false means that the sample is left out without a word. */
-static err_t judge(const struct reference_appender *appender, const struct reference_series *series,
-                   const struct reference_sample *sample, bool *add)
+enum verdict { LEAVE_OUT, ADD_IN_ORDER, ADD_LATE };
+
+/* A sample that cannot go behind the newest one of its series. */
+static err_t judge_late(const struct reference_store *store, int64_t t_ms, bool silent,
+                        err_t refusal, enum verdict *verdict)
 {
-    *add = false;
+    if (store->out_of_order_window_ms > 0) {
+        int64_t newest_ms =
+            store->floor_ms > store->newest_ms ? store->floor_ms - 1 : store->newest_ms;
+        bool too_old = newest_ms != INT64_MIN && t_ms < newest_ms - store->out_of_order_window_ms;
+        refusal = too_old ? ERR_TOO_OLD : OK;
+    }
+    if (refusal == OK && !silent)
+        *verdict = ADD_LATE;
+    return silent ? OK : refusal;
+}
+
+/* OK with LEAVE_OUT means that the sample is left out without a word. */
+static err_t judge(const struct reference_appender *appender, const struct reference_series *series,
+                   const struct reference_sample *sample, enum verdict *verdict)
+{
+    const struct reference_store *store = appender->store;
+    *verdict = LEAVE_OUT;
     if (appender->options.t_max_ms != 0 && sample->t_ms > appender->options.t_max_ms)
         return ERR_OUT_OF_BOUNDS;
     struct strbuf why = STRBUF_INIT;
@@ -153,19 +171,23 @@ static err_t judge(const struct reference_appender *appender, const struct refer
     strbuf_deinit(&why);
     if (!valid)
         return ERR_INVALID;
-    *add = true;
-    if (series->count == 0)
-        return OK;
-    const struct reference_sample *last = &series->samples[series->count - 1];
-    if (sample->t_ms > last->t_ms)
-        return OK;
-    *add = false;
     bool stale = sample->histogram == NULL ? value_is_stale(sample->value)
                                            : histogram_is_stale(sample->histogram);
     bool silent = appender->options.discard_out_of_order || stale;
+    int64_t min_t_ms = store->floor_ms;
+    if (store->window_range_ms != 0 && store->newest_ms != INT64_MIN &&
+        store->newest_ms - store->window_range_ms / 2 > min_t_ms)
+        min_t_ms = store->newest_ms - store->window_range_ms / 2;
+    if (sample->t_ms < min_t_ms)
+        return judge_late(store, sample->t_ms, silent, ERR_OUT_OF_BOUNDS, verdict);
+    const struct reference_sample *last = &series->original_last;
+    if (!series->has_last || sample->t_ms > last->t_ms) {
+        *verdict = ADD_IN_ORDER;
+        return OK;
+    }
     if (sample->t_ms < last->t_ms)
-        return silent ? OK : ERR_OUT_OF_ORDER;
-    return silent || same_sample(sample, &series->original_last) ? OK : ERR_DUPLICATE;
+        return judge_late(store, sample->t_ms, silent, ERR_OUT_OF_ORDER, verdict);
+    return silent || same_sample(sample, last) ? OK : ERR_DUPLICATE;
 }
 
 static err_t append_add(struct appender *handle, const struct append_batch *batch,
@@ -182,12 +204,15 @@ static err_t append_add(struct appender *handle, const struct append_batch *batc
             continue;
         }
         struct reference_sample sample = batch_sample(batch, i);
-        bool add;
-        batch->outcomes[i] = (uint8_t)judge(appender, series, &sample, &add);
-        if (!add)
+        enum verdict verdict;
+        batch->outcomes[i] = (uint8_t)judge(appender, series, &sample, &verdict);
+        if (verdict == LEAVE_OUT)
             continue;
         sample.transaction = appender->transaction;
-        reference_series__append(store, series, sample);
+        if (verdict == ADD_LATE)
+            reference_series__insert(store, series, sample);
+        else
+            reference_series__append(store, series, sample);
         touch(appender, series);
     }
     mutex_unlock(&store->mutex);
@@ -256,6 +281,8 @@ static err_t append_commit(struct appender *handle, struct strbuf *why)
             struct reference_sample *sample = &series->samples[j];
             if (sample->committed == 0 && sample->transaction == appender->transaction)
                 sample->committed = now;
+            if (sample->committed == now && !sample->late && sample->t_ms > store->newest_ms)
+                store->newest_ms = sample->t_ms;
         }
         for (size_t j = 0; j < series->exemplar_count; j++) {
             struct reference_exemplar *exemplar = &series->exemplars[j];
@@ -320,10 +347,31 @@ struct storage *reference_store_create(void)
 {
     struct reference_store *store = MEM_NEW(MEM_TEST, struct reference_store);
     store->storage.ops = &storage_ops;
+    store->floor_ms = INT64_MIN;
+    store->newest_ms = INT64_MIN;
     mutex_init(&store->mutex);
     arena_init(&store->arena, MEM_TEST, SIZE_MAX);
     htable_init(&store->by_labels, MEM_TEST);
     return &store->storage;
+}
+
+void reference_store_set_window(struct storage *storage, int64_t out_of_order_window_ms,
+                                int64_t window_range_ms)
+{
+    struct reference_store *store = (struct reference_store *)storage;
+    mutex_lock(&store->mutex);
+    store->out_of_order_window_ms = out_of_order_window_ms;
+    store->window_range_ms = window_range_ms;
+    mutex_unlock(&store->mutex);
+}
+
+void reference_store_flush(struct storage *storage)
+{
+    struct reference_store *store = (struct reference_store *)storage;
+    mutex_lock(&store->mutex);
+    if (store->newest_ms != INT64_MIN)
+        store->floor_ms = store->newest_ms + 1;
+    mutex_unlock(&store->mutex);
 }
 
 void reference_store_destroy(struct storage *storage)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -124,20 +125,34 @@ static bool is_end(const struct dumped_sample *sample)
                                      : histogram_is_stale(sample->histogram);
 }
 
+static const char *series_text(const struct dump *dump)
+{
+    static char text[256];
+    struct strbuf out = STRBUF_INIT;
+    labels_print(dump->labels, &out);
+    snprintf(text, sizeof text, "%s", strbuf_cstr(&out));
+    strbuf_deinit(&out);
+    return text;
+}
+
 static void compare_samples(const struct dump *a, const struct dump *b)
 {
     assert_true(labels_equal(a->labels, b->labels));
     for (size_t i = 0; i < a->count && i < b->count; i++) {
         const struct dumped_sample *x = &a->samples[i], *y = &b->samples[i];
-        assert_true(x->t_ms == y->t_ms);
+        if (x->t_ms != y->t_ms)
+            fail_msg("%s of %s has a sample at %lld where %s has one at %lld", series_text(a),
+                     a->name, (long long)x->t_ms, b->name, (long long)y->t_ms);
         assert_true(x->start_t_ms == y->start_t_ms);
         /* Whether an end is one of floats or of histograms makes no difference to readers. */
         if (is_end(x) && is_end(y))
             continue;
-        assert_int_equal(x->histogram == NULL, y->histogram == NULL);
-        if (x->histogram == NULL)
-            assert_true(double_bits(x->value) == double_bits(y->value));
-        else
+        if ((x->histogram == NULL) != (y->histogram == NULL))
+            fail_msg("%s at %lld: a float and a histogram", series_text(a), (long long)x->t_ms);
+        if (x->histogram == NULL && double_bits(x->value) != double_bits(y->value))
+            fail_msg("%s at %lld: %s has %.17g, %s %.17g", series_text(a), (long long)x->t_ms,
+                     a->name, x->value, b->name, y->value);
+        if (x->histogram != NULL)
             assert_true(same_histogram(x->histogram, y->histogram));
     }
     assert_int_equal(a->count, b->count);

@@ -25,6 +25,16 @@ void block_ulid_make(int64_t time_ms, const uint8_t random[10], struct block_uli
     ulid->text[BLOCK_ULID_SIZE] = '\0';
 }
 
+int64_t block_ulid_ms(const struct block_ulid *ulid)
+{
+    int64_t time_ms = 0;
+    for (int i = 0; i < 10; i++) {
+        const char *digit = strchr(ulid_digits, ulid->text[i]);
+        time_ms = time_ms << 5 | (digit == NULL ? 0 : digit - ulid_digits);
+    }
+    return time_ms;
+}
+
 bool block_ulid_is_valid(struct str text)
 {
     /* 130 bits of digits hold 128: the first one is at most 7. */

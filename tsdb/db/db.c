@@ -43,6 +43,10 @@ static bool storage_op_time_range(struct storage *storage, int64_t *min_t_ms, in
     head_stats(db->head, &stats);
     *min_t_ms = stats.min_t_ms;
     *max_t_ms = stats.max_t_ms;
+    if (stats.late_min_t_ms < *min_t_ms)
+        *min_t_ms = stats.late_min_t_ms;
+    if (stats.late_max_t_ms > *max_t_ms)
+        *max_t_ms = stats.late_max_t_ms;
     struct db_view *view = db__view_get(db);
     for (uint32_t i = 0; i < view->block_count; i++) {
         const struct block_meta *meta = block_meta(view->blocks[i]->handle->block);
@@ -90,12 +94,17 @@ char *db__join(const char *folder, const char *name)
     return path;
 }
 
+/* Names ascend in the order of making: see db__block_precedes. */
 void db__ulid_make(struct db *db, struct block_ulid *ulid)
 {
+    int64_t time_ms = clock_wall_ms(db->clock);
+    if (time_ms <= db->ulid_ms)
+        time_ms = db->ulid_ms + 1;
+    db->ulid_ms = time_ms;
     uint8_t random[10];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         abort(); /* cannot happen for so few bytes once the system is up */
-    block_ulid_make(clock_wall_ms(db->clock), random, ulid);
+    block_ulid_make(time_ms, random, ulid);
 }
 
 static bool has_entry(const char *folder, const char *name)
@@ -143,6 +152,16 @@ static err_t take_lock_file(struct db *db, struct strbuf *why)
     }
     mem_free(MEM_BLOCK, path);
     return err;
+}
+
+static int64_t newest_ulid_ms(const struct db *db)
+{
+    int64_t newest_ms = 0;
+    for (uint32_t i = 0; i < db->view->block_count; i++) {
+        int64_t time_ms = block_ulid_ms(&block_meta(db->view->blocks[i]->handle->block)->ulid);
+        newest_ms = time_ms > newest_ms ? time_ms : newest_ms;
+    }
+    return newest_ms;
 }
 
 struct replayed_segment {
@@ -276,6 +295,7 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
         TRY_OUT(take_lock_file(db, why));
     TRY_OUT(db__view_load(db, why));
     TRY_OUT(open_sealed(db, why));
+    db->ulid_ms = newest_ulid_ms(db);
     TRY_OUT(open_log(db, options->replay, why));
     if (options->metrics != NULL)
         db__metrics_register(db, options->metrics);
@@ -333,8 +353,6 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 
 void db_set_out_of_order_window(struct db *db, int64_t window_ms)
 {
-    if (window_ms > 0)
-        LOG_WARN("out_of_order_time_window is not built yet: late samples are refused");
     head_set_out_of_order_window(db->head, window_ms);
 }
 

@@ -37,6 +37,8 @@ err_t db_flush_head(struct db *db, struct strbuf *why)
     err_t err = OK;
     if (stats.max_t_ms != INT64_MIN && stats.max_t_ms != INT64_MAX)
         err = db__cut_head(db, stats.max_t_ms + 1, why);
+    else
+        err = db__flush_late(db, why);
     mutex_unlock(&db->maintain_lock);
     return err;
 }

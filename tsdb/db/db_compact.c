@@ -1,4 +1,5 @@
 /* Which blocks to merge, and which to drop. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -115,12 +116,24 @@ static err_t select_histograms(void *context, const uint8_t *bytes, size_t size,
 
 static const struct block_histogram_codec histogram_codec = {.select = select_histograms};
 
+/* A later input of a merge wins. */
+static int by_precedence(const void *a, const void *b)
+{
+    const struct db_block *x = *(struct db_block *const *)a;
+    const struct db_block *y = *(struct db_block *const *)b;
+    return db__block_precedes(x, y) - db__block_precedes(y, x);
+}
+
 static err_t merge(struct db *db, struct db_block *const *blocks, size_t count,
                    struct block_ulid *ulid, bool *written, struct strbuf *why)
 {
     struct block_merge_input *inputs = MEM_NEW_ARRAY(MEM_BLOCK, struct block_merge_input, count);
+    struct db_block **ordered = MEM_NEW_ARRAY(MEM_BLOCK, struct db_block *, count);
+    memcpy(ordered, blocks, count * sizeof(struct db_block *));
+    qsort(ordered, count, sizeof(struct db_block *), by_precedence);
     for (size_t i = 0; i < count; i++)
-        inputs[i] = (struct block_merge_input){blocks[i]->handle->block, blocks[i]->tombstones};
+        inputs[i] = (struct block_merge_input){ordered[i]->handle->block, ordered[i]->tombstones};
+    mem_free(MEM_BLOCK, ordered);
     struct block_merge_options options = {
         .fs = db->fs, .parent = db->path, .histograms = &histogram_codec};
     db__ulid_make(db, ulid);

@@ -1,9 +1,9 @@
 /* Cursors: columns of the head and the blocks in order of time.
  *
  * Each source gives its columns in order and without overlap. As long as the earliest column ends
- * before every other begins, it is passed on as it is. Otherwise (blocks that overlap, a head that
- * was just cut) the overlapping columns are decoded, merged by time, and given out in pieces; of
- * two samples at one time the one of the later block or the head stays.
+ * before every other begins, it is passed on as it is. Otherwise (blocks that overlap, late
+ * samples, a head that was just cut) the overlapping columns are decoded, merged by time, and given
+ * out in pieces; which of two samples at one time stays: db__block_precedes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "narthex/tsdb/histogram_codec.h"
 
 struct source {
-    uint32_t number; /* block of the view, or DB_SOURCE_HEAD */
+    uint32_t number; /* block of the view, DB_SOURCE_HEAD or DB_SOURCE_LATE */
     bool active;     /* `info` is a column not given out yet */
     struct sample_column_info info;
     struct block_column_info block_info;
@@ -35,6 +35,8 @@ struct db_cursor {
     struct db_querier *querier;
     bool keep_integers;
     struct head_cursor *head;
+    struct db_late_source *late;  /* made when first needed */
+    uint32_t *block_ranks;        /* likewise; by block number, from 1 */
     struct block_cursor **blocks; /* by block number, made when first needed */
     struct source *sources;
     struct db_member *members;
@@ -90,6 +92,10 @@ static err_t advance(struct db_cursor *self, struct source *source, struct strbu
 {
     if (source->number == DB_SOURCE_HEAD)
         return head_cursor_next(self->head, &source->info, &source->active, why);
+    if (source->number == DB_SOURCE_LATE) {
+        source->active = db__late_source_next(self->late, &source->info);
+        return OK;
+    }
     struct block_cursor *cursor = self->blocks[source->number];
     struct block_column_info *block_info = &source->block_info;
     TRY(block_cursor_next(cursor, block_info, &source->active, why));
@@ -117,6 +123,10 @@ static err_t start_source(struct db_cursor *self, struct source *source, struct 
         if (self->head == NULL)
             self->head = head_cursor_create(&self->querier->head);
         head_cursor_seek(self->head, member.ordinal, min_t_ms, max_t_ms);
+    } else if (member.source == DB_SOURCE_LATE) {
+        if (self->late == NULL)
+            self->late = db__late_source_create();
+        db__late_source_seek(self->late, &self->querier->head, member.ordinal, min_t_ms, max_t_ms);
     } else {
         const struct db_block *block = self->querier->view->blocks[member.source];
         if (self->blocks[member.source] == NULL) {
@@ -185,6 +195,8 @@ static err_t decode_source(struct db_cursor *self, const struct source *source,
         need_histograms(self);
     if (source->number == DB_SOURCE_HEAD)
         TRY(head_cursor_decode(self->head, column, why));
+    else if (source->number == DB_SOURCE_LATE)
+        TRY(db__late_source_decode(self->late, column, why));
     else
         TRY(decode_block(self, source, column, why));
     if (column->kind == SAMPLES_FLOAT)
@@ -226,9 +238,23 @@ static void set_hints(struct db_cursor *self, const struct sample_column *column
 
 /* ---- merging ---- */
 
-static uint32_t rank_of(const struct source *source)
+/* Late samples of the head first, then blocks, then the head. */
+static uint32_t rank_of(struct db_cursor *self, const struct source *source)
 {
-    return source->number; /* the head is the highest number */
+    const struct db_view *view = self->querier->view;
+    if (source->number == DB_SOURCE_LATE)
+        return 0;
+    if (source->number == DB_SOURCE_HEAD)
+        return view->block_count + 1;
+    if (self->block_ranks == NULL) {
+        self->block_ranks = MEM_NEW_ARRAY(MEM_QUERY, uint32_t, view->block_count);
+        for (uint32_t i = 0; i < view->block_count; i++) {
+            self->block_ranks[i] = 1;
+            for (uint32_t j = 0; j < view->block_count; j++)
+                self->block_ranks[i] += db__block_precedes(view->blocks[i], view->blocks[j]);
+        }
+    }
+    return self->block_ranks[source->number];
 }
 
 static void add_merged(struct db_cursor *self, const struct source *source,
@@ -239,7 +265,7 @@ static void add_merged(struct db_cursor *self, const struct source *source,
             .t_ms = column->t_ms[i],
             .start_t_ms = column->start_t_ms == NULL ? 0 : column->start_t_ms[i],
             .kind = column->kind,
-            .rank = rank_of(source),
+            .rank = rank_of(self, source),
         };
         if (column->kind == SAMPLES_FLOAT)
             sample.value = column->values[i];
@@ -365,6 +391,11 @@ static err_t cursor_op_seek(struct series_cursor *cursor, const struct series *s
     self->merged_to = 0;
     self->source_count = 0;
     uint32_t count = db__querier_members(self->querier, series->position, self->members);
+    if (count > 0 && self->members[count - 1].source == DB_SOURCE_HEAD &&
+        head_late_has(&self->querier->head, self->members[count - 1].ordinal)) {
+        self->members[count] = (struct db_member){DB_SOURCE_LATE, self->members[count - 1].ordinal};
+        count++;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct source *source = &self->sources[i];
         source->active = false;
@@ -423,6 +454,9 @@ static void cursor_op_close(struct series_cursor *cursor)
     }
     if (self->head != NULL)
         head_cursor_destroy(self->head);
+    if (self->late != NULL)
+        db__late_source_destroy(self->late);
+    mem_free(MEM_QUERY, self->block_ranks);
     arena_deinit(&self->merge_arena);
     arena_deinit(&self->column_arena);
     arena_deinit(&self->last_arena);
@@ -449,7 +483,7 @@ err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
 {
     (void)why;
     struct db_querier *owner = (struct db_querier *)querier;
-    uint32_t source_max = owner->view->block_count + 1;
+    uint32_t source_max = owner->view->block_count + 2;
     struct db_cursor *self = MEM_NEW(MEM_QUERY, struct db_cursor);
     self->base.ops = &db_cursor_ops;
     self->querier = owner;

@@ -315,6 +315,17 @@ int64_t db__range_start(int64_t t_ms, int64_t range_ms)
     return start > t_ms ? start - range_ms : start;
 }
 
+err_t db__adopt_block(struct db *db, const char *ulid, struct strbuf *why)
+{
+    struct db_block *block;
+    char *path = db__join(db->path, ulid);
+    err_t err = db__block_open(db, path, &block, why);
+    mem_free(MEM_BLOCK, path);
+    if (err == OK)
+        db__view_add(db, block);
+    return err;
+}
+
 /* Moves [.., end) of the head into one block per range. */
 err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why)
 {
@@ -332,16 +343,12 @@ err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why)
         bool written;
         TRY(db__write_head_block(db, db->path, min_t_ms, to_t_ms, &ulid, &written, why));
         if (written) {
-            struct db_block *block;
-            char *path = db__join(db->path, ulid.text);
-            err_t err = db__block_open(db, path, &block, why);
-            mem_free(MEM_BLOCK, path);
-            TRY(err);
-            db__view_add(db, block);
+            TRY(db__adopt_block(db, ulid.text, why));
             LOG_INFO("cut a block from the head", "ulid", ulid.text);
         }
         head_finish_cut(db->head, to_t_ms);
     }
     head_drop_cut(db->head);
+    TRY(db__flush_late(db, why));
     return head_checkpoint(db->head, why);
 }

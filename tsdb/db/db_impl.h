@@ -46,7 +46,9 @@ struct db_view {
 /* All NULL when no registry was given. */
 struct db_metrics {
     struct metric *head_series, *head_series_created, *head_series_removed, *head_chunks;
-    struct metric *head_samples, *head_out_of_order, *head_min_time, *head_max_time;
+    struct metric *head_samples, *head_min_time, *head_max_time;
+    /* By kind: floats, histograms. */
+    struct metric *out_of_order[2], *out_of_bounds[2], *too_old[2], *late_appended[2];
     struct metric *wal_bytes, *wal_segment, *blocks_loaded, *block_bytes;
     struct metric *compactions, *compactions_failed, *retention_deletions;
 };
@@ -74,6 +76,7 @@ struct db {
 
     struct mutex maintain_lock; /* one maintenance step at a time */
     int64_t cut_not_before_ns;  /* guarded by maintain_lock; monotonic */
+    int64_t ulid_ms;            /* guarded by maintain_lock; of the newest block's name */
 
     struct mutex view_lock;
     /* guarded by view_lock */
@@ -107,6 +110,11 @@ void db__view_replace(struct db *db, struct db_block *const *removed, size_t rem
                       struct db_block *added, bool doom);
 /* The same block with other tombstones, which are taken. */
 struct db_block *db__block_with_tombstones(struct db_block *block, struct tombstones *tombstones);
+/* Whether samples of `a` count before those of `b` at the same time: what was stored first stays.
+ * Late samples came after those in order, so blocks without them are first. Otherwise late samples
+ * of an older block came first; blocks in order do not overlap unless somebody copied one, and the
+ * newer is taken then. */
+bool db__block_precedes(const struct db_block *a, const struct db_block *b);
 /* Opens all blocks of the folder and removes left-overs of unfinished work. */
 err_t db__view_load(struct db *db, struct strbuf *why);
 
@@ -117,7 +125,8 @@ err_t db__block_select(const struct block *block, struct selector selector, stru
 
 /* ---- db_querier.c ---- */
 /* Where a series of a querier is: sources in order of time where they do not overlap. */
-enum { DB_SOURCE_HEAD = UINT32_MAX };
+/* DB_SOURCE_LATE: late samples of the head; only cursors have such a source. */
+enum { DB_SOURCE_HEAD = UINT32_MAX, DB_SOURCE_LATE = UINT32_MAX - 1 };
 struct db_member {
     uint32_t source; /* block number in the view, or DB_SOURCE_HEAD */
     uint32_t ordinal;
@@ -142,13 +151,26 @@ enum { MEMBER_PAGE_SIZE = 1 << 14, MEMBER_LAST = 1u << 31 };
 
 err_t db__querier_open(struct storage *storage, int64_t min_t_ms, int64_t max_t_ms,
                        struct querier **querier, struct strbuf *why);
-/* Copies the members of a position; at most block_count + 1. */
+/* Copies the members of a position, the head last; at most block_count + 1. */
 uint32_t db__querier_members(struct db_querier *querier, uint64_t position,
                              struct db_member *members);
 
 /* ---- db_cursor.c ---- */
 err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
                       struct series_cursor **cursor, struct strbuf *why);
+
+/* ---- db_late_source.c ---- */
+/* Walks the late samples of a series in the head as columns. One owner. */
+struct db_late_source;
+struct db_late_source *db__late_source_create(void);
+void db__late_source_destroy(struct db_late_source *source);
+void db__late_source_seek(struct db_late_source *source, const struct head_reader *reader,
+                          uint32_t ordinal, int64_t min_t_ms, int64_t max_t_ms);
+/* The next column; false at the end. */
+bool db__late_source_next(struct db_late_source *source, struct sample_column_info *info);
+/* Valid until the next call; histograms as they were stored. */
+err_t db__late_source_decode(struct db_late_source *source, struct sample_column *column,
+                             struct strbuf *why);
 
 /* ---- db_delete.c ---- */
 err_t db__delete_samples(struct storage *storage, int64_t min_t_ms, int64_t max_t_ms,

@@ -7,10 +7,14 @@ static const int64_t PERIOD_NS = INT64_C(1000) * 1000 * 1000;
 /* A failed cut (a full disk) is not tried again at once. */
 static const int64_t CUT_RETRY_NS = INT64_C(60) * 1000 * 1000 * 1000;
 
+/* About 50 bytes each in memory. */
+enum { LATE_SAMPLES_MAX = 1 << 21 };
+
 static err_t seal_and_reclaim(struct db *db)
 {
     head_seal(db->head, 0);
     head_drop_cut(db->head);
+    head_late_drop(db->head);
     head_reclaim(db->head);
     return OK;
 }
@@ -35,6 +39,20 @@ static err_t cut_if_due(struct db *db, struct strbuf *why)
     return err;
 }
 
+/* Late samples go with a cut of the head, and when there are many of them. */
+static err_t flush_late_if_due(struct db *db, struct strbuf *why)
+{
+    struct head_stats stats;
+    head_stats(db->head, &stats);
+    int64_t now_ns = clock_monotonic_ns(db->clock);
+    if (stats.late_count < LATE_SAMPLES_MAX || now_ns < db->cut_not_before_ns)
+        return OK;
+    err_t err = db__flush_late(db, why);
+    if (err != OK)
+        db->cut_not_before_ns = now_ns + CUT_RETRY_NS;
+    return err;
+}
+
 static err_t compact_if_due(struct db *db, struct strbuf *why)
 {
     int64_t now_ns = clock_monotonic_ns(db->clock);
@@ -54,6 +72,8 @@ err_t db_maintain(struct db *db, struct strbuf *why)
         err = seal_and_reclaim(db);
     if (err == OK)
         err = cut_if_due(db, why);
+    if (err == OK)
+        err = flush_late_if_due(db, why);
     if (err == OK)
         err = compact_if_due(db, why);
     if (err == OK)

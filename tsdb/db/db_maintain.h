@@ -19,8 +19,16 @@ int64_t db__range_start(int64_t t_ms, int64_t range_ms);
  * when that is nothing. The head stays as it is. */
 err_t db__write_head_block(struct db *db, const char *parent, int64_t min_t_ms, int64_t end_t_ms,
                            struct block_ulid *ulid, bool *written, struct strbuf *why);
-/* Moves everything before end_t_ms from the head into blocks. */
+/* Takes a block that was written into the database's folder into the view. */
+err_t db__adopt_block(struct db *db, const char *ulid, struct strbuf *why);
+/* Moves everything before end_t_ms, and all late samples, from the head into blocks. */
 err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why);
+
+/* ---- db_late.c: under the maintain lock ---- */
+/* Writes blocks of the head's late samples under `parent`; the head stays as it is. */
+err_t db__write_late_blocks(struct db *db, const char *parent, struct strbuf *why);
+/* Moves the late samples from the head into blocks. */
+err_t db__flush_late(struct db *db, struct strbuf *why);
 
 /* ---- db_compact.c: under the maintain lock ---- */
 /* Merges as long as there is something to merge. */

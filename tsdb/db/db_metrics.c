@@ -12,7 +12,12 @@ static void collect(void *context)
     metric_set(m->head_series_removed, (double)stats.series_removed);
     metric_set(m->head_chunks, (double)stats.column_count);
     metric_set(m->head_samples, (double)stats.sample_count);
-    metric_set(m->head_out_of_order, (double)stats.out_of_order_count);
+    for (int kind = 0; kind < 2; kind++) {
+        metric_set(m->out_of_order[kind], (double)stats.out_of_order_count[kind]);
+        metric_set(m->out_of_bounds[kind], (double)stats.out_of_bounds_count[kind]);
+        metric_set(m->too_old[kind], (double)stats.too_old_count[kind]);
+        metric_set(m->late_appended[kind], (double)stats.late_appended_count[kind]);
+    }
     metric_set(m->head_min_time, stats.min_t_ms == INT64_MAX ? 0 : (double)stats.min_t_ms);
     metric_set(m->head_max_time, stats.max_t_ms == INT64_MIN ? 0 : (double)stats.max_t_ms);
     metric_set(m->wal_bytes, (double)wal_bytes(db->wal));
@@ -24,6 +29,34 @@ static void collect(void *context)
     metric_set(m->blocks_loaded, view->block_count);
     metric_set(m->block_bytes, (double)block_total);
     db__view_put(view);
+}
+
+static void register_by_kind(struct db_metrics *m, struct metrics *metrics)
+{
+    static const char *const names[] = {"type", NULL};
+    static const struct str kinds[] = {STR_INIT("float"), STR_INIT("histogram")};
+    const struct {
+        struct metric **metric;
+        const char *name;
+        const char *help;
+    } wanted[] = {
+        {m->out_of_order, "prometheus_tsdb_out_of_order_samples_total",
+         "Samples refused because they were older than the newest one of their series and there is "
+         "no out-of-order window."},
+        {m->out_of_bounds, "prometheus_tsdb_out_of_bound_samples_total",
+         "Samples refused because they were older than what can be appended and there is no "
+         "out-of-order window."},
+        {m->too_old, "prometheus_tsdb_too_old_samples_total",
+         "Samples refused because they were older than the out-of-order window."},
+        {m->late_appended, "prometheus_tsdb_head_out_of_order_samples_appended_total",
+         "Samples appended out of order."},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct metric_family *family =
+            metrics_counter(metrics, wanted[i].name, wanted[i].help, names);
+        for (int kind = 0; kind < 2; kind++)
+            wanted[i].metric[kind] = metric_with(family, &kinds[kind]);
+    }
 }
 
 void db__metrics_register(struct db *db, struct metrics *metrics)
@@ -43,8 +76,6 @@ void db__metrics_register(struct db *db, struct metrics *metrics)
         {&m->head_chunks, false, "prometheus_tsdb_head_chunks", "Columns in the head."},
         {&m->head_samples, true, "prometheus_tsdb_head_samples_appended_total",
          "Samples appended."},
-        {&m->head_out_of_order, true, "prometheus_tsdb_out_of_order_samples_total",
-         "Samples refused because of their time."},
         {&m->head_min_time, false, "prometheus_tsdb_head_min_time",
          "Oldest sample of the head, in milliseconds."},
         {&m->head_max_time, false, "prometheus_tsdb_head_max_time",
@@ -67,5 +98,6 @@ void db__metrics_register(struct db *db, struct metrics *metrics)
                               : metrics_gauge(metrics, wanted[i].name, wanted[i].help, NULL);
         *wanted[i].metric = metric_only(family);
     }
+    register_by_kind(m, metrics);
     metrics_on_collect(metrics, collect, db);
 }

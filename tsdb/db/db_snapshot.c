@@ -58,6 +58,8 @@ static err_t fill(struct db *db, const char *folder, bool skip_head, struct strb
         err =
             db__write_head_block(db, folder, oldest_t_ms, stats.max_t_ms + 1, &ulid, &written, why);
     }
+    if (err == OK && !skip_head)
+        err = db__write_late_blocks(db, folder, why);
     return err == OK ? db->fs->sync_dir(db->fs->context, folder, why) : err;
 }
 

@@ -100,6 +100,26 @@ static int by_time(const void *a, const void *b)
     return strcmp(x->ulid.text, y->ulid.text);
 }
 
+/* A block that was rewritten is as old as before. */
+static const char *oldest_source(const struct block_meta *meta)
+{
+    return meta->source_count > 0 ? meta->sources[0].text : meta->ulid.text;
+}
+
+bool db__block_precedes(const struct db_block *a, const struct db_block *b)
+{
+    const struct block_meta *x = block_meta(a->handle->block);
+    const struct block_meta *y = block_meta(b->handle->block);
+    bool x_late = (x->flags & BLOCK_FLAG_OUT_OF_ORDER) != 0;
+    bool y_late = (y->flags & BLOCK_FLAG_OUT_OF_ORDER) != 0;
+    if (x_late != y_late)
+        return y_late;
+    int order = strcmp(oldest_source(x), oldest_source(y));
+    if (order == 0)
+        order = strcmp(x->ulid.text, y->ulid.text);
+    return x_late ? order < 0 : order > 0;
+}
+
 static bool is_among(const struct db_block *block, struct db_block *const *blocks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

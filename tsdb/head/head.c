@@ -1,5 +1,5 @@
 /* Life of a head, its settings and its figures. */
-#include "head_impl.h"
+#include "head_late.h"
 
 enum { WINDOW_RANGE_MS_DEFAULT = 2 * 60 * 60 * 1000 };
 
@@ -56,6 +56,7 @@ void head_destroy(struct head *head)
     }
     head__epochs_deinit(&head->epochs);
     head__series_free_all(head);
+    head__late_free_all(head);
     for (uint32_t i = 0; i < head->source_count; i++)
         mem_free(MEM_HEAD, head->sources[i].lanes);
     mem_free(MEM_HEAD, head->sources);
@@ -129,6 +130,9 @@ void head_stats(struct head *head, struct head_stats *stats)
     stats->column_count = 0;
     stats->sealed_bytes = 0;
     count_windows(head, &stats->column_count, &stats->sealed_bytes);
+    stats->late_count = head->late.sample_count;
+    stats->late_min_t_ms = head->late.sample_count > 0 ? head->late.min_t_ms : INT64_MAX;
+    stats->late_max_t_ms = head->late.sample_count > 0 ? head->late.max_t_ms : INT64_MIN;
     stats->open_bytes = slab_used_bytes(head->pool);
     mutex_unlock(&head->write_lock);
 }

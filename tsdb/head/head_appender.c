@@ -1,5 +1,5 @@
 /* Appenders: staging and judging of samples. Nothing is in the head before the commit. */
-#include "head_appender.h"
+#include "head_late.h"
 
 #include <string.h>
 
@@ -13,6 +13,7 @@ static struct head_appender *self_of(struct appender *appender)
 static void reset(struct head_appender *self)
 {
     self->staged_count = 0;
+    self->late_count = 0;
     self->histogram_count = 0;
     self->exemplar_count = 0;
     self->metadata_count = 0;
@@ -270,17 +271,16 @@ static err_t add_one(const struct add_context *context, size_t i)
         if (stale && ends_histograms(self, sample.ordinal))
             histogram = &stale_histogram;
     }
-    if (sample.t_ms < context->min_t_ms || sample.t_ms > context->max_t_ms)
+    if (sample.t_ms > context->max_t_ms)
         return ERR_OUT_OF_BOUNDS;
     if (histogram != NULL)
         stage_histogram(self, histogram, &sample);
-    err_t err = judge(self, series, &sample);
+    err_t err = sample.t_ms < context->min_t_ms ? ERR_OUT_OF_BOUNDS : judge(self, series, &sample);
     if (err == OK)
         stage(self, &sample);
     if (err == OK || err == ERR_EXISTS)
         return OK;
-    self->head->stats.out_of_order_count++;
-    return stale || self->options.discard_out_of_order ? OK : err;
+    return head__late_stage(self, &sample, err, stale || self->options.discard_out_of_order);
 }
 
 /* The common case in a loop of its own: floats at one new time, in the order of the lane's slots.
@@ -418,6 +418,8 @@ static void appender_op_close(struct appender *appender)
     strbuf_deinit(&self->histogram_bytes);
     arena_deinit(&self->arena);
     mem_free(MEM_HEAD, self->staged);
+    mem_free(MEM_HEAD, self->late);
+    mem_free(MEM_HEAD, self->wal_late);
     mem_free(MEM_HEAD, self->histograms);
     mem_free(MEM_HEAD, self->exemplars);
     mem_free(MEM_HEAD, self->metadata);

@@ -52,6 +52,11 @@ struct head_appender {
     struct staged_sample *staged;
     uint32_t staged_count;
     uint32_t staged_capacity;
+    struct staged_sample *late; /* out of order, within the window; in the order of staging */
+    uint32_t late_count;
+    uint32_t late_capacity;
+    struct wal_late *wal_late; /* scratch of the commit */
+    uint32_t wal_late_capacity;
     /* The common case: all are of the source's first lane, at one time, slots ascending. */
     bool plain;
     bool explicit_times;         /* some batch had timestamps of its own */

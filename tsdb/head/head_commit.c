@@ -1,5 +1,5 @@
 /* Commits: places for samples, the log record, the rows, visibility. */
-#include "head_appender.h"
+#include "head_late.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,17 @@ static bool is_untouched(const struct head_appender *self, const struct staged_s
            group->slot_refs[sample->slot] == head__ref(self->head, sample->ordinal);
 }
 
-/* Finds the series again and judges again; false: the sample is dropped. How far it is behind the
- * newest sample is not looked at again: that it is not too far was said when it was staged. */
-static bool judge_again(struct head_appender *self, struct staged_sample *sample)
+/* Finds the series again and judges again: OK, ERR_EXISTS, or why the sample is not appended. How
+ * far it is behind the newest sample is not looked at again: that it is not too far was said when
+ * it was staged. */
+static err_t judge_again(struct head_appender *self, struct staged_sample *sample)
 {
     struct head *head = self->head;
     const struct head_series *series = head__series(head, sample->ordinal);
-    if (series == NULL || sample->t_ms < head->append_floor_ms)
-        return false;
+    if (series == NULL)
+        return ERR_STALE_REF;
+    if (sample->t_ms < head->append_floor_ms)
+        return ERR_OUT_OF_BOUNDS;
     const struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
     sample->group = NULL;
     if (place != NULL && head__group_is_open_to(place->group, self->source)) {
@@ -37,7 +40,7 @@ static bool judge_again(struct head_appender *self, struct staged_sample *sample
     struct str bytes = {NULL, 0};
     if (sample->histogram != 0)
         bytes = head__staged_histogram(self, sample);
-    return head__judge_locked(head, series, sample->t_ms, sample->value, bytes) == OK;
+    return head__judge_locked(head, series, sample->t_ms, sample->value, bytes);
 }
 
 static void judge_all_again(struct head_appender *self)
@@ -50,10 +53,11 @@ static void judge_all_again(struct head_appender *self)
         bool untouched = is_untouched(self, sample);
         if (!untouched)
             self->plain = false;
-        if (untouched || judge_again(self, sample))
+        err_t err = untouched ? OK : judge_again(self, sample);
+        if (err == OK)
             self->staged[kept++] = *sample;
-        else
-            self->head->stats.out_of_order_count++;
+        else if (err != ERR_EXISTS && err != ERR_STALE_REF)
+            head__late_stage_again(self, sample, err);
     }
     self->staged_count = kept;
 }
@@ -270,17 +274,25 @@ static err_t write_log(struct head_appender *self, struct strbuf *why)
         if (self->rows[i].t_ms > max_t_ms)
             max_t_ms = self->rows[i].t_ms;
     }
+    if (self->late_count > 0)
+        head__late_encode_staged(self);
     encode_rest(self);
     err_t err = wal_append(head->wal, &head->body, max_t_ms, why);
-    if (err == OK) {
+    bool logged = err == OK;
+    if (logged && head->sync_each_commit) {
+        err = wal_sync(head->wal, why);
+        /* What failed must not come back at the next start. */
+        logged = err == OK || !wal_take_back(head->wal);
+    }
+    if (logged)
         head->unlogged_count = 0;
-        if (head->sync_each_commit)
-            err = wal_sync(head->wal, why);
-        if (err == OK)
-            return OK;
+    if (err == OK)
+        return OK;
+    if (logged) {
         /* The rows are in the log all the same: their numbers are used up. */
         for (uint32_t i = 0; i < self->row_count; i++)
             self->rows[i].group->sequence = self->rows[i].sequence;
+        head->late.number += self->late_count;
     }
     for (uint32_t i = 0; i < self->row_count; i++)
         wal_group_forget(&self->rows[i].group->wal);
@@ -331,7 +343,8 @@ err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
     if (!placed)
         place_all(self);
     collect_rows(self);
-    if (self->row_count == 0 && self->exemplar_count == 0 && self->metadata_count == 0)
+    if (self->row_count == 0 && self->exemplar_count == 0 && self->metadata_count == 0 &&
+        self->late_count == 0)
         return OK;
     if (head->wal != NULL)
         TRY(write_log(self, why));
@@ -343,6 +356,8 @@ err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
         head__exemplar_add(head->exemplars, self->exemplars[i].ref, &self->exemplars[i].exemplar);
     for (uint32_t i = 0; i < self->metadata_count; i++)
         head__metadata_set(head->metadata, self->metadata[i].ref, &self->metadata[i].metadata);
+    if (self->late_count > 0)
+        head__late_apply_staged(self);
     head->stats.sample_count += self->staged_count;
     head->stats.commit_count++;
     head__publish_locked(head, sequence);

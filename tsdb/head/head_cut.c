@@ -1,7 +1,8 @@
 /* What happens when samples have gone to a block: windows and series leave, the log is shortened.
  */
-#include "head_impl.h"
+#include "head_late.h"
 
+#include "narthex/base/log.h"
 #include "narthex/base/vec.h"
 
 enum { CHECKPOINT_BODY_BYTES = 1 << 20, SERIES_PER_LOCK = 4096 };
@@ -22,6 +23,22 @@ void head_begin_cut(struct head *head, int64_t t_ms)
     mutex_unlock(&head->write_lock);
 }
 
+/* Once the block is merged with late samples, its end does not tell any more what the log still
+ * stands for. A failure does no harm until then: see on_cut in head_replay.c. */
+static void log_cut(struct head *head, int64_t t_ms)
+{
+    struct strbuf why = STRBUF_INIT;
+    uint32_t segment;
+    if (head->wal == NULL)
+        return;
+    strbuf_clear(&head->body);
+    wal_encode_cut(&head->body, t_ms);
+    if (wal_begin(head->wal, &segment, &why) != OK ||
+        wal_append(head->wal, &head->body, INT64_MIN, &why) != OK)
+        LOG_WARN("cannot log that a block was cut", "err", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+}
+
 void head_finish_cut(struct head *head, int64_t t_ms)
 {
     mutex_lock(&head->write_lock);
@@ -31,6 +48,7 @@ void head_finish_cut(struct head *head, int64_t t_ms)
     mutex_unlock(&head->epochs.lock);
     head->pending_cut_ms = t_ms;
     head->cut_pending = true;
+    log_cut(head, t_ms);
     if (t_ms > head->append_floor_ms)
         head->append_floor_ms = t_ms;
     mutex_unlock(&head->write_lock);
@@ -106,13 +124,14 @@ static void trim_places(struct head *head, struct head_series *series)
 
 static bool series_is_idle(struct head *head, struct head_series *series)
 {
+    bool has_late = head__late_run(head, series->ordinal) != NULL;
     struct head_place *place = atomic_load_explicit(&series->newest, memory_order_relaxed);
     if (place == NULL)
-        return true;
+        return !has_late;
     if (atomic_load_explicit(&place->older, memory_order_relaxed) != NULL)
         trim_places(head, series);
     return atomic_load_explicit(&place->older, memory_order_relaxed) == NULL &&
-           !place_has_samples(head, place);
+           !place_has_samples(head, place) && !has_late;
 }
 
 /* Trims the places of all series and removes those without samples. Those that were made since
@@ -239,6 +258,7 @@ static void encode_series(struct head *head, uint32_t ordinal, struct strbuf *bo
     const struct head_deletion *deletions = head__deletions_of(head, ordinal, &count);
     for (uint32_t i = 0; i < count; i++)
         wal_encode_deletion(body, ref, deletions[i].min_t_ms, deletions[i].max_t_ms);
+    head__late_encode(head, ordinal, body);
 }
 
 static err_t write_checkpoint(struct head *head, struct wal_checkpoint *checkpoint,
@@ -247,6 +267,7 @@ static err_t write_checkpoint(struct head *head, struct wal_checkpoint *checkpoi
     struct strbuf body = STRBUF_INIT;
     err_t err = OK;
     wal_encode_cut(&body, atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed));
+    wal_encode_late_flushed(&body, head->late.pending_number);
     uint32_t count = atomic_load_explicit(&head->ordinal_count, memory_order_acquire);
     for (uint32_t ordinal = 0; ordinal < count && err == OK;) {
         mutex_lock(&head->write_lock);

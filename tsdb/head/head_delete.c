@@ -1,5 +1,5 @@
 /* Deleted ranges of series: an immutable list that is replaced when something is deleted. */
-#include "head_impl.h"
+#include "head_late.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,25 +90,30 @@ err_t head_delete(struct head *head, const uint32_t *ordinals, size_t count, int
 {
     struct head_deletion *added = mem_alloc(MEM_HEAD, (count + 1) * sizeof *added);
     uint32_t added_count = 0;
+    int64_t newest_t_ms = INT64_MIN;
     err_t err = OK;
     mutex_lock(&head->write_lock);
-    /* What comes later than the newest sample must not be hidden. */
-    if (max_t_ms > head->max_t_ms)
-        max_t_ms = head->max_t_ms;
     strbuf_clear(&head->body);
     for (size_t i = 0; i < count && min_t_ms <= max_t_ms; i++) {
         int64_t last_t_ms;
         double value;
         struct str histogram;
+        int64_t late_t_ms;
         const struct head_series *series = head__series(head, ordinals[i]);
-        if (series == NULL ||
-            !head__series_last_locked(head, series, &last_t_ms, &value, &histogram))
+        if (series == NULL)
             continue;
+        /* What comes later than the newest sample must not be hidden. */
+        if (!head__series_last_locked(head, series, &last_t_ms, &value, &histogram))
+            last_t_ms = INT64_MIN;
+        if (head__late_newest(head, ordinals[i], min_t_ms, max_t_ms, &late_t_ms) &&
+            late_t_ms > last_t_ms)
+            last_t_ms = late_t_ms;
         struct head_deletion deletion = {ordinals[i], min_t_ms,
                                          max_t_ms < last_t_ms ? max_t_ms : last_t_ms};
         if (deletion.min_t_ms > deletion.max_t_ms)
             continue;
         added[added_count++] = deletion;
+        newest_t_ms = deletion.max_t_ms > newest_t_ms ? deletion.max_t_ms : newest_t_ms;
         wal_encode_deletion(&head->body, head__ref(head, ordinals[i]), deletion.min_t_ms,
                             deletion.max_t_ms);
     }
@@ -116,10 +121,12 @@ err_t head_delete(struct head *head, const uint32_t *ordinals, size_t count, int
         uint32_t segment;
         err = wal_begin(head->wal, &segment, why);
         if (err == OK)
-            err = wal_append(head->wal, &head->body, max_t_ms, why);
+            err = wal_append(head->wal, &head->body, newest_t_ms, why);
     }
     if (added_count > 0 && err == OK) {
         merge_in(head, added, added_count);
+        for (uint32_t i = 0; i < added_count; i++)
+            head__late_delete(head, added[i].ordinal, added[i].min_t_ms, added[i].max_t_ms);
         head__publish_locked(head, head->sequence);
     }
     mutex_unlock(&head->write_lock);

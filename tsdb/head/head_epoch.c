@@ -43,6 +43,7 @@ void head__publish_locked(struct head *head, uint64_t sequence)
     mutex_lock(&epochs->lock);
     assert(sequence >= epochs->published);
     epochs->published = sequence;
+    epochs->late_published = head->late.number;
     for (size_t i = epochs->count - epochs->fresh; i < epochs->count; i++)
         epochs->items[i].epoch = epochs->epoch;
     mutex_unlock(&epochs->lock);
@@ -56,6 +57,8 @@ void head_reader_open(struct head *head, struct head_reader *reader)
     *reader = (struct head_reader){
         .head = head,
         .sequence = epochs->published,
+        .late_after = epochs->late_flushed,
+        .late_to = epochs->late_published,
         .epoch = ++epochs->epoch,
         /* Relaxed: the store is made under this lock, see head_finish_cut. */
         .min_valid_ms = atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed),

@@ -172,6 +172,23 @@ struct slot_samples {
     size_t histogram_size;
 };
 
+/* ---- late samples: head_late.h ---- */
+
+struct late_run;
+typedef _Atomic(struct late_run *) late_slot;
+typedef _Atomic(late_slot *) late_page;
+
+struct head_late {
+    _Atomic(late_page *) pages; /* by ordinal / SERIES_PAGE_SIZE; NULL before the first sample */
+    /* guarded by the write lock */
+    uint64_t number; /* of the newest sample, ever */
+    uint64_t sample_count;
+    int64_t min_t_ms, max_t_ms; /* since there were none */
+    uint64_t pending_number;    /* samples up to this wait for readers older than pending_epoch */
+    uint64_t pending_epoch;
+    bool pending;
+};
+
 /* ---- memory that readers may hold ---- */
 
 struct retired {
@@ -187,6 +204,8 @@ struct head_epochs {
     /* guarded by lock */
     uint64_t epoch;              /* counts reader opens */
     uint64_t published;          /* sequence of the last visible commit */
+    uint64_t late_published;     /* number of its last late sample */
+    uint64_t late_flushed;       /* late samples up to this are in blocks */
     struct head_reader *readers; /* any order */
 
     /* guarded by the head's write lock */
@@ -250,6 +269,7 @@ struct head {
     uint32_t collect_below; /* series older than this are collected at the next cut */
     struct head_stats stats;
     struct slot_samples last_samples; /* scratch of head__series_last_locked */
+    struct head_late late;
 };
 
 /* Oldest time that can still be appended, as in Prometheus: half a window range behind the newest

@@ -1,6 +1,6 @@
 /* Filling the head from the log. One thread, no readers: no locks are taken here, although the
  * functions used say that they need the write lock. */
-#include "head_impl.h"
+#include "head_late.h"
 
 #include "narthex/base/vec.h"
 
@@ -61,7 +61,8 @@ static err_t on_series(void *context, uint64_t ref, struct labels labels, struct
     uint64_t hash = labels_hash(labels);
     struct head_series *old = head__series_find_locked(head, labels, hash);
     if (old != NULL) {
-        if (atomic_load_explicit(&old->newest, memory_order_relaxed) != NULL) {
+        if (atomic_load_explicit(&old->newest, memory_order_relaxed) != NULL ||
+            head__late_run(head, old->ordinal) != NULL) {
             VEC_PUSH(MEM_HEAD, replay->alias_items, replay->alias_count, replay->alias_capacity,
                      (struct alias){ref, old->ordinal});
             htable_insert(&replay->aliases, hash_mix(0, ref), replay->alias_count - 1);
@@ -191,6 +192,8 @@ static err_t on_deletion(void *context, uint64_t ref, int64_t min_t_ms, int64_t 
     struct replay *replay = context;
     (void)why;
     const struct head_series *series = series_of(replay, ref);
+    if (series != NULL)
+        head__late_delete(replay->head, series->ordinal, min_t_ms, max_t_ms);
     if (series != NULL && max_t_ms >= replay->cut_t_ms)
         head__deletion_add_locked(replay->head, series->ordinal, min_t_ms, max_t_ms);
     return OK;
@@ -202,6 +205,41 @@ static err_t on_cut(void *context, int64_t t_ms, struct strbuf *why)
     (void)why;
     if (t_ms > replay->cut_t_ms)
         replay->cut_t_ms = t_ms;
+    return OK;
+}
+
+static err_t on_late(void *context, const struct wal_late *sample, struct strbuf *why)
+{
+    struct replay *replay = context;
+    struct head *head = replay->head;
+    (void)why;
+    const struct head_series *series = series_of(replay, sample->ref);
+    if (sample->number > head->late.number)
+        head->late.number = sample->number;
+    /* In a block already; the log may have it again behind a checkpoint. */
+    if (series == NULL || sample->number <= head->late.pending_number)
+        return OK;
+    head__late_add(head, series->ordinal, sample);
+    head->stats.sample_count++;
+    head__publish_locked(head, head->sequence);
+    if (head->epochs.count > RETIRED_MAX)
+        head_reclaim(head);
+    return OK;
+}
+
+static err_t on_late_flushed(void *context, uint64_t number, struct strbuf *why)
+{
+    struct replay *replay = context;
+    struct head *head = replay->head;
+    (void)why;
+    if (number > head->late.number)
+        head->late.number = number;
+    if (number <= head->late.pending_number)
+        return OK;
+    head->late.pending_number = number;
+    head->epochs.late_flushed = number;
+    head__late_forget(head, number);
+    head__publish_locked(head, head->sequence);
     return OK;
 }
 
@@ -245,6 +283,8 @@ err_t head_replay(struct head *head, const struct fs *fs, const char *wal_path, 
         .metadata = on_metadata,
         .deletion = on_deletion,
         .cut = on_cut,
+        .late = on_late,
+        .late_flushed = on_late_flushed,
     };
     err_t err = wal_replay(fs, wal_path, &handler, result, why);
     htable_deinit(&replay.aliases);

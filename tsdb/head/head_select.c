@@ -1,14 +1,15 @@
 /* Finding series, label names and values; cardinality. */
-#include "head_impl.h"
+#include "head_late.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A series that readers may see: not collected, and with a place (some sample was committed). */
+/* A series that readers may see: not collected, and with samples. */
 static const struct head_series *visible_series(const struct head *head, uint32_t ordinal)
 {
     const struct head_series *series = head__series(head, ordinal);
-    if (series == NULL || atomic_load_explicit(&series->newest, memory_order_acquire) == NULL)
+    if (series == NULL || (atomic_load_explicit(&series->newest, memory_order_acquire) == NULL &&
+                           head__late_run(head, ordinal) == NULL))
         return NULL;
     return series;
 }

@@ -152,6 +152,18 @@ err_t wal_append(struct wal *wal, const struct strbuf *body, int64_t max_t_ms, s
     return err;
 }
 
+bool wal_take_back(struct wal *wal)
+{
+    mutex_lock(&wal->lock);
+    struct wal_segment *segment = &wal->segments[wal->segment_count - 1];
+    take_back(wal, segment->bytes - wal->out.size);
+    bool taken = !wal->broken;
+    if (taken)
+        segment->bytes -= wal->out.size;
+    mutex_unlock(&wal->lock);
+    return taken;
+}
+
 static err_t sync_segment(struct wal *wal, uint32_t number, struct strbuf *why)
 {
     char *path = wal__segment_path(wal->path, number);

@@ -312,6 +312,37 @@ static err_t read_deletion(struct byte_reader *in, const struct wal_handler *han
     return handler->deletion(handler->context, ref, min_t_ms, max_t_ms, why);
 }
 
+static err_t read_late(struct byte_reader *in, const struct wal_handler *handler,
+                       struct wal_replay_result *result, struct strbuf *why)
+{
+    struct wal_late sample = {0};
+    uint64_t count = byte_reader_uv_max(in, byte_reader_left(in));
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t flags = byte_reader_u8(in);
+        sample.number += byte_reader_uv(in);
+        sample.ref += (uint64_t)byte_reader_zv(in);
+        sample.t_ms = (int64_t)((uint64_t)sample.t_ms + (uint64_t)byte_reader_zv(in));
+        sample.histogram = (struct str){NULL, 0};
+        sample.value = 0;
+        if ((flags & WAL_LATE_HISTOGRAM) != 0)
+            sample.histogram = byte_reader_str(in);
+        else
+            sample.value = byte_reader_double(in);
+        sample.start_t_ms = 0;
+        if ((flags & WAL_LATE_START) != 0)
+            sample.start_t_ms = (int64_t)((uint64_t)sample.t_ms - (uint64_t)byte_reader_zv(in));
+        if ((flags & ~WAL_LATE_FLAGS_KNOWN) != 0 || sample.number == 0 ||
+            ((flags & WAL_LATE_HISTOGRAM) != 0 && sample.histogram.size == 0))
+            in->failed = true;
+        if (in->failed)
+            return OK; /* the caller says so */
+        result->sample_count++;
+        if (handler->late != NULL)
+            TRY(handler->late(handler->context, &sample, why));
+    }
+    return OK;
+}
+
 err_t wal__decode_body(struct wal_decoder *decoder, const void *body, size_t size,
                        const struct wal_handler *handler, struct wal_replay_result *result,
                        int64_t *max_t_ms, bool *complete, struct strbuf *why)
@@ -320,6 +351,7 @@ err_t wal__decode_body(struct wal_decoder *decoder, const void *body, size_t siz
     while (in.at < in.end && !in.failed) {
         err_t err = OK;
         int64_t t_ms;
+        uint64_t number;
         switch (byte_reader_u8(&in)) {
         case WAL_TAG_SERIES:
             err = read_series(decoder, &in, handler, why);
@@ -340,6 +372,14 @@ err_t wal__decode_body(struct wal_decoder *decoder, const void *body, size_t siz
             t_ms = byte_reader_zv(&in);
             if (!in.failed && handler->cut != NULL)
                 err = handler->cut(handler->context, t_ms, why);
+            break;
+        case WAL_TAG_LATE:
+            err = read_late(&in, handler, result, why);
+            break;
+        case WAL_TAG_LATE_FLUSHED:
+            number = byte_reader_uv(&in);
+            if (!in.failed && handler->late_flushed != NULL)
+                err = handler->late_flushed(handler->context, number, why);
             break;
         case WAL_TAG_END:
             *complete = true;

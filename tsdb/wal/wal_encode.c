@@ -68,6 +68,39 @@ void wal_encode_cut(struct strbuf *body, int64_t t_ms)
     coding_put_zv(body, t_ms);
 }
 
+void wal_encode_late(struct strbuf *body, const struct wal_late *samples, uint32_t count)
+{
+    uint64_t number = 0, ref = 0;
+    int64_t t_ms = 0;
+    coding_put_u8(body, WAL_TAG_LATE);
+    coding_put_uv(body, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct wal_late *sample = &samples[i];
+        uint8_t flags = sample->histogram.size > 0 ? WAL_LATE_HISTOGRAM : 0;
+        if (sample->start_t_ms != 0)
+            flags |= WAL_LATE_START;
+        coding_put_u8(body, flags);
+        coding_put_uv(body, sample->number - number);
+        coding_put_zv(body, (int64_t)(sample->ref - ref));
+        coding_put_zv(body, (int64_t)((uint64_t)sample->t_ms - (uint64_t)t_ms));
+        if (sample->histogram.size > 0)
+            coding_put_str(body, sample->histogram);
+        else
+            coding_put_double(body, sample->value);
+        if (sample->start_t_ms != 0)
+            coding_put_zv(body, (int64_t)((uint64_t)sample->t_ms - (uint64_t)sample->start_t_ms));
+        number = sample->number;
+        ref = sample->ref;
+        t_ms = sample->t_ms;
+    }
+}
+
+void wal_encode_late_flushed(struct strbuf *body, uint64_t number)
+{
+    coding_put_u8(body, WAL_TAG_LATE_FLUSHED);
+    coding_put_uv(body, number);
+}
+
 /* The differing value `bits` against `base`; returns the end. At most 11 bytes. */
 static uint8_t *write_value(uint8_t *out, uint64_t bits, uint64_t base)
 {

@@ -11,7 +11,8 @@
 
 enum {
     WAL_MAGIC_SIZE = 5,
-    WAL_VERSION = 1,
+    WAL_VERSION = 2,
+    WAL_VERSION_MIN = 1, /* read too: it has no late samples */
     WAL_FILE_HEADER_SIZE = 16,
     WAL_RECORD_HEADER_SIZE = 16,
     WAL_RECORD_MARK = 0xc5,
@@ -30,6 +31,8 @@ enum wal_tag {
     WAL_TAG_DELETION = 5,
     WAL_TAG_CUT = 6,
     WAL_TAG_END = 7,
+    WAL_TAG_LATE = 8,
+    WAL_TAG_LATE_FLUSHED = 9,
 };
 
 enum wal_row_flag {
@@ -38,6 +41,12 @@ enum wal_row_flag {
     WAL_ROW_LIST = 4,
     WAL_ROW_EXTRAS = 8,
     WAL_ROW_FLAGS_KNOWN = 15,
+};
+
+enum wal_late_flag {
+    WAL_LATE_HISTOGRAM = 1,
+    WAL_LATE_START = 2,
+    WAL_LATE_FLAGS_KNOWN = 3,
 };
 
 /* Whether both are integers that the integer form carries exactly. */

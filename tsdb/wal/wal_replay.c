@@ -33,7 +33,8 @@ struct file_reader {
 static bool header_is_good(const uint8_t *data, size_t size, uint32_t number)
 {
     return size >= WAL_FILE_HEADER_SIZE && memcmp(data, WAL_MAGIC, WAL_MAGIC_SIZE) == 0 &&
-           data[WAL_MAGIC_SIZE] == WAL_VERSION && coding_load_u32(data + 8) == number &&
+           data[WAL_MAGIC_SIZE] >= WAL_VERSION_MIN && data[WAL_MAGIC_SIZE] <= WAL_VERSION &&
+           coding_load_u32(data + 8) == number &&
            coding_load_u32(data + 12) == hash_crc32c(0, data, 12);
 }
 

@@ -45,6 +45,8 @@ struct block_ulid {
 };
 
 void block_ulid_make(int64_t time_ms, const uint8_t random[10], struct block_ulid *ulid);
+/* The time it was made with. */
+int64_t block_ulid_ms(const struct block_ulid *ulid);
 /* Whether text is a well-formed ULID in upper case, as the folders of blocks are named. */
 bool block_ulid_is_valid(struct str text);
 

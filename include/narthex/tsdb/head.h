@@ -64,6 +64,8 @@ struct head_reader {
     uint64_t sequence; /* commits up to this one are visible */
     uint64_t epoch;
     int64_t min_valid_ms; /* older samples are in blocks */
+    uint64_t late_after;  /* late samples above this number, up to late_to, are visible */
+    uint64_t late_to;
     struct head_reader *previous, *next;
 };
 void head_reader_open(struct head *head, struct head_reader *reader);
@@ -97,6 +99,27 @@ err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *in
 /* Histograms are given as they were stored. */
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why);
+
+/* A sample that came after newer ones of its series. Views live as long as the reader. */
+struct head_late_sample {
+    int64_t t_ms;
+    int64_t start_t_ms; /* 0: none */
+    double value;
+    struct str histogram; /* encoded; empty: a float */
+};
+struct head_late_list {
+    struct head_late_sample *items;
+    uint32_t count;
+    uint32_t capacity;
+};
+/* Late samples of a series in the range: ascending, distinct times. They are in no block and may
+ * have the times of other samples of the series, which then count. The list is reused from call to
+ * call; free its items under MEM_HEAD. */
+void head_late_read(const struct head_reader *reader, uint32_t ordinal, int64_t min_t_ms,
+                    int64_t max_t_ms, struct head_late_list *list);
+/* Whether the series has late samples at all, visible or not. */
+bool head_late_has(const struct head_reader *reader, uint32_t ordinal);
+
 /* ---- reading for blocks ---- */
 
 /* Sorts ordinals by labels (labels_compare). */
@@ -145,6 +168,11 @@ void head_finish_cut(struct head *head, int64_t t_ms);
 bool head_drop_cut(struct head *head);
 /* Frees what no reader can hold any more. */
 void head_reclaim(struct head *head);
+/* Late samples that a reader saw (its late_to) are in blocks that new readers see; logged. They go
+ * as soon as no reader is older than this call: see head_late_drop. */
+err_t head_late_finish_flush(struct head *head, uint64_t late_to, struct strbuf *why);
+/* Does what head_late_finish_flush asked for, when it is time. */
+void head_late_drop(struct head *head);
 /* Writes what later segments need into a checkpoint and removes older segments. */
 err_t head_checkpoint(struct head *head, struct strbuf *why);
 
@@ -158,7 +186,14 @@ struct head_stats {
     uint64_t column_count; /* windows × slots with samples, estimated */
     uint64_t sample_count; /* appended since start */
     uint64_t commit_count;
-    uint64_t out_of_order_count;
+    /* Refused samples by reason and kind (0 floats, 1 histograms); see struct append_batch. */
+    uint64_t out_of_order_count[2];
+    uint64_t out_of_bounds_count[2];
+    uint64_t too_old_count[2];
+    uint64_t late_appended_count[2]; /* since start */
+    uint64_t late_count;             /* late samples in memory */
+    int64_t late_min_t_ms;           /* INT64_MAX: none */
+    int64_t late_max_t_ms;           /* INT64_MIN: none */
     uint64_t wal_failure_count;
     int64_t min_t_ms; /* INT64_MAX when empty */
     int64_t max_t_ms; /* INT64_MIN when empty */

@@ -78,6 +78,21 @@ void wal_encode_metadata(struct strbuf *body, uint64_t ref, uint8_t type, struct
 void wal_encode_deletion(struct strbuf *body, uint64_t ref, int64_t min_t_ms, int64_t max_t_ms);
 void wal_encode_cut(struct strbuf *body, int64_t t_ms);
 
+/* A sample older than the newest one of its series. Numbers ascend in the order of commits and are
+ * never used again. Views are borrowed. */
+struct wal_late {
+    uint64_t number;
+    uint64_t ref;
+    int64_t t_ms;
+    int64_t start_t_ms; /* 0: none */
+    double value;
+    struct str histogram; /* empty: a float */
+};
+/* `count` late samples, numbers ascending. */
+void wal_encode_late(struct strbuf *body, const struct wal_late *samples, uint32_t count);
+/* Late samples up to this number are in blocks. */
+void wal_encode_late_flushed(struct strbuf *body, uint64_t number);
+
 /* ---- writing ---- */
 
 struct wal;
@@ -100,6 +115,9 @@ err_t wal_begin(struct wal *wal, uint32_t *segment, struct strbuf *why);
 /* Appends one record: when OK is returned, write(2) has taken all of it. After an error none of it
  * will be replayed. `max_t_ms` is the newest sample in it (INT64_MIN: none). */
 err_t wal_append(struct wal *wal, const struct strbuf *body, int64_t max_t_ms, struct strbuf *why);
+/* Removes the record that the last wal_append wrote, as if it had failed; nothing else was called in
+ * between but wal_sync. False: it could not be removed, and a replay will find it. */
+bool wal_take_back(struct wal *wal);
 /* Everything appended before the call survives a power loss when OK is returned. */
 err_t wal_sync(struct wal *wal, struct strbuf *why);
 /* Begins a new segment now. */
@@ -142,6 +160,8 @@ struct wal_handler {
     err_t (*deletion)(void *context, uint64_t ref, int64_t min_t_ms, int64_t max_t_ms,
                       struct strbuf *why);
     err_t (*cut)(void *context, int64_t t_ms, struct strbuf *why);
+    err_t (*late)(void *context, const struct wal_late *sample, struct strbuf *why);
+    err_t (*late_flushed)(void *context, uint64_t number, struct strbuf *why);
 };
 
 struct wal_replay_result {

@@ -1,13 +1,18 @@
-/* Random commits, reopenings and maintenance against the reference store. */
+/* Random histories against the reference store: commits in and out of order by several writers,
+ * deletion, cuts, compaction, retention, reopening. NARTHEX_LONG=1 runs 10 million operations
+ * (NARTHEX_MODEL_OPERATIONS: another number; NARTHEX_MODEL_SEED: another beginning); an operation
+ * is a sample that is appended or another call. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 #include "narthex/tsdb/db.h"
 #include "reference_store.h"
@@ -15,6 +20,8 @@
 
 enum { SERIES_COUNT = 40, SOURCE_COUNT = 4, STEPS = 400, BATCH_MAX = 30 };
 static const int64_t RANGE_MS = 100000;
+static const int64_t WINDOWS_MS[] = {0, 30000, 150000, 600000};
+static const uint64_t LONG_OPERATIONS = 10 * 1000 * 1000;
 
 struct fixture {
     char path[64];
@@ -23,6 +30,10 @@ struct fixture {
     struct appender *appenders[2]; /* of the database and the model */
     uint64_t random;
     int64_t now_ms;
+    int64_t window_ms;    /* out of order; 0: none */
+    int64_t kept_from_ms; /* retention may have taken what is older */
+    uint64_t operations;
+    uint64_t late_count;
     struct arena arena;
     struct strbuf why;
 };
@@ -43,7 +54,13 @@ static uint32_t below(struct fixture *f, uint32_t limit)
 static void open_db(struct fixture *f)
 {
     struct db_options options = {
-        .path = f->path, .no_background = true, .block_range_ms = RANGE_MS, .exemplars_max = 10};
+        .path = f->path,
+        .no_background = true,
+        .block_range_ms = RANGE_MS,
+        .block_range_max_ms = 9 * RANGE_MS,
+        .exemplars_max = 10,
+        .out_of_order_window_ms = f->window_ms,
+    };
     err_t err = db_open(&options, &f->db, &f->why);
     if (err != OK)
         fail_msg("%s", strbuf_cstr(&f->why));
@@ -130,7 +147,13 @@ static void add_batch(struct fixture *f, bool explicit_times)
         for (int j = 0; j < 2; j++)
             assert_int_equal(
                 appender_series(f->appenders[j], labels, &refs[j][i], &created, &f->why), OK);
+        f->operations++;
         t_ms[i] = f->now_ms + (int64_t)below(f, 40) - 20;
+        if (f->window_ms > 0 && below(f, 3) == 0)
+            t_ms[i] = f->now_ms - (int64_t)below(f, (uint32_t)(f->window_ms + f->window_ms / 8));
+        else if (below(f, 30) == 0)
+            t_ms[i] = f->now_ms - (int64_t)below(f, 2 * (uint32_t)RANGE_MS);
+        f->late_count += t_ms[i] < f->now_ms - 20;
         values[i] = make_value(f);
         starts[i] = below(f, 2) == 0 ? 0 : f->now_ms - 1000;
         histograms[i] = with_histograms && below(f, 2) == 0 ? make_histogram(f) : NULL;
@@ -225,52 +248,100 @@ static void delete_some(struct fixture *f)
 static void compare(struct fixture *f)
 {
     int64_t from = f->now_ms - (int64_t)below(f, 300000);
+    if (from < f->kept_from_ms)
+        from = f->kept_from_ms;
     struct matcher matchers[2];
     struct selector selector = make_selector(f, matchers);
     store_compare(db_storage(f->db), f->model, from, f->now_ms, selector);
-    store_compare(db_storage(f->db), f->model, INT64_MIN, INT64_MAX, selector);
+    store_compare(db_storage(f->db), f->model, f->kept_from_ms, INT64_MAX, selector);
     free_selector(selector);
 }
 
-static void run(uint64_t seed)
+static void maintain(struct fixture *f)
+{
+    if (db_maintain(f->db, &f->why) != OK)
+        fail_msg("%s", strbuf_cstr(&f->why));
+}
+
+static void flush(struct fixture *f)
+{
+    if (db_flush_head(f->db, &f->why) != OK)
+        fail_msg("%s", strbuf_cstr(&f->why));
+    reference_store_flush(f->model);
+}
+
+static void change_window(struct fixture *f)
+{
+    f->window_ms = WINDOWS_MS[below(f, sizeof WINDOWS_MS / sizeof WINDOWS_MS[0])];
+    db_set_out_of_order_window(f->db, f->window_ms);
+    reference_store_set_window(f->model, f->window_ms, RANGE_MS);
+}
+
+/* Blocks that end before the newest one by more than this go. */
+static void retain(struct fixture *f)
+{
+    int64_t retention_ms = 200000 + (int64_t)below(f, 400000);
+    db_set_retention(f->db, retention_ms, 0, 0);
+    maintain(f);
+    db_set_retention(f->db, 0, 0, 0);
+    /* The newest sample is at most 20 ms after now. */
+    if (f->now_ms + 20 - retention_ms > f->kept_from_ms)
+        f->kept_from_ms = f->now_ms + 20 - retention_ms;
+}
+
+static void step(struct fixture *f)
+{
+    f->operations++;
+    switch (below(f, 32)) {
+    case 0:
+        reopen(f);
+        break;
+    case 1:
+        maintain(f);
+        break;
+    case 2:
+        compare(f);
+        break;
+    case 3:
+        flush(f);
+        break;
+    case 4:
+        delete_some(f);
+        break;
+    case 5:
+        if (below(f, 4) == 0)
+            assert_int_equal(db_clean_tombstones(f->db, &f->why), OK);
+        break;
+    case 6:
+        if (below(f, 4) == 0)
+            change_window(f);
+        break;
+    case 7:
+        if (below(f, 8) == 0)
+            retain(f);
+        break;
+    default:
+        commit_step(f);
+    }
+}
+
+/* Returns the number of operations; adds the number of samples given late. */
+static uint64_t run(uint64_t seed, uint64_t *late_count)
 {
     struct fixture *f = MEM_NEW(MEM_TEST, struct fixture);
-    print_message("seed %llu\n", (unsigned long long)seed);
     f->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     f->now_ms = 1000000;
     snprintf(f->path, sizeof f->path, "/tmp/narthex_db_model.XXXXXX");
     assert_non_null(mkdtemp(f->path));
     arena_init(&f->arena, MEM_TEST, SIZE_MAX);
+    f->kept_from_ms = INT64_MIN;
+    f->window_ms = WINDOWS_MS[seed % (sizeof WINDOWS_MS / sizeof WINDOWS_MS[0])];
     f->model = reference_store_create();
+    reference_store_set_window(f->model, f->window_ms, RANGE_MS);
     assert_int_equal(storage_appender_open(f->model, &f->appenders[1], &f->why), OK);
     open_db(f);
-    for (int step = 0; step < STEPS; step++) {
-        switch (below(f, 30)) {
-        case 0:
-            reopen(f);
-            break;
-        case 1:
-            if (db_maintain(f->db, &f->why) != OK)
-                fail_msg("%s", strbuf_cstr(&f->why));
-            break;
-        case 2:
-            compare(f);
-            break;
-        case 3:
-            if (db_flush_head(f->db, &f->why) != OK)
-                fail_msg("%s", strbuf_cstr(&f->why));
-            f->now_ms += 100; /* what is before the block's end is refused from now on */
-            break;
-        case 4:
-            delete_some(f);
-            break;
-        case 5:
-            if (below(f, 4) == 0)
-                assert_int_equal(db_clean_tombstones(f->db, &f->why), OK);
-            break;
-        default:
-            commit_step(f);
-        }
+    for (int i = 0; i < STEPS; i++) {
+        step(f);
         arena_deinit(&f->arena);
     }
     compare(f);
@@ -280,14 +351,37 @@ static void run(uint64_t seed)
     reference_store_destroy(f->model);
     assert_int_equal(fs_remove_tree(fs_system(), f->path, &f->why), OK);
     strbuf_deinit(&f->why);
+    uint64_t operations = f->operations;
+    *late_count += f->late_count;
     mem_free(MEM_TEST, f);
+    return operations;
+}
+
+static uint64_t number_from(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text == NULL ? fallback : strtoull(text, NULL, 10);
 }
 
 static void random_histories_read_as_in_the_model(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 8; seed++)
-        run(seed);
+    const char *text = getenv("NARTHEX_LONG");
+    bool whole = text != NULL && strcmp(text, "1") == 0;
+    uint64_t wanted = number_from("NARTHEX_MODEL_OPERATIONS", whole ? LONG_OPERATIONS : 0);
+    uint64_t first = number_from("NARTHEX_MODEL_SEED", 1);
+    uint64_t operations = 0, late_count = 0, seed = first;
+    if (whole)
+        log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+    for (; seed < first + 8 || operations < wanted; seed++) {
+        if (!whole || seed % 100 == 0)
+            print_message("seed %llu, %llu operations before it\n", (unsigned long long)seed,
+                          (unsigned long long)operations);
+        operations += run(seed, &late_count);
+    }
+    print_message("seeds %llu to %llu: %llu operations, %llu samples given late, no difference\n",
+                  (unsigned long long)first, (unsigned long long)seed - 1,
+                  (unsigned long long)operations, (unsigned long long)late_count);
 }
 
 int main(void)

@@ -168,7 +168,7 @@ static void files_have_the_documented_header(void **state)
     char path[96];
     snprintf(path, sizeof path, "%s/00000007", f->path);
     assert_int_equal(fs_read_file(path, 1000, &file, &f->why), OK);
-    static const uint8_t header[] = {'N', 'X', 'W', 'A', 'L', 1, 0, 0, 7, 0, 0, 0};
+    static const uint8_t header[] = {'N', 'X', 'W', 'A', 'L', 2, 0, 0, 7, 0, 0, 0};
     assert_int_equal(file.size, 16 + 16 + 7);
     assert_memory_equal(file.data, header, sizeof header);
     static const uint8_t record[] = {7, 0, 0, 0, 7, 0, 0, 0, 0xc5, 1, 0, 0, 1, 1, 1};

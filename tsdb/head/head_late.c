@@ -1,0 +1,329 @@
+/* Late samples in memory: see head_late.h. */
+#include "head_late.h"
+
+#include <string.h>
+
+#include "narthex/base/vec.h"
+
+err_t head__late_judge(const struct head *head, int64_t t_ms)
+{
+    /* After a cut and a restart the blocks' end stands for the newest sample. */
+    int64_t newest_t_ms = head->max_t_ms;
+    if (head->append_floor_ms > newest_t_ms)
+        newest_t_ms = head->append_floor_ms - 1;
+    int64_t oldest_t_ms;
+    if (__builtin_sub_overflow(newest_t_ms, head->out_of_order_window_ms, &oldest_t_ms))
+        return OK;
+    return t_ms >= oldest_t_ms ? OK : ERR_TOO_OLD;
+}
+
+/* ---- runs ---- */
+
+static late_slot *slot_of(struct head *head, uint32_t ordinal)
+{
+    late_page *pages = atomic_load_explicit(&head->late.pages, memory_order_relaxed);
+    if (pages == NULL) {
+        pages = mem_calloc(MEM_HEAD, SERIES_PAGES_MAX, sizeof *pages);
+        atomic_store_explicit(&head->late.pages, pages, memory_order_release);
+    }
+    late_page *page_at = &pages[ordinal / SERIES_PAGE_SIZE];
+    late_slot *page = atomic_load_explicit(page_at, memory_order_relaxed);
+    if (page == NULL) {
+        page = MEM_NEW_ARRAY(MEM_HEAD, late_slot, SERIES_PAGE_SIZE);
+        atomic_store_explicit(page_at, page, memory_order_release);
+    }
+    return &page[ordinal % SERIES_PAGE_SIZE];
+}
+
+static uint32_t run_count(const struct late_run *run)
+{
+    return atomic_load_explicit(&run->count, memory_order_relaxed);
+}
+
+static struct late_run *run_create(uint32_t capacity, struct late_run *older)
+{
+    struct late_run *run =
+        mem_alloc(MEM_HEAD_DATA, sizeof *run + capacity * sizeof run->entries[0]);
+    run->older = older;
+    run->capacity = capacity;
+    atomic_init(&run->count, 0);
+    return run;
+}
+
+static void free_data(void *owner, void *block, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD_DATA, block);
+}
+
+static void retire_data(struct head *head, void *block)
+{
+    head__retire(head, free_data, NULL, block, 0);
+}
+
+/* A run with room for one more entry, in place of the newest one or in front of it. */
+static struct late_run *run_with_room(struct head *head, late_slot *slot)
+{
+    struct late_run *run = atomic_load_explicit(slot, memory_order_relaxed);
+    if (run != NULL && run_count(run) < run->capacity)
+        return run;
+    struct late_run *larger;
+    if (run == NULL || run->capacity == LATE_RUN_ENTRIES_MAX) {
+        larger = run_create(LATE_RUN_ENTRIES_FIRST, run);
+    } else {
+        uint32_t capacity = 2 * run->capacity;
+        if (capacity > LATE_RUN_ENTRIES_MAX)
+            capacity = LATE_RUN_ENTRIES_MAX;
+        larger = run_create(capacity, run->older);
+        memcpy(larger->entries, run->entries, run_count(run) * sizeof run->entries[0]);
+        atomic_init(&larger->count, run_count(run));
+        retire_data(head, run);
+    }
+    atomic_store_explicit(slot, larger, memory_order_release);
+    return larger;
+}
+
+static void run_append(struct late_run *run, const struct late_entry *entry)
+{
+    uint32_t count = run_count(run);
+    assert(count < run->capacity);
+    run->entries[count] = *entry;
+    /* Readers that see the count see the entry. */
+    atomic_store_explicit(&run->count, count + 1, memory_order_release);
+}
+
+static bool run_has_time(const struct late_run *run, int64_t t_ms)
+{
+    for (uint32_t i = 0; i < run_count(run); i++) {
+        if (run->entries[i].t_ms == t_ms)
+            return true;
+    }
+    return false;
+}
+
+static struct late_bytes *copy_bytes(struct str text)
+{
+    if (text.size == 0)
+        return NULL;
+    struct late_bytes *bytes = mem_alloc(MEM_HEAD_DATA, sizeof *bytes + text.size);
+    bytes->size = (uint32_t)text.size;
+    memcpy(bytes->data, text.data, text.size);
+    return bytes;
+}
+
+void head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *sample)
+{
+    struct head_late *late = &head->late;
+    late_slot *slot = slot_of(head, ordinal);
+    const struct late_run *newest = atomic_load_explicit(slot, memory_order_relaxed);
+    /* Repeats of older runs are left out by readers. */
+    if (newest != NULL && run_has_time(newest, sample->t_ms))
+        return;
+    struct late_entry entry = {
+        .t_ms = sample->t_ms,
+        .start_t_ms = sample->start_t_ms,
+        .number = sample->number,
+        .value = sample->value,
+        .histogram = copy_bytes(sample->histogram),
+    };
+    run_append(run_with_room(head, slot), &entry);
+    if (late->sample_count++ == 0) {
+        late->min_t_ms = sample->t_ms;
+        late->max_t_ms = sample->t_ms;
+    }
+    if (sample->t_ms < late->min_t_ms)
+        late->min_t_ms = sample->t_ms;
+    if (sample->t_ms > late->max_t_ms)
+        late->max_t_ms = sample->t_ms;
+}
+
+/* ---- samples that leave ---- */
+
+/* What is to go: by number, or by time. */
+struct leaving {
+    uint64_t number; /* up to this one; 0: all numbers of the times below */
+    int64_t min_t_ms;
+    int64_t max_t_ms;
+};
+
+static bool leaves(const struct late_entry *entry, const struct leaving *leaving)
+{
+    if (leaving->number > 0)
+        return entry->number <= leaving->number;
+    return entry->t_ms >= leaving->min_t_ms && entry->t_ms <= leaving->max_t_ms;
+}
+
+static uint32_t count_leaving(const struct late_run *run, const struct leaving *leaving)
+{
+    uint32_t count = 0;
+    for (; run != NULL; run = run->older) {
+        for (uint32_t i = 0; i < run_count(run); i++)
+            count += leaves(&run->entries[i], leaving);
+    }
+    return count;
+}
+
+/* The run without what leaves, its older ones likewise; NULL when nothing stays. */
+static struct late_run *run_without(struct head *head, struct late_run *run,
+                                    const struct leaving *leaving)
+{
+    struct late_run *kept = NULL;
+    struct late_run *newer = NULL;
+    for (struct late_run *older; run != NULL; run = older) {
+        older = run->older;
+        uint32_t count = run_count(run);
+        struct late_run *copy = run_create(count, NULL);
+        for (uint32_t i = 0; i < count; i++) {
+            if (!leaves(&run->entries[i], leaving))
+                run_append(copy, &run->entries[i]);
+            else if (run->entries[i].histogram != NULL)
+                retire_data(head, run->entries[i].histogram);
+        }
+        retire_data(head, run);
+        if (run_count(copy) == 0) {
+            mem_free(MEM_HEAD_DATA, copy);
+            continue;
+        }
+        if (newer == NULL)
+            kept = copy;
+        else
+            newer->older = copy;
+        newer = copy;
+    }
+    return kept;
+}
+
+static void remove_leaving(struct head *head, late_slot *slot, const struct leaving *leaving)
+{
+    struct late_run *run = atomic_load_explicit(slot, memory_order_relaxed);
+    uint32_t count = count_leaving(run, leaving);
+    if (count == 0)
+        return;
+    atomic_store_explicit(slot, run_without(head, run, leaving), memory_order_release);
+    head->late.sample_count -= count;
+}
+
+void head__late_delete(struct head *head, uint32_t ordinal, int64_t min_t_ms, int64_t max_t_ms)
+{
+    if (head__late_run(head, ordinal) == NULL)
+        return;
+    struct leaving leaving = {.min_t_ms = min_t_ms, .max_t_ms = max_t_ms};
+    remove_leaving(head, slot_of(head, ordinal), &leaving);
+}
+
+void head__late_forget(struct head *head, uint64_t number)
+{
+    late_page *pages = atomic_load_explicit(&head->late.pages, memory_order_relaxed);
+    struct leaving leaving = {.number = number};
+    for (uint32_t i = 0; pages != NULL && number > 0 && i < SERIES_PAGES_MAX; i++) {
+        late_slot *page = atomic_load_explicit(&pages[i], memory_order_relaxed);
+        for (uint32_t j = 0; page != NULL && j < SERIES_PAGE_SIZE; j++)
+            remove_leaving(head, &page[j], &leaving);
+    }
+}
+
+bool head__late_newest(const struct head *head, uint32_t ordinal, int64_t min_t_ms,
+                       int64_t max_t_ms, int64_t *newest_t_ms)
+{
+    bool found = false;
+    for (const struct late_run *run = head__late_run(head, ordinal); run != NULL;
+         run = run->older) {
+        for (uint32_t i = 0; i < run_count(run); i++) {
+            int64_t t_ms = run->entries[i].t_ms;
+            if (t_ms < min_t_ms || t_ms > max_t_ms || (found && t_ms <= *newest_t_ms))
+                continue;
+            *newest_t_ms = t_ms;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void encode_run(const struct head *head, uint32_t ordinal, const struct late_run *run,
+                       struct strbuf *body)
+{
+    struct wal_late samples[LATE_RUN_ENTRIES_MAX];
+    uint32_t count = run_count(run);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct late_entry *entry = &run->entries[i];
+        samples[i] = (struct wal_late){
+            .number = entry->number,
+            .ref = head__ref(head, ordinal),
+            .t_ms = entry->t_ms,
+            .start_t_ms = entry->start_t_ms,
+            .value = entry->value,
+        };
+        if (entry->histogram != NULL)
+            samples[i].histogram = str_from(entry->histogram->data, entry->histogram->size);
+    }
+    wal_encode_late(body, samples, count);
+}
+
+void head__late_encode(const struct head *head, uint32_t ordinal, struct strbuf *body)
+{
+    const struct late_run **runs = NULL;
+    uint32_t count = 0, capacity = 0;
+    for (const struct late_run *run = head__late_run(head, ordinal); run != NULL; run = run->older)
+        VEC_PUSH(MEM_HEAD, runs, count, capacity, run);
+    /* Oldest first: of samples at one time the first one counts. */
+    while (count > 0)
+        encode_run(head, ordinal, runs[--count], body);
+    mem_free(MEM_HEAD, (void *)runs);
+}
+
+/* ---- after a flush ---- */
+
+err_t head_late_finish_flush(struct head *head, uint64_t late_to, struct strbuf *why)
+{
+    err_t err = OK;
+    mutex_lock(&head->write_lock);
+    if (head->wal != NULL) {
+        uint32_t segment;
+        err = wal_begin(head->wal, &segment, why);
+        strbuf_clear(&head->body);
+        wal_encode_late_flushed(&head->body, late_to);
+        if (err == OK)
+            err = wal_append(head->wal, &head->body, INT64_MIN, why);
+    }
+    if (err == OK) {
+        mutex_lock(&head->epochs.lock);
+        head->epochs.late_flushed = late_to;
+        head->late.pending_epoch = head->epochs.epoch;
+        mutex_unlock(&head->epochs.lock);
+        head->late.pending_number = late_to;
+        head->late.pending = true;
+    }
+    mutex_unlock(&head->write_lock);
+    return err;
+}
+
+void head_late_drop(struct head *head)
+{
+    mutex_lock(&head->write_lock);
+    if (head->late.pending && !head__readers_before(head, head->late.pending_epoch)) {
+        head->late.pending = false;
+        head__late_forget(head, head->late.pending_number);
+        head__publish_locked(head, head->sequence);
+    }
+    mutex_unlock(&head->write_lock);
+}
+
+void head__late_free_all(struct head *head)
+{
+    late_page *pages = atomic_load_explicit(&head->late.pages, memory_order_relaxed);
+    for (uint32_t i = 0; pages != NULL && i < SERIES_PAGES_MAX; i++) {
+        late_slot *page = atomic_load_explicit(&pages[i], memory_order_relaxed);
+        for (uint32_t j = 0; page != NULL && j < SERIES_PAGE_SIZE; j++) {
+            struct late_run *run = atomic_load_explicit(&page[j], memory_order_relaxed);
+            for (struct late_run *older; run != NULL; run = older) {
+                older = run->older;
+                for (uint32_t k = 0; k < run_count(run); k++)
+                    mem_free(MEM_HEAD_DATA, run->entries[k].histogram);
+                mem_free(MEM_HEAD_DATA, run);
+            }
+        }
+        mem_free(MEM_HEAD, (void *)page);
+    }
+    mem_free(MEM_HEAD, (void *)pages);
+}
