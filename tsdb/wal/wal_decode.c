@@ -150,37 +150,6 @@ static void read_presence(struct byte_reader *in, struct wal_decoder *decoder,
     row->sample_count = count;
 }
 
-static uint64_t read_value(struct byte_reader *in, uint64_t base)
-{
-    if (byte_reader_left(in) == 0) {
-        in->failed = true;
-        return 0;
-    }
-    uint8_t first = *in->at;
-    if ((first & 1) == 0) {
-        int64_t b = 0;
-        int64_t difference = coding_unzigzag(byte_reader_uv(in) >> 1);
-        if (!wal__integer(base, &b))
-            in->failed = true;
-        double v = (double)(int64_t)((uint64_t)b + (uint64_t)difference);
-        uint64_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        return bits;
-    }
-    unsigned low = first >> 1 & 7;
-    unsigned kept = (first >> 4) + 1u;
-    in->at++;
-    const uint8_t *bytes = byte_reader_take(in, kept);
-    if (bytes == NULL || low + kept > 8) {
-        in->failed = true;
-        return 0;
-    }
-    uint64_t x = 0;
-    for (unsigned i = 0; i < kept; i++)
-        x |= (uint64_t)bytes[i] << (8 * (low + i));
-    return base ^ x;
-}
-
 static void read_values(struct byte_reader *in, struct wal_decoder *decoder,
                         struct decoded_group *group, struct wal_row *row)
 {
@@ -188,7 +157,7 @@ static void read_values(struct byte_reader *in, struct wal_decoder *decoder,
     for (uint32_t i = 0; i < row->sample_count && !in->failed; i++) {
         uint64_t *base = &group->base[row->slots[i]];
         if ((changed[i / 8] >> (i % 8) & 1) != 0)
-            *base = read_value(in, *base);
+            *base = byte_reader_change(in, *base);
         memcpy(&decoder->values[i], base, sizeof *base);
     }
     row->values = decoder->values;

@@ -101,27 +101,12 @@ void wal_encode_late_flushed(struct strbuf *body, uint64_t number)
     coding_put_uv(body, number);
 }
 
-/* The differing value `bits` against `base`; returns the end. At most 11 bytes. */
-static uint8_t *write_value(uint8_t *out, uint64_t bits, uint64_t base)
-{
-    int64_t v, b;
-    if (wal__integer(bits, &v) && wal__integer(base, &b))
-        return coding_write_uv(out, coding_zigzag(v - b) << 1);
-    uint64_t x = bits ^ base;
-    unsigned low = (unsigned)__builtin_ctzll(x) / 8;
-    unsigned kept = 8 - low - (unsigned)__builtin_clzll(x) / 8;
-    *out++ = (uint8_t)(1 | low << 1 | (kept - 1) << 4);
-    x >>= 8 * low;
-    for (unsigned i = 0; i < kept; i++, x >>= 8)
-        *out++ = (uint8_t)x;
-    return out;
-}
-
 /* Values of the present slots against the base, which moves on. */
 static void put_values(struct strbuf *body, const struct wal_row *row, struct wal_group *group)
 {
     size_t bitmap_size = ((size_t)row->sample_count + 7) / 8;
-    uint8_t *bitmap = (uint8_t *)strbuf_reserve(body, bitmap_size + (size_t)row->sample_count * 11);
+    uint8_t *bitmap = (uint8_t *)strbuf_reserve(body, bitmap_size + (size_t)row->sample_count *
+                                                                        CODING_CHANGE_MAX);
     uint8_t *at = bitmap + bitmap_size;
     memset(bitmap, 0, bitmap_size);
     for (uint32_t i = 0; i < row->sample_count; i++) {
@@ -131,7 +116,7 @@ static void put_values(struct strbuf *body, const struct wal_row *row, struct wa
         if (bits == *base)
             continue;
         bitmap[i / 8] |= (uint8_t)(1u << (i % 8));
-        at = write_value(at, bits, *base);
+        at = coding_write_change(at, bits, *base);
         *base = bits;
     }
     strbuf_commit(body, (size_t)(at - bitmap));

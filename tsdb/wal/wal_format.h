@@ -49,17 +49,6 @@ enum wal_late_flag {
     WAL_LATE_FLAGS_KNOWN = 3,
 };
 
-/* Whether both are integers that the integer form carries exactly. */
-static inline bool wal__integer(uint64_t bits, int64_t *integer)
-{
-    double v;
-    __builtin_memcpy(&v, &bits, sizeof v);
-    if (!(v > -9007199254740992.0 && v < 9007199254740992.0))
-        return false;
-    *integer = (int64_t)v;
-    return (double)*integer == v && bits != (UINT64_C(1) << 63);
-}
-
 /* Appends a file header. */
 void wal__put_file_header(struct strbuf *out, uint32_t number);
 /* Appends one whole record made of `body`. ERR_LIMIT above WAL_RECORD_BYTES_MAX. */

@@ -14,7 +14,7 @@
 #include "narthex/base/str.h"
 #include "narthex/base/strbuf.h"
 
-enum { CODING_VARINT_MAX = 10 };
+enum { CODING_VARINT_MAX = 10, CODING_CHANGE_MAX = 11 };
 
 static inline uint64_t coding_zigzag(int64_t v)
 {
@@ -192,3 +192,9 @@ static inline struct str byte_reader_str(struct byte_reader *in)
     const uint8_t *bytes = byte_reader_take(in, size);
     return bytes == NULL ? (struct str){NULL, 0} : str_from((const char *)bytes, size);
 }
+
+/* A double that differs from one the reader knows, both as bits: the difference of integers, else
+ * the bytes of the exclusive or that are not zero (docs/format/wal.md, "Values"). Writes at most
+ * CODING_CHANGE_MAX bytes; returns the end. The bits must differ. */
+uint8_t *coding_write_change(uint8_t *out, uint64_t bits, uint64_t base);
+uint64_t byte_reader_change(struct byte_reader *in, uint64_t base);
