@@ -4,8 +4,8 @@
  *     twice (positive, negative): uv spans, spans × (zv offset, uv length), count per bucket
  *     uv custom bounds, f64 each
  *
- * A count is uv for integer histograms and f64 for float ones. Used by the head, the log and, one
- * histogram after another with its size (`str`) in front, by columns of blocks.
+ * A count is uv for integer histograms and f64 for float ones. Used by the log and where a single
+ * histogram is stored; columns of them are in histogram_column.h.
  */
 #pragma once
 
