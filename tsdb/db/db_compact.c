@@ -4,9 +4,9 @@
 #include <sys/statvfs.h>
 
 #include "db_maintain.h"
-#include "narthex/base/coding.h"
 #include "narthex/base/log.h"
 #include "narthex/tsdb/block_merge.h"
+#include "narthex/tsdb/histogram_column.h"
 
 /* Each level's range is three of the one below, as in Prometheus. */
 enum { RANGE_FACTOR = 3, TOMBSTONE_PERCENT = 5 };
@@ -94,24 +94,12 @@ static struct plan plan_next(const struct db *db, const struct db_view *view)
     return (struct plan){0, 0};
 }
 
-/* Picks histograms out of a column: each is its size (uv) and its bytes. */
 static err_t select_histograms(void *context, const uint8_t *bytes, size_t size, uint32_t count,
                                const uint8_t *index, uint32_t kept_count, struct strbuf *out,
                                struct strbuf *why)
 {
     (void)context;
-    struct byte_reader in = byte_reader_of(bytes, size);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count && kept < kept_count; i++) {
-        struct str histogram = byte_reader_str(&in);
-        if (index[kept] != i)
-            continue;
-        coding_put_str(out, histogram);
-        kept++;
-    }
-    return kept == kept_count && !in.failed
-               ? OK
-               : err_fail(why, ERR_CORRUPT, "a histogram column holds too few histograms");
+    return histogram_column_select(bytes, size, count, index, kept_count, out, why);
 }
 
 static const struct block_histogram_codec histogram_codec = {.select = select_histograms};

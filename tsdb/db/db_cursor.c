@@ -12,7 +12,7 @@
 #include "db_impl.h"
 #include "narthex/base/coding.h"
 #include "narthex/base/vec.h"
-#include "narthex/tsdb/histogram_codec.h"
+#include "narthex/tsdb/histogram_column.h"
 
 struct source {
     uint32_t number; /* block of the view, DB_SOURCE_HEAD or DB_SOURCE_LATE */
@@ -144,18 +144,13 @@ static err_t start_source(struct db_cursor *self, struct source *source, struct 
 static err_t decode_block_histograms(struct db_cursor *self, const struct block_column_data *data,
                                      struct strbuf *why)
 {
-    struct byte_reader in = byte_reader_of(data->bytes, data->size);
-    uint32_t wanted = 0;
-    for (uint32_t i = 0; i < data->encoded_count && wanted < data->count; i++) {
-        struct str bytes = byte_reader_str(&in);
-        uint32_t index = data->encoded_index == NULL ? wanted : data->encoded_index[wanted];
-        if (i != index)
-            continue;
-        TRY(histogram_decode(bytes, &self->column_arena, &self->histograms[wanted++], why));
-    }
-    return wanted == data->count && !in.failed
-               ? OK
-               : err_fail(why, ERR_CORRUPT, "a histogram column holds too few histograms");
+    if (data->encoded_count > COLUMN_ROWS_MAX || data->count > data->encoded_count)
+        return err_fail(why, ERR_CORRUPT, "a column holds too many histograms");
+    TRY(histogram_column_decode(data->bytes, data->size, data->encoded_count, !self->keep_integers,
+                                &self->column_arena, self->histograms, why));
+    for (uint32_t i = 0; data->encoded_index != NULL && i < data->count; i++)
+        self->histograms[i] = self->histograms[data->encoded_index[i]];
+    return OK;
 }
 
 static err_t decode_block(struct db_cursor *self, const struct source *source,
@@ -173,8 +168,6 @@ static err_t decode_block(struct db_cursor *self, const struct source *source,
     };
     if (column->kind == SAMPLES_FLOAT)
         return OK;
-    if (data.count > COLUMN_ROWS_MAX)
-        return err_fail(why, ERR_CORRUPT, "a column holds too many histograms");
     column->values = NULL;
     column->histograms = self->histograms;
     return decode_block_histograms(self, &data, why);

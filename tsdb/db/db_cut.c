@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "db_maintain.h"
-#include "narthex/base/coding.h"
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/histogram_column.h"
 
 /* Where a window of the head is in the block. */
 struct placed_window {
@@ -184,13 +184,15 @@ static err_t write_column(struct cut *cut, struct strbuf *why)
         column_stats_compute(column.values, column.count, &stats);
         out.stats = &stats;
     } else {
-        strbuf_clear(&cut->bytes);
-        head_cursor_put_histograms(cut->cursor, &cut->bytes);
-        /* Decoders may read a little beyond the end. */
-        memset(strbuf_reserve(&cut->bytes, COLUMN_SLACK_BYTES), 0, COLUMN_SLACK_BYTES);
         out.kind = BLOCK_COLUMN_HISTOGRAM;
-        out.bytes = (const uint8_t *)cut->bytes.data;
-        out.size = cut->bytes.size;
+        out.bytes = raw.bytes;
+        out.size = raw.size;
+        if (raw.bytes == NULL) {
+            strbuf_clear(&cut->bytes);
+            histogram_column_encode(&cut->bytes, column.histograms, column.count);
+            out.bytes = (const uint8_t *)cut->bytes.data;
+            out.size = cut->bytes.size;
+        }
     }
     if (column.start_t_ms != NULL) {
         out.start_times = cut->starts;

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "db_maintain.h"
-#include "narthex/base/coding.h"
 #include "narthex/base/hash.h"
 #include "narthex/base/htable.h"
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/histogram_codec.h"
+#include "narthex/tsdb/histogram_column.h"
 
 /* Groups of the block being written: series with the same times share one. */
 struct late_group {
@@ -167,6 +168,21 @@ static err_t find_group(struct late_flush *flush, uint32_t *number, struct strbu
     return OK;
 }
 
+/* A histogram column in flush->bytes. */
+static err_t encode_histograms(struct late_flush *flush, const struct head_late_sample *items,
+                               uint32_t count, struct strbuf *why)
+{
+    struct histogram histograms[COLUMN_ROWS_MAX];
+    err_t err = OK;
+    strbuf_clear(&flush->bytes);
+    for (uint32_t i = 0; i < count && err == OK; i++)
+        err = histogram_decode(items[i].histogram, &flush->arena, &histograms[i], why);
+    if (err == OK)
+        histogram_column_encode(&flush->bytes, histograms, count);
+    arena_deinit(&flush->arena);
+    return err;
+}
+
 /* Samples [from, to) of the list: of one kind and one window. */
 static err_t write_column(struct late_flush *flush, uint32_t group, uint32_t from, uint32_t to,
                           struct strbuf *why)
@@ -184,19 +200,15 @@ static err_t write_column(struct late_flush *flush, uint32_t group, uint32_t fro
     int64_t starts[COLUMN_ROWS_MAX];
     struct column_stats stats;
     bool has_starts = false;
-    strbuf_clear(&flush->bytes);
     for (uint32_t i = 0; i < count; i++) {
         values[i] = items[i].value;
         starts[i] = items[i].start_t_ms;
         has_starts = has_starts || starts[i] != 0;
-        if (items[i].histogram.size > 0)
-            coding_put_str(&flush->bytes, items[i].histogram);
     }
     if (items[0].histogram.size > 0) {
+        TRY(encode_histograms(flush, items, count, why));
         out.kind = BLOCK_COLUMN_HISTOGRAM;
         out.size = flush->bytes.size;
-        /* Decoders may read a little beyond the end. */
-        memset(strbuf_reserve(&flush->bytes, COLUMN_SLACK_BYTES), 0, COLUMN_SLACK_BYTES);
         out.bytes = (const uint8_t *)flush->bytes.data;
     } else {
         out.kind = BLOCK_COLUMN_FLOAT;

@@ -65,6 +65,7 @@ void head_destroy(struct head *head)
     mem_free(MEM_HEAD, atomic_load_explicit(&head->deletions, memory_order_relaxed));
     strbuf_deinit(&head->body);
     strbuf_deinit(&head->scratch);
+    strbuf_deinit(&head->last_histogram);
     htable_deinit(&head->series_by_labels);
     htable_deinit(&head->sources_by_key);
     head__exemplars_destroy(head->exemplars);

@@ -302,14 +302,23 @@ static err_t write_log(struct head_appender *self, struct strbuf *why)
 
 /* ---- memory ---- */
 
+static void add_histogram(struct head_appender *self, const struct staged_sample *sample,
+                          struct head_window *window, uint32_t number)
+{
+    struct strbuf why = STRBUF_INIT;
+    err_t err = head__window_add_histogram(self->head, window, sample->slot, number,
+                                           head__staged_histogram(self, sample), &why);
+    assert(err == OK); /* encoded by this process */
+    strbuf_deinit(&why);
+}
+
 static void apply_extras(struct head_appender *self, const struct commit_row *row,
                          struct head_window *window, uint32_t number)
 {
     for (uint32_t i = row->first; i < row->first + row->count; i++) {
         const struct staged_sample *sample = &self->staged[i];
         if (sample->histogram != 0)
-            head__window_add_histogram(self->head, window, sample->slot, number,
-                                       head__staged_histogram(self, sample));
+            add_histogram(self, sample, window, number);
         if (sample->start_t_ms != 0)
             head__window_add_start(self->head, window, sample->slot, number, sample->start_t_ms);
     }

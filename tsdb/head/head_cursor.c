@@ -289,20 +289,20 @@ static err_t decode_histograms(struct head_cursor *cursor, struct sample_column 
                                struct strbuf *why)
 {
     arena_deinit(&cursor->arena);
-    struct byte_reader in =
-        byte_reader_of(cursor->samples.histogram_bytes, cursor->samples.histogram_size);
+    struct histogram *histograms = cursor->histograms;
+    TRY(head__slot_decode_histograms(&cursor->samples, &cursor->arena, histograms, why));
+    uint32_t rank = rows_between(cursor->samples.histogram_rows, 0, cursor->from_row);
     uint32_t n = 0;
-    while (in.at < in.end) {
-        uint8_t row = byte_reader_u8(&in);
-        struct str bytes = byte_reader_str(&in);
-        if (row < cursor->from_row || row >= cursor->next_row ||
-            !row_is_set(cursor->visible_histograms, row))
+    for (uint32_t row = next_set_row(cursor->samples.histogram_rows, cursor->from_row);
+         row < cursor->next_row;
+         row = next_set_row(cursor->samples.histogram_rows, row + 1), rank++) {
+        if (!row_is_set(cursor->visible_histograms, row))
             continue;
         cursor->t_ms[n] = cursor->row_times[row];
-        TRY(histogram_decode(bytes, &cursor->arena, &cursor->histograms[n++], why));
+        histograms[n++] = histograms[rank]; /* n <= rank */
     }
     assert(n == cursor->count);
-    column->histograms = cursor->histograms;
+    column->histograms = histograms;
     return OK;
 }
 
@@ -352,17 +352,9 @@ void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *r
         raw->bytes = cursor->samples.sealed_floats;
         raw->size = cursor->samples.sealed_floats_size;
     }
-}
-
-void head_cursor_put_histograms(const struct head_cursor *cursor, struct strbuf *out)
-{
-    struct byte_reader in =
-        byte_reader_of(cursor->samples.histogram_bytes, cursor->samples.histogram_size);
-    while (in.at < in.end) {
-        uint8_t row = byte_reader_u8(&in);
-        struct str bytes = byte_reader_str(&in);
-        if (row >= cursor->from_row && row < cursor->next_row &&
-            row_is_set(cursor->visible_histograms, row))
-            coding_put_str(out, bytes);
+    if (cursor->kind == SAMPLES_HISTOGRAM && cursor->samples.sealed_histograms != NULL &&
+        cursor->samples.sealed_histogram_count == cursor->count) {
+        raw->bytes = cursor->samples.sealed_histograms;
+        raw->size = cursor->samples.sealed_histograms_size;
     }
 }

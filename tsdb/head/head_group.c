@@ -319,39 +319,25 @@ void head__window_add_start(struct head *head, struct head_window *window, uint3
     open_column_append(column, row, (double)start_t_ms, &head->column_memory);
 }
 
-static void free_log(void *owner, void *block, size_t size)
+static void free_histograms(void *owner, void *buffer, size_t size)
 {
     (void)owner;
     (void)size;
-    mem_free(MEM_HEAD_DATA, block);
+    open_histograms_free_buffer(buffer);
 }
 
-void head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,
-                                uint32_t row, struct str bytes)
+static void retire_histograms(void *context, void *buffer)
 {
-    histogram_slot *log_at =
-        table_slot(head, &window->histograms, slot, window->group->slot_count, sizeof *log_at);
-    struct histogram_log *log = atomic_load_explicit(log_at, memory_order_relaxed);
-    uint32_t size = log == NULL ? 0 : atomic_load_explicit(&log->size, memory_order_relaxed);
-    uint32_t wanted = size + 1 + CODING_VARINT_MAX + (uint32_t)bytes.size;
-    if (log == NULL || wanted > log->capacity) {
-        uint32_t capacity = wanted + wanted / 2;
-        struct histogram_log *grown = mem_alloc(MEM_HEAD_DATA, sizeof *grown + capacity);
-        grown->capacity = capacity;
-        atomic_init(&grown->size, size);
-        if (log != NULL) {
-            memcpy(grown->bytes, log->bytes, size);
-            head__retire(head, free_log, NULL, log, 0);
-        }
-        atomic_store_explicit(log_at, grown, memory_order_release);
-        log = grown;
-    }
-    uint8_t *out = log->bytes + size;
-    *out++ = (uint8_t)row;
-    out = coding_write_uv(out, bytes.size);
-    memcpy(out, bytes.data, bytes.size);
-    out += bytes.size;
-    atomic_store_explicit(&log->size, (uint32_t)(out - log->bytes), memory_order_release);
+    head__retire(context, free_histograms, NULL, buffer, 0);
+}
+
+err_t head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,
+                                 uint32_t row, struct str bytes, struct strbuf *why)
+{
+    struct open_histograms *histograms =
+        table_slot(head, &window->histograms, slot, window->group->slot_count, sizeof *histograms);
+    struct open_histograms_memory memory = {retire_histograms, head};
+    return open_histograms_append(histograms, row, bytes, &memory, why);
 }
 
 /* ---- end ---- */
@@ -384,11 +370,11 @@ static void free_histogram_table(void *owner, void *block, size_t size)
     struct slot_table *table = block;
     (void)size;
     for (uint32_t i = 0; i < table->page_count; i++) {
-        histogram_slot *page = atomic_load_explicit(&table->pages[i], memory_order_relaxed);
+        struct open_histograms *page = atomic_load_explicit(&table->pages[i], memory_order_relaxed);
         if (page == NULL)
             continue;
         for (uint32_t j = 0; j < SLOT_PAGE_SIZE; j++)
-            mem_free(MEM_HEAD_DATA, atomic_load_explicit(&page[j], memory_order_relaxed));
+            open_histograms_free(&page[j]);
         slab_free(head->pool, page, SLOT_PAGE_SIZE * sizeof *page);
     }
     mem_free(MEM_HEAD, table);

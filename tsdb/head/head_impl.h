@@ -14,6 +14,7 @@
 #include "narthex/tsdb/head.h"
 #include "narthex/tsdb/label_index.h"
 #include "narthex/tsdb/open_column.h"
+#include "narthex/tsdb/open_histograms.h"
 #include "narthex/tsdb/slab.h"
 #include "sealed_store.h"
 
@@ -43,21 +44,12 @@ struct window_rows {
     uint64_t *sequences;
 };
 
-/* Pages of SLOT_PAGE_SIZE elements (open columns, or pointers to histogram logs), made when the
- * first of its slots is written. */
+/* Pages of SLOT_PAGE_SIZE elements (open columns or open histograms), made when the first of its
+ * slots is written. */
 struct slot_table {
     uint32_t page_count;
     _Atomic(void *) pages[];
 };
-
-/* Histograms of one slot in one window: records (u8 row, uv size, bytes), see histogram_codec.h. */
-struct histogram_log {
-    uint32_t capacity;
-    _Atomic uint32_t size;
-    uint8_t bytes[];
-};
-
-typedef _Atomic(struct histogram_log *) histogram_slot;
 
 /* A window in its final form, a view of its record (docs/format/sealed.md): the entry of slot i is
  * data[offsets[i] .. offsets[i + 1]). */
@@ -79,7 +71,7 @@ struct head_window {
     _Atomic uint32_t row_count;              /* written rows; release after the row's samples */
     _Atomic(struct slot_table *) slots;      /* struct open_column; NULL after sealing */
     _Atomic(struct slot_table *) starts;     /* struct open_column of start times; mostly NULL */
-    _Atomic(struct slot_table *) histograms; /* histogram_slot; mostly NULL */
+    _Atomic(struct slot_table *) histograms; /* struct open_histograms; mostly NULL */
     _Atomic(struct sealed_window *) sealed;
 
     /* guarded by the write lock */
@@ -168,8 +160,13 @@ struct slot_samples {
     bool floats_decoded;
     double values[COLUMN_ROWS_MAX];
     double starts[COLUMN_ROWS_MAX];
-    const uint8_t *histogram_bytes;
-    size_t histogram_size;
+    /* histograms not decoded yet, in one of two forms: */
+    const uint8_t *sealed_histograms;
+    size_t sealed_histograms_size;
+    uint32_t sealed_histogram_count; /* in the sealed column, rows below its own end */
+    const struct open_histograms *open_histograms; /* NULL: none */
+    struct open_histograms_view histogram_view;
+    uint32_t row_limit;
 };
 
 /* ---- late samples: head_late.h ---- */
@@ -270,6 +267,7 @@ struct head {
     struct head_stats stats;
     struct slot_samples last_samples; /* scratch of head__series_last_locked */
     struct head_late late;
+    struct strbuf last_histogram; /* and what its answer may point to */
 };
 
 /* Oldest time that can still be appended, as in Prometheus: half a window range behind the newest
@@ -349,8 +347,9 @@ void head__window_append(struct head *head, struct head_window *window, uint32_t
                          const uint32_t *slots, const double *values, uint32_t count);
 void head__window_add_start(struct head *head, struct head_window *window, uint32_t slot,
                             uint32_t row, int64_t start_t_ms);
-void head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,
-                                uint32_t row, struct str bytes);
+/* ERR_CORRUPT, and nothing is added, when the bytes are no histogram. */
+err_t head__window_add_histogram(struct head *head, struct head_window *window, uint32_t slot,
+                                 uint32_t row, struct str bytes, struct strbuf *why);
 /* Ends the row: its samples are complete. */
 void head__group_end_row(struct head_group *group, struct head_window *window, uint32_t row,
                          int64_t t_ms, uint64_t sequence);
@@ -375,6 +374,10 @@ uint32_t head__window_visible_rows(const struct head_window *window, uint64_t se
 void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t row_limit,
                      struct slot_samples *samples);
 err_t head__slot_decode_floats(struct slot_samples *samples, struct strbuf *why);
+/* Decodes the histograms in the order of their rows into histograms[], which holds COLUMN_ROWS_MAX:
+ * those of the rows below the limit and perhaps later ones. */
+err_t head__slot_decode_histograms(const struct slot_samples *samples, struct arena *arena,
+                                   struct histogram *histograms, struct strbuf *why);
 
 /* ---- head_seal.c ---- */
 struct sealed_entry {
@@ -388,6 +391,8 @@ struct sealed_entry {
     uint64_t start_rows[4];
     const uint8_t *histograms;
     size_t histograms_size;
+    uint32_t histogram_count;
+    uint64_t histogram_rows[4];
 };
 /* The entry of a slot; all empty when it has none. Malformed ones have floats that do not decode.
  */

@@ -19,15 +19,27 @@ static void add_rows(uint64_t out[4], const uint64_t in[4], uint32_t shift)
     }
 }
 
-static void add_histograms(struct strbuf *out, const struct slot_samples *part, uint32_t shift)
+/* Columns one after the other are a column. */
+static bool add_histograms(struct seal_builder *builder, const struct slot_samples *part,
+                           uint32_t shift)
 {
-    struct byte_reader in = byte_reader_of(part->histogram_bytes, part->histogram_size);
-    while (in.at < in.end) {
-        uint8_t row = byte_reader_u8(&in);
-        struct str bytes = byte_reader_str(&in);
-        coding_put_u8(out, (uint8_t)(row + shift));
-        coding_put_str(out, bytes);
-    }
+    struct slot_samples *all = builder->samples;
+    assert(part->sealed_histograms != NULL); /* only sealed windows are merged */
+    if (part->sealed_histogram_count != part->histogram_count)
+        return false;
+    strbuf_add(&builder->histograms, part->sealed_histograms, part->sealed_histograms_size);
+    all->histogram_count += part->histogram_count;
+    add_rows(all->histogram_rows, part->histogram_rows, shift);
+    return true;
+}
+
+static void take_histograms(struct seal_builder *builder)
+{
+    struct slot_samples *all = builder->samples;
+    memset(strbuf_reserve(&builder->histograms, COLUMN_SLACK_BYTES), 0, COLUMN_SLACK_BYTES);
+    all->sealed_histograms = (const uint8_t *)builder->histograms.data;
+    all->sealed_histograms_size = builder->histograms.size;
+    all->sealed_histogram_count = all->histogram_count;
 }
 
 /* All of the run's samples in builder->samples; false when a column is damaged. */
@@ -36,6 +48,9 @@ static bool combine(struct seal_builder *builder, uint32_t run_count, uint32_t s
     struct slot_samples *all = builder->samples, *part = builder->part;
     all->float_count = 0;
     all->start_count = 0;
+    all->histogram_count = 0;
+    all->open_histograms = NULL;
+    memset(all->histogram_rows, 0, sizeof all->histogram_rows);
     memset(all->float_rows, 0, sizeof all->float_rows);
     memset(all->start_rows, 0, sizeof all->start_rows);
     strbuf_clear(&builder->histograms);
@@ -55,12 +70,11 @@ static bool combine(struct seal_builder *builder, uint32_t run_count, uint32_t s
         all->start_count += part->start_count;
         add_rows(all->float_rows, part->float_rows, shift);
         add_rows(all->start_rows, part->start_rows, shift);
-        if (part->histogram_size > 0)
-            add_histograms(&builder->histograms, part, shift);
+        if (part->histogram_count > 0)
+            good = good && add_histograms(builder, part, shift);
         shift += rows;
     }
-    all->histogram_bytes = (const uint8_t *)builder->histograms.data;
-    all->histogram_size = builder->histograms.size;
+    take_histograms(builder);
     strbuf_deinit(&why);
     return good;
 }

@@ -101,9 +101,12 @@ static void add_slots(struct replay *replay, struct head_group *group, const str
     }
 }
 
-static void append_row(struct head *head, struct head_group *group, const struct wal_row *row)
+/* A histogram that is none is left out and reported; everything else is appended. */
+static err_t append_row(struct head *head, struct head_group *group, const struct wal_row *row,
+                        struct strbuf *why)
 {
     uint32_t number;
+    err_t err = OK;
     struct head_window *window = head__group_begin_row(head, group, row->t_ms, &number);
     /* Runs of slots whose series are known: nearly always all of them. */
     for (uint32_t from = 0; from < row->sample_count;) {
@@ -116,8 +119,12 @@ static void append_row(struct head *head, struct head_group *group, const struct
     }
     for (uint32_t i = 0; i < row->histogram_count; i++) {
         uint32_t slot = row->histograms[i].slot;
+        err_t added = OK;
         if (group->slot_refs[slot] != 0)
-            head__window_add_histogram(head, window, slot, number, row->histograms[i].bytes);
+            added = head__window_add_histogram(head, window, slot, number, row->histograms[i].bytes,
+                                               why);
+        if (added != OK)
+            err = added;
     }
     for (uint32_t i = 0; i < row->start_count; i++) {
         uint32_t slot = row->starts[i].slot;
@@ -129,6 +136,7 @@ static void append_row(struct head *head, struct head_group *group, const struct
         head->min_t_ms = row->t_ms;
     if (row->t_ms > head->max_t_ms)
         head->max_t_ms = row->t_ms;
+    return err;
 }
 
 enum { GROUPS_MAX = 1 << 24 };
@@ -149,14 +157,14 @@ static err_t on_row(void *context, const struct wal_row *row, struct strbuf *why
     if (row->t_ms < group->last_t_ms)
         return err_fail(why, ERR_CORRUPT, "rows of a group out of order");
     group->sequence--;
-    append_row(head, group, row);
+    err_t err = append_row(head, group, row, why);
     head->stats.sample_count += row->sample_count + row->histogram_count;
     head__publish_locked(head, head->sequence);
     if (head->closed_count > UNSEALED_MAX)
         head_seal(head, 0);
     if (head->epochs.count > RETIRED_MAX)
         head_reclaim(head);
-    return OK;
+    return err;
 }
 
 static err_t on_exemplar(void *context, uint64_t ref, int64_t t_ms, double value,

@@ -6,6 +6,7 @@
 
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/histogram_column.h"
 #include "narthex/tsdb/time_column.h"
 
 enum sealed_part {
@@ -14,6 +15,7 @@ enum sealed_part {
     PART_STARTS = 4,
     PART_START_GAPS = 8,
     PART_HISTOGRAMS = 16,
+    PART_HISTOGRAM_GAPS = 32,
 };
 
 enum { ROW_BITMAP_SIZE = COLUMN_ROWS_MAX / 8, BATCH_BYTES = 1 << 20 };
@@ -44,8 +46,7 @@ static bool has_gaps(const uint64_t rows[4], uint32_t count)
     return memcmp(range, rows, sizeof range) != 0;
 }
 
-static void put_column(struct strbuf *out, const double *values, uint32_t count,
-                       const uint64_t rows[4], bool gaps, struct column_hint *hint)
+static void put_rows(struct strbuf *out, uint32_t count, const uint64_t rows[4], bool gaps)
 {
     if (gaps) {
         for (uint32_t i = 0; i < ROW_BITMAP_SIZE; i++)
@@ -54,6 +55,12 @@ static void put_column(struct strbuf *out, const double *values, uint32_t count,
         coding_put_u8(out, (uint8_t)first_row(rows));
         coding_put_u8(out, (uint8_t)(count - 1));
     }
+}
+
+static void put_column(struct strbuf *out, const double *values, uint32_t count,
+                       const uint64_t rows[4], bool gaps, struct column_hint *hint)
+{
+    put_rows(out, count, rows, gaps);
     uint8_t bytes[sizeof(double) * COLUMN_ROWS_MAX + 256];
     assert(column_size_max(count) <= sizeof bytes);
     size_t size = column_seal(values, count, hint, bytes);
@@ -61,14 +68,29 @@ static void put_column(struct strbuf *out, const double *values, uint32_t count,
     strbuf_add(out, bytes, size);
 }
 
+static void put_histograms(struct strbuf *out, const struct slot_samples *samples, bool gaps)
+{
+    struct histogram histograms[COLUMN_ROWS_MAX];
+    struct arena arena;
+    struct strbuf why = STRBUF_INIT;
+    arena_init(&arena, MEM_HEAD, SIZE_MAX);
+    put_rows(out, samples->histogram_count, samples->histogram_rows, gaps);
+    if (head__slot_decode_histograms(samples, &arena, histograms, &why) == OK)
+        histogram_column_encode(out, histograms, samples->histogram_count);
+    else /* damaged in its file since it was sealed: readers will say so */
+        strbuf_add(out, samples->sealed_histograms, samples->sealed_histograms_size);
+    strbuf_deinit(&why);
+    arena_deinit(&arena);
+}
+
 void head__seal_put_entry(struct seal_builder *builder, const struct slot_samples *samples,
                           struct column_hint *hint)
 {
     struct strbuf *out = &builder->entries;
-    if (samples->float_count == 0 && samples->histogram_size == 0)
+    if (samples->float_count == 0 && samples->histogram_count == 0)
         return;
     uint8_t parts = 0;
-    bool float_gaps = false, start_gaps = false;
+    bool float_gaps = false, start_gaps = false, histogram_gaps = false;
     if (samples->float_count > 0) {
         float_gaps = has_gaps(samples->float_rows, samples->float_count);
         parts |= float_gaps ? PART_FLOATS | PART_FLOAT_GAPS : PART_FLOATS;
@@ -77,8 +99,10 @@ void head__seal_put_entry(struct seal_builder *builder, const struct slot_sample
         start_gaps = has_gaps(samples->start_rows, samples->start_count);
         parts |= start_gaps ? PART_STARTS | PART_START_GAPS : PART_STARTS;
     }
-    if (samples->histogram_size > 0)
-        parts |= PART_HISTOGRAMS;
+    if (samples->histogram_count > 0) {
+        histogram_gaps = has_gaps(samples->histogram_rows, samples->histogram_count);
+        parts |= histogram_gaps ? PART_HISTOGRAMS | PART_HISTOGRAM_GAPS : PART_HISTOGRAMS;
+    }
     coding_put_u8(out, parts);
     if (samples->float_count > 0)
         put_column(out, samples->values, samples->float_count, samples->float_rows, float_gaps,
@@ -86,12 +110,11 @@ void head__seal_put_entry(struct seal_builder *builder, const struct slot_sample
     if (samples->start_count > 0)
         put_column(out, samples->starts, samples->start_count, samples->start_rows, start_gaps,
                    NULL);
-    if (samples->histogram_size > 0)
-        strbuf_add(out, samples->histogram_bytes, samples->histogram_size);
+    if (samples->histogram_count > 0)
+        put_histograms(out, samples, histogram_gaps);
 }
 
-static const uint8_t *get_column(struct byte_reader *in, bool gaps, uint64_t rows[4],
-                                 uint32_t *count, size_t *size)
+static void get_rows(struct byte_reader *in, bool gaps, uint64_t rows[4], uint32_t *count)
 {
     memset(rows, 0, 4 * sizeof rows[0]);
     *count = 0;
@@ -109,6 +132,12 @@ static const uint8_t *get_column(struct byte_reader *in, bool gaps, uint64_t row
         else
             set_range(rows, first, *count);
     }
+}
+
+static const uint8_t *get_column(struct byte_reader *in, bool gaps, uint64_t rows[4],
+                                 uint32_t *count, size_t *size)
+{
+    get_rows(in, gaps, rows, count);
     *size = (size_t)byte_reader_uv(in);
     if (*count == 0)
         in->failed = true;
@@ -131,6 +160,8 @@ void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
         entry->starts = get_column(&in, (parts & PART_START_GAPS) != 0, entry->start_rows,
                                    &entry->start_count, &entry->starts_size);
     if ((parts & PART_HISTOGRAMS) != 0) {
+        get_rows(&in, (parts & PART_HISTOGRAM_GAPS) != 0, entry->histogram_rows,
+                 &entry->histogram_count);
         entry->histograms = in.at;
         entry->histograms_size = byte_reader_left(&in);
     }

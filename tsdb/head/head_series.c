@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "narthex/tsdb/histogram_codec.h"
+
 struct labels head__series_labels(const struct head *head, const struct head_series *series,
                                   struct label *items)
 {
@@ -150,15 +152,23 @@ static int last_row(const uint64_t rows[4])
     return -1;
 }
 
-static struct str last_histogram(const struct slot_samples *samples)
+/* The newest histogram of the samples, encoded. */
+static struct str last_histogram(struct head *head, const struct slot_samples *samples)
 {
-    struct byte_reader in = byte_reader_of(samples->histogram_bytes, samples->histogram_size);
-    struct str last = {NULL, 0};
-    while (in.at < in.end && !in.failed) {
-        byte_reader_u8(&in);
-        last = byte_reader_str(&in);
-    }
-    return last;
+    if (samples->open_histograms != NULL)
+        return open_histograms_last(samples->open_histograms);
+    struct histogram histograms[COLUMN_ROWS_MAX];
+    struct arena arena;
+    struct strbuf why = STRBUF_INIT;
+    arena_init(&arena, MEM_HEAD, SIZE_MAX);
+    strbuf_clear(&head->last_histogram);
+    if (head__slot_decode_histograms(samples, &arena, histograms, &why) == OK)
+        histogram_encode(&head->last_histogram, &histograms[samples->histogram_count - 1]);
+    else /* damaged in its file since it was sealed: equal to no histogram */
+        strbuf_add_cstr(&head->last_histogram, "damaged");
+    strbuf_deinit(&why);
+    arena_deinit(&arena);
+    return strbuf_str(&head->last_histogram);
 }
 
 bool head__series_last_locked(struct head *head, const struct head_series *series, int64_t *t_ms,
@@ -180,7 +190,7 @@ bool head__series_last_locked(struct head *head, const struct head_series *serie
             *t_ms = atomic_load_explicit(&window->rows, memory_order_relaxed)->t_ms[row];
             *histogram = (struct str){NULL, 0};
             if (histogram_row > float_row) {
-                *histogram = last_histogram(samples);
+                *histogram = last_histogram(head, samples);
                 return true;
             }
             struct strbuf why = STRBUF_INIT;

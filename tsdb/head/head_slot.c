@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "narthex/tsdb/histogram_column.h"
+
 uint32_t head__window_visible_rows(const struct head_window *window, uint64_t sequence)
 {
     uint32_t count = atomic_load_explicit(&window->row_count, memory_order_acquire);
@@ -51,22 +53,17 @@ static uint32_t decode_open(const struct slot_table *table, uint32_t slot, uint3
     return open_column_decode(&view, row_limit, values, rows);
 }
 
-static void load_histogram_rows(uint32_t row_limit, struct slot_samples *samples)
+static void load_open_histograms(const struct slot_table *table, uint32_t slot, uint32_t row_limit,
+                                 struct slot_samples *samples)
 {
-    memset(samples->histogram_rows, 0, sizeof samples->histogram_rows);
-    struct byte_reader in = byte_reader_of(samples->histogram_bytes, samples->histogram_size);
-    while (in.at < in.end) {
-        const uint8_t *start = in.at;
-        uint8_t row = byte_reader_u8(&in);
-        byte_reader_str(&in);
-        assert(!in.failed);
-        if (row >= row_limit) {
-            samples->histogram_size = (size_t)(start - samples->histogram_bytes);
-            break;
-        }
-        samples->histogram_rows[row / 64] |= UINT64_C(1) << (row % 64);
-    }
-    samples->histogram_count = count_rows(samples->histogram_rows);
+    samples->sealed_histograms = NULL;
+    samples->row_limit = row_limit;
+    samples->open_histograms = table_element(table, slot, sizeof *samples->open_histograms);
+    samples->histogram_view = (struct open_histograms_view){NULL, 0};
+    if (samples->open_histograms != NULL)
+        samples->histogram_view = open_histograms_view(samples->open_histograms);
+    samples->histogram_count =
+        open_histograms_rows(&samples->histogram_view, row_limit, samples->histogram_rows);
 }
 
 static void load_sealed(const struct sealed_window *sealed, uint32_t slot, uint32_t row_limit,
@@ -91,8 +88,13 @@ static void load_sealed(const struct sealed_window *sealed, uint32_t slot, uint3
         limit_rows(samples->start_rows, row_limit);
         samples->start_count = count_rows(samples->start_rows);
     }
-    samples->histogram_bytes = entry.histograms;
-    samples->histogram_size = entry.histograms_size;
+    samples->open_histograms = NULL;
+    samples->sealed_histograms = entry.histograms;
+    samples->sealed_histograms_size = entry.histograms_size;
+    samples->sealed_histogram_count = entry.histogram_count;
+    memcpy(samples->histogram_rows, entry.histogram_rows, sizeof entry.histogram_rows);
+    limit_rows(samples->histogram_rows, row_limit);
+    samples->histogram_count = count_rows(samples->histogram_rows);
 }
 
 void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t row_limit,
@@ -108,7 +110,6 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
         atomic_load_explicit(&window->sealed, memory_order_acquire);
     if (sealed != NULL) {
         load_sealed(sealed, slot, row_limit, samples);
-        load_histogram_rows(row_limit, samples);
         return;
     }
     samples->float_count =
@@ -117,16 +118,7 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
     samples->sealed_floats = NULL;
     samples->start_count =
         decode_open(starts, slot, row_limit, samples->starts, samples->start_rows);
-    samples->histogram_bytes = NULL;
-    samples->histogram_size = 0;
-    const histogram_slot *log_at = table_element(histograms, slot, sizeof *log_at);
-    const struct histogram_log *log =
-        log_at == NULL ? NULL : atomic_load_explicit(log_at, memory_order_acquire);
-    if (log != NULL) {
-        samples->histogram_size = atomic_load_explicit(&log->size, memory_order_acquire);
-        samples->histogram_bytes = log->bytes;
-    }
-    load_histogram_rows(row_limit, samples);
+    load_open_histograms(histograms, slot, row_limit, samples);
 }
 
 err_t head__slot_decode_floats(struct slot_samples *samples, struct strbuf *why)
@@ -136,5 +128,18 @@ err_t head__slot_decode_floats(struct slot_samples *samples, struct strbuf *why)
     samples->floats_decoded = true;
     err_t err = column_decode(samples->sealed_floats, samples->sealed_floats_size,
                               samples->sealed_float_count, samples->values);
+    return err == OK ? OK : err_fail(why, err, "a sealed column in memory is damaged");
+}
+
+err_t head__slot_decode_histograms(const struct slot_samples *samples, struct arena *arena,
+                                   struct histogram *histograms, struct strbuf *why)
+{
+    if (samples->sealed_histograms == NULL) {
+        open_histograms_decode(&samples->histogram_view, samples->row_limit, arena, histograms);
+        return OK;
+    }
+    err_t err =
+        histogram_column_decode(samples->sealed_histograms, samples->sealed_histograms_size,
+                                samples->sealed_histogram_count, false, arena, histograms, why);
     return err == OK ? OK : err_fail(why, err, "a sealed column in memory is damaged");
 }

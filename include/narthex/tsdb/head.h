@@ -145,13 +145,11 @@ struct head_raw_column {
     uint64_t present[4]; /* rows of the window */
     bool cut;            /* not the first column of its slot and window */
     /* The sealed column as it is, COLUMN_SLACK_BYTES after it; NULL when it must be sealed from the
-     * decoded values. */
+     * decoded samples. */
     const uint8_t *bytes;
     size_t size;
 };
 void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *raw);
-/* Appends the histograms of the column, each with its size (uv) in front. */
-void head_cursor_put_histograms(const struct head_cursor *cursor, struct strbuf *out);
 
 /* ---- maintenance ---- */
 

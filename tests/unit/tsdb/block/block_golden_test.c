@@ -44,7 +44,7 @@ static err_t write_golden(const struct block_writer_options *options, struct str
 }
 
 /* clang-format off */
-static const uint8_t golden[] = {
+static const uint8_t golden_version_1[] = {
     0x6e, 0x61, 0x72, 0x74, 0x68, 0x65, 0x78, 0x42, 0x01, 0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x61, 0x62, 0x63, 0xe8, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02,
@@ -84,6 +84,15 @@ static const uint8_t golden[] = {
 };
 /* clang-format on */
 
+/* Where version 2 differs: the versions themselves and three checksums. */
+static const struct {
+    uint16_t offset;
+    uint8_t byte;
+} version_2[] = {
+    {8, 0x02},   {381, 0xbb}, {382, 0x46}, {383, 0x28}, {384, 0x6a}, {537, 0xbf}, {538, 0x20},
+    {539, 0x8f}, {540, 0x4e}, {541, 0x02}, {549, 0xf3}, {550, 0x5d}, {551, 0x46}, {552, 0xe7},
+};
+
 static void a_small_block_has_these_bytes(void **state)
 {
     struct fixture *fixture = *state;
@@ -93,9 +102,32 @@ static void a_small_block_has_these_bytes(void **state)
     fixture_block_path(fixture, &options);
     strbuf_add_cstr(&fixture->path, "/block");
     assert_int_equal(fs_read_file(strbuf_cstr(&fixture->path), 10000, &content, &fixture->why), OK);
+    uint8_t golden[sizeof golden_version_1];
+    memcpy(golden, golden_version_1, sizeof golden);
+    for (size_t i = 0; i < sizeof version_2 / sizeof version_2[0]; i++)
+        golden[version_2[i].offset] = version_2[i].byte;
     assert_int_equal(content.size, sizeof golden);
     assert_memory_equal(content.data, golden, sizeof golden);
     strbuf_deinit(&content);
+}
+
+static void version_1_is_read(void **state)
+{
+    struct fixture *fixture = *state;
+    struct block_writer_options options = fixture_options(fixture, 1);
+    assert_int_equal(write_golden(&options, &fixture->why), OK);
+    fixture_block_path(fixture, &options);
+    strbuf_add_cstr(&fixture->path, "/block");
+    FILE *file = fopen(strbuf_cstr(&fixture->path), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(golden_version_1, 1, sizeof golden_version_1, file),
+                     sizeof golden_version_1);
+    assert_int_equal(fclose(file), 0);
+    struct block *block;
+    assert_int_equal(block_open(fixture_block_path(fixture, &options), &block, &fixture->why), OK);
+    assert_int_equal(block_meta(block)->counts.samples, 6);
+    assert_int_equal(block_verify(block, &fixture->why), OK);
+    block_close(block);
 }
 
 int main(void)
@@ -103,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_small_block_has_these_bytes, fixture_set_up,
                                         fixture_tear_down),
+        cmocka_unit_test_setup_teardown(version_1_is_read, fixture_set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
