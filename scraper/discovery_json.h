@@ -24,3 +24,18 @@ bool discovery_json_get_bool(const json_t *object, const char *key);
 void discovery_label_name_add(struct strbuf *name, struct str key);
 /* Appends "host:port", an IPv6 address in brackets. */
 void discovery_address_add(struct strbuf *address, struct str host, int64_t port);
+/* Appends text for the query of a URL, escaped. */
+void discovery_query_add(struct strbuf *url, struct str text);
+
+enum { DISCOVERY_ELEMENT_BYTES_MAX = 2 << 20 };
+
+/* A JSON list read one element at a time, so that memory is needed for one only: whoever answers
+ * decides how long the list is. Begins as {text}; null is an empty list. */
+struct discovery_json_list {
+    struct str text; /* of the whole list, borrowed */
+    size_t at;
+    uint32_t count; /* elements given */
+};
+/* Gives the next element, to be json_decref'd, or NULL after the last one. ERR_LIMIT for one of
+ * more than DISCOVERY_ELEMENT_BYTES_MAX. */
+err_t discovery_json_next(struct discovery_json_list *list, json_t **element, struct strbuf *why);

@@ -65,6 +65,8 @@ struct discovery_mechanism {
 };
 
 extern const struct discovery_mechanism discovery_dns;
+extern const struct discovery_mechanism discovery_docker;
+extern const struct discovery_mechanism discovery_dockerswarm;
 extern const struct discovery_mechanism discovery_file;
 extern const struct discovery_mechanism discovery_http;
 

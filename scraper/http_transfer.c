@@ -81,6 +81,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
         take_field(line, STR("Content-Type"), answer->content_type, sizeof answer->content_type);
         take_field(line, STR("Content-Encoding"), answer->content_encoding,
                    sizeof answer->content_encoding);
+        if (transfer->wanted_header.size > 0)
+            take_field(line, transfer->wanted_header, answer->wanted_header,
+                       sizeof answer->wanted_header);
     }
     return line.size;
 }
@@ -391,6 +394,7 @@ err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *
     transfer->context = context;
     transfer->for_token = false;
     transfer->unix_socket = request->unix_socket;
+    transfer->wanted_header = request->wanted_header;
 
     err_t err = OK;
     for (size_t i = 0; i < request->header_count; i++)

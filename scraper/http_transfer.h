@@ -17,6 +17,7 @@ struct http_transfer {
     struct strbuf url;
     char method[8];           /* as Go prints it: "Get" */
     struct str unix_socket;   /* borrowed from the request */
+    struct str wanted_header; /* as above */
     struct strbuf token_body; /* answer of the OAuth2 token endpoint */
     bool for_token;
     struct http_answer answer;

@@ -29,13 +29,19 @@ struct http_request {
     struct str unix_socket; /* connect there instead; empty: no */
     const struct name_value *headers;
     size_t header_count;
-    struct str body; /* sent when size > 0 */
+    struct str body;          /* sent when size > 0 */
+    struct str wanted_header; /* whose value the answer is to keep: "Api-Version"; empty: none */
     int64_t timeout_ms;
     const _Atomic bool *cancel; /* http_client_fetch gives up (ERR_CANCELED) within about a second
                                    once it is set; NULL: never */
 };
 
-enum { HTTP_REASON_MAX = 128, HTTP_CONTENT_TYPE_MAX = 256, HTTP_CONTENT_ENCODING_MAX = 32 };
+enum {
+    HTTP_REASON_MAX = 128,
+    HTTP_CONTENT_TYPE_MAX = 256,
+    HTTP_CONTENT_ENCODING_MAX = 32,
+    HTTP_WANTED_HEADER_MAX = 64,
+};
 
 /* The head of an answer; all texts end with a NUL and are cut to fit. */
 struct http_answer {
@@ -43,6 +49,7 @@ struct http_answer {
     char reason[HTTP_REASON_MAX]; /* "Not Found" */
     char content_type[HTTP_CONTENT_TYPE_MAX];
     char content_encoding[HTTP_CONTENT_ENCODING_MAX];
+    char wanted_header[HTTP_WANTED_HEADER_MAX];
 };
 
 /* Performs one request and waits for its end; any status is a success. The body, decompressed, is
