@@ -104,6 +104,7 @@ err_t http_client_create(const struct http_client_config *config, struct http_cl
     TRY(check_config(config, why));
     struct http_client *c = MEM_NEW(MEM_SCRAPE, struct http_client);
     c->config = config;
+    c->is_plain = http__write_plain_fields(config, &c->plain_fields);
     mutex_init(&c->token_lock);
     *client = c;
     return OK;
@@ -115,6 +116,8 @@ void http_client_destroy(struct http_client *client)
         return;
     http__strbuf_wipe(&client->token);
     strbuf_deinit(&client->token);
+    http__strbuf_wipe(&client->plain_fields);
+    strbuf_deinit(&client->plain_fields);
     mutex_deinit(&client->token_lock);
     mem_free(MEM_SCRAPE, client);
 }

@@ -6,6 +6,8 @@
 
 struct http_client {
     const struct http_client_config *config;
+    bool is_plain;              /* requests may go without curl (http_wire_request.h) */
+    struct strbuf plain_fields; /* the fields that the configuration adds to those; secret */
     struct mutex token_lock;
     /* guarded by token_lock */
     struct strbuf token; /* "Bearer abc", empty when none was fetched */
@@ -27,6 +29,11 @@ err_t http__transfer_set_tls(struct http_transfer *transfer, const struct tls_co
 void http__transfer_set_proxy(struct http_transfer *transfer, const struct proxy_config *proxy);
 void http__transfer_set_basic_auth(struct http_transfer *transfer, const char *user,
                                    const char *password);
+/* The configuration's fields as text, for requests that go without curl; false, *out then holds
+ * anything, when they cannot. */
+bool http__write_plain_fields(const struct http_client_config *config, struct strbuf *out);
+/* Status line or field of an answer's head. */
+void http__answer_take_line(struct http_answer *answer, struct str line);
 /* Text of a token that must not reach a log is wiped. */
 void http__strbuf_wipe(struct strbuf *buf);
 

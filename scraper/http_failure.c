@@ -3,10 +3,13 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "http_client_private.h"
+#include "http_wire_request.h"
 
 const char *http__status_phrase(uint32_t status)
 {
@@ -114,6 +117,8 @@ static void add_host(const struct http_transfer *transfer, struct strbuf *out)
 
 static long os_error(const struct http_transfer *transfer)
 {
+    if (transfer->direct)
+        return transfer->direct_errno;
     long error = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
     return error;
@@ -132,19 +137,59 @@ static void add_connect(const struct http_transfer *transfer, struct strbuf *out
     add_errno(out, error == 0 ? ECONNREFUSED : (int)error);
 }
 
-static void add_io(const struct http_transfer *transfer, const char *operation, struct strbuf *out)
+/* Both ends of the connection. */
+static void add_peers(const struct http_transfer *transfer, struct strbuf *out)
 {
+    if (transfer->direct) {
+        strbuf_add_cstr(out, transfer->direct_peers);
+        return;
+    }
     char *ip = NULL;
     long port = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_IP, &ip);
     curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &port);
-    strbuf_printf(out, "%s tcp ", operation);
     add_address(out, ip == NULL ? "" : ip, port);
     strbuf_add_cstr(out, "->");
     add_remote(transfer, out);
+}
+
+static void add_io(const struct http_transfer *transfer, const char *operation, struct strbuf *out)
+{
+    strbuf_printf(out, "%s tcp ", operation);
+    add_peers(transfer, out);
     strbuf_printf(out, ": %s: ", operation);
     long error = os_error(transfer);
     add_errno(out, error == 0 ? ECONNRESET : (int)error);
+}
+
+/* "127.0.0.1:80" or "[::1]:80"; false when the system does not know (any more). */
+static bool add_socket_name(struct strbuf *out,
+                            int (*name)(int, struct sockaddr *restrict, socklen_t *restrict),
+                            int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (name(fd, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return false;
+    add_address(out, host, strtol(port, NULL, 10));
+    return true;
+}
+
+void http_transfer_note_error(struct http_transfer *transfer, int fd, int error)
+{
+    struct strbuf text = STRBUF_INIT;
+    struct http_wire_url url = {0};
+    add_socket_name(&text, getsockname, fd);
+    strbuf_add_cstr(&text, "->");
+    if (!add_socket_name(&text, getpeername, fd) &&
+        http_wire_url_parse(strbuf_str(&transfer->url), &url))
+        strbuf_add_str(&text, url.authority);
+    snprintf(transfer->direct_peers, sizeof transfer->direct_peers, "%s", strbuf_cstr(&text));
+    transfer->direct_errno = error;
+    strbuf_deinit(&text);
 }
 
 static bool mentions(const struct http_transfer *transfer, const char *words)

@@ -10,8 +10,6 @@ enum { REDIRECTS_MAX = 10, CONNECTION_IDLE_S = 300 };
 void http_transfer_init(struct http_transfer *transfer)
 {
     memset(transfer, 0, sizeof *transfer);
-    transfer->easy = curl_easy_init();
-    assert(transfer->easy != NULL);
 }
 
 static void free_lists(struct http_transfer *transfer)
@@ -35,12 +33,9 @@ void http_transfer_deinit(struct http_transfer *transfer)
     strbuf_deinit(&transfer->token_body);
 }
 
-/* "HTTP/1.1 404 Not Found": a new answer begins, and whatever was collected belonged to a redirect,
- * a proxy's CONNECT or an interim answer. */
-static void take_status_line(struct http_transfer *transfer, struct str line)
+static void take_status_line(struct http_answer *answer, struct str line)
 {
-    memset(&transfer->answer, 0, sizeof transfer->answer);
-    transfer->answered = false;
+    memset(answer, 0, sizeof *answer);
     size_t at = str_find(line, ' ', 0);
     if (at == SIZE_MAX)
         return;
@@ -48,13 +43,13 @@ static void take_status_line(struct http_transfer *transfer, struct str line)
     for (at++; at < line.size && line.data[at] >= '0' && line.data[at] <= '9' && status < 1000;
          at++)
         status = status * 10 + (uint32_t)(line.data[at] - '0');
-    transfer->answer.status = status;
+    answer->status = status;
     struct str reason = str_trim(str_from(line.data + at, line.size - at));
     if (reason.size == 0)
         reason = str_from_cstr(http__status_phrase(status));
     size_t size = reason.size < HTTP_REASON_MAX ? reason.size : HTTP_REASON_MAX - 1;
     if (size > 0)
-        memcpy(transfer->answer.reason, reason.data, size);
+        memcpy(answer->reason, reason.data, size);
 }
 
 static void take_field(struct str line, struct str name, char *out, size_t out_size)
@@ -68,23 +63,33 @@ static void take_field(struct str line, struct str name, char *out, size_t out_s
     out[size] = '\0';
 }
 
+void http__answer_take_line(struct http_answer *answer, struct str line)
+{
+    if (str_starts_with(line, STR("HTTP/"))) {
+        take_status_line(answer, line);
+        return;
+    }
+    take_field(line, STR("Content-Type"), answer->content_type, sizeof answer->content_type);
+    take_field(line, STR("Content-Encoding"), answer->content_encoding,
+               sizeof answer->content_encoding);
+}
+
+/* A status line begins a new answer: whatever was collected belonged to a redirect, a proxy's
+ * CONNECT or an interim answer. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
-    struct http_answer *answer = &transfer->answer;
     struct str line = str_from(data, size * count);
-    if (str_starts_with(line, STR("HTTP/"))) {
-        take_status_line(transfer, line);
-    } else if (str_trim(line).size == 0) {
+    if (str_starts_with(line, STR("HTTP/")))
+        transfer->answered = false;
+    if (str_trim(line).size == 0) {
         transfer->answered = true;
-    } else {
-        take_field(line, STR("Content-Type"), answer->content_type, sizeof answer->content_type);
-        take_field(line, STR("Content-Encoding"), answer->content_encoding,
-                   sizeof answer->content_encoding);
-        if (transfer->wanted_header.size > 0)
-            take_field(line, transfer->wanted_header, answer->wanted_header,
-                       sizeof answer->wanted_header);
+        return line.size;
     }
+    http__answer_take_line(&transfer->answer, line);
+    if (transfer->wanted_header.size > 0)
+        take_field(line, transfer->wanted_header, transfer->answer.wanted_header,
+                   sizeof transfer->answer.wanted_header);
     return line.size;
 }
 
@@ -96,11 +101,9 @@ static size_t on_write(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
-void http__transfer_reset(struct http_transfer *transfer, const char *method, struct str url)
+/* What every exchange begins with. */
+static void name_request(struct http_transfer *transfer, const char *method, struct str url)
 {
-    CURL *easy = transfer->easy;
-    curl_easy_reset(easy);
-    free_lists(transfer);
     transfer->curl_error[0] = '\0';
     transfer->answered = false;
     memset(&transfer->answer, 0, sizeof transfer->answer);
@@ -110,6 +113,27 @@ void http__transfer_reset(struct http_transfer *transfer, const char *method, st
     for (; method[i] != '\0' && i + 1 < sizeof transfer->method; i++)
         transfer->method[i] = (char)(i == 0 ? method[i] : method[i] | 0x20);
     transfer->method[i] = '\0';
+}
+
+void http_transfer_begin_direct(struct http_transfer *transfer, struct str url)
+{
+    name_request(transfer, "GET", url);
+    transfer->direct = true;
+    transfer->direct_errno = 0;
+    transfer->for_token = false;
+    transfer->unix_socket = STR("");
+}
+
+void http__transfer_reset(struct http_transfer *transfer, const char *method, struct str url)
+{
+    if (transfer->easy == NULL)
+        transfer->easy = curl_easy_init();
+    CURL *easy = transfer->easy;
+    assert(easy != NULL);
+    curl_easy_reset(easy);
+    free_lists(transfer);
+    name_request(transfer, method, url);
+    transfer->direct = false;
 
     curl_easy_setopt(easy, CURLOPT_URL, strbuf_cstr(&transfer->url));
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
@@ -424,4 +448,17 @@ out:;
     http_transfer_explain(transfer, strbuf_cstr(&cause), why);
     strbuf_deinit(&cause);
     return err;
+}
+
+void http_transfer_prepare_connect(struct http_transfer *transfer,
+                                   const struct http_request *request)
+{
+    http__transfer_reset(transfer, "GET", request->url);
+    CURL *easy = transfer->easy;
+    transfer->for_token = false;
+    transfer->unix_socket = STR("");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
 }

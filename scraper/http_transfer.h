@@ -8,7 +8,7 @@
 #include "narthex/scraper/http_client.h"
 
 struct http_transfer {
-    CURL *easy;
+    CURL *easy; /* NULL until curl is needed */
     struct curl_slist *headers;
     struct curl_slist *proxy_headers;
     struct curl_slist *connect_to;
@@ -25,6 +25,10 @@ struct http_transfer {
     /* Takes a piece of the body; false ends the transfer (CURLE_WRITE_ERROR). */
     bool (*on_body)(void *context, const char *data, size_t size);
     void *context;
+    /* Of an exchange without curl (scrape_wire.c). */
+    bool direct;
+    int direct_errno;
+    char direct_peers[128]; /* "127.0.0.1:1->127.0.0.1:2", once it has failed */
 };
 
 static inline bool http_status_redirects(uint32_t status)
@@ -39,6 +43,14 @@ err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *
                             const struct http_request *request,
                             bool (*on_body)(void *context, const char *data, size_t size),
                             void *context, struct strbuf *why);
+/* Lets curl connect to the host of the request's URL, and no more. */
+void http_transfer_prepare_connect(struct http_transfer *transfer,
+                                   const struct http_request *request);
+/* For an exchange without curl: `answer` and `answered` are the caller's to fill, and texts of
+ * failures are those that curl's codes give. */
+void http_transfer_begin_direct(struct http_transfer *transfer, struct str url);
+/* The system said so; to be called while the socket is open. */
+void http_transfer_note_error(struct http_transfer *transfer, int fd, int error);
 /* Go's text for the way a transfer ended; `code` is not CURLE_OK. */
 void http_transfer_failure(struct http_transfer *transfer, CURLcode code, struct strbuf *why);
 /* `Get "URL": ` in front of `cause`. */

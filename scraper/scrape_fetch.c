@@ -28,7 +28,7 @@ static size_t wire_limit(const struct scrape_request *request)
                             : request->limit_bytes;
 }
 
-static bool on_body(void *context, const char *data, size_t size)
+bool scrape_fetch_take_body(void *context, const char *data, size_t size)
 {
     struct scrape_request *request = context;
     struct scrape_shard *shard = request->loop->shard;
@@ -62,8 +62,17 @@ static struct scrape_request *take_request(struct scrape_shard *shard)
     request->discarded_bytes = 0;
     request->over_limit = false;
     request->over_budget = false;
+    request->phase = FETCH_CURL;
     shard->body_bytes += request->body.capacity;
     return request;
+}
+
+void scrape_fetch_free(struct scrape_request *request)
+{
+    http_transfer_deinit(&request->transfer);
+    http_wire_reader_deinit(&request->reader);
+    scrape_body_deinit(&request->body);
+    mem_free(MEM_SCRAPE, request);
 }
 
 void scrape_fetch_release(struct scrape_loop *loop)
@@ -72,16 +81,17 @@ void scrape_fetch_release(struct scrape_loop *loop)
     struct scrape_shard *shard = loop->shard;
     if (request == NULL)
         return;
+    scrape_fetch_leave_multi(loop);
+    if (request->wire != NULL)
+        http_wire_close(&shard->wires, request->wire);
+    request->wire = NULL;
     loop->request = NULL;
-    curl_multi_remove_handle(shard->multi, request->transfer.easy);
     assert(shard->body_bytes >= request->body.capacity);
     shard->body_bytes -= request->body.capacity;
     scrape_body_clear(&request->body);
     request->loop = NULL;
     if (shard->spare_count >= SCRAPE_SPARE_REQUESTS) {
-        http_transfer_deinit(&request->transfer);
-        scrape_body_deinit(&request->body);
-        mem_free(MEM_SCRAPE, request);
+        scrape_fetch_free(request);
         return;
     }
     request->next_spare = shard->spare;
@@ -96,55 +106,99 @@ static size_t body_limit(const struct scrape_loop *loop)
     return wanted > 0 && wanted < hard ? (size_t)wanted : hard;
 }
 
+void scrape_fetch_headers(const struct scrape_loop *loop, char seconds[NUMBER_TEXT_MAX],
+                          struct name_value headers[SCRAPE_HEADERS])
+{
+    const struct scrape_target *target = loop->target;
+    size_t seconds_size = number_format_plain((double)target->timeout_ms / 1000, seconds);
+    bool packed = target->job->config->enable_compression;
+    headers[0] = (struct name_value){STR("User-Agent"), STR("Prometheus/3.14.0")};
+    headers[1] = (struct name_value){STR("Accept"), target->job->accept};
+    headers[2] =
+        (struct name_value){STR("Accept-Encoding"), packed ? STR("gzip") : STR("identity")};
+    headers[3] = (struct name_value){STR("X-Prometheus-Scrape-Timeout-Seconds"),
+                                     str_from(seconds, seconds_size)};
+}
+
+int64_t scrape_fetch_left_ms(const struct scrape_loop *loop)
+{
+    int64_t now_ns = clock_monotonic_ns(loop->shard->options.manager->clock);
+    int64_t left_ms = loop->target->timeout_ms - (now_ns - loop->started_ns) / 1000000;
+    return left_ms < 1 ? 1 : left_ms;
+}
+
 static err_t prepare(struct scrape_loop *loop, struct strbuf *why)
 {
     const struct scrape_target *target = loop->target;
     char seconds[NUMBER_TEXT_MAX];
-    size_t seconds_size = number_format_plain((double)target->timeout_ms / 1000, seconds);
-    const struct name_value headers[] = {
-        {STR("User-Agent"), STR("Prometheus/3.14.0")},
-        {STR("Accept"), target->job->accept},
-        {STR("Accept-Encoding"),
-         target->job->config->enable_compression ? STR("gzip") : STR("identity")},
-        {STR("X-Prometheus-Scrape-Timeout-Seconds"), str_from(seconds, seconds_size)},
-    };
+    struct name_value headers[SCRAPE_HEADERS];
+    scrape_fetch_headers(loop, seconds, headers);
     struct http_request request = {
         .url = target->url,
         .unix_socket = target->unix_socket,
         .headers = headers,
-        .header_count = sizeof headers / sizeof headers[0],
-        .timeout_ms = target->timeout_ms,
+        .header_count = SCRAPE_HEADERS,
+        .timeout_ms = scrape_fetch_left_ms(loop),
     };
-    return http_transfer_prepare(&loop->request->transfer, target->job->client, &request, on_body,
-                                 loop->request, why);
+    return http_transfer_prepare(&loop->request->transfer, target->job->client, &request,
+                                 scrape_fetch_take_body, loop->request, why);
 }
 
-static err_t add_transfer(struct scrape_loop *loop, struct strbuf *why)
+err_t scrape_fetch_enter_multi(struct scrape_loop *loop, struct strbuf *why)
 {
-    CURL *easy = loop->request->transfer.easy;
+    struct scrape_request *request = loop->request;
+    CURL *easy = request->transfer.easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, loop);
     CURLMcode code = curl_multi_add_handle(loop->shard->multi, easy);
     if (code != CURLM_OK)
         return err_fail(why, ERR_IO, "%s", curl_multi_strerror(code));
+    request->in_multi = true;
+    loop->shard->transfer_count++;
     return OK;
+}
+
+void scrape_fetch_leave_multi(struct scrape_loop *loop)
+{
+    struct scrape_request *request = loop->request;
+    if (!request->in_multi)
+        return;
+    curl_multi_remove_handle(loop->shard->multi, request->transfer.easy);
+    request->in_multi = false;
+    loop->shard->transfer_count--;
+}
+
+/* The whole exchange by curl. */
+static err_t start_transfer(struct scrape_loop *loop, struct strbuf *why)
+{
+    struct scrape_request *request = loop->request;
+    request->phase = FETCH_CURL;
+    request->body.size = 0;
+    request->discarded_bytes = 0;
+    TRY(prepare(loop, why));
+    return scrape_fetch_enter_multi(loop, why);
+}
+
+static err_t start_token(struct scrape_loop *loop, struct strbuf *why)
+{
+    struct http_request first = {.timeout_ms = scrape_fetch_left_ms(loop)};
+    loop->request->phase = FETCH_TOKEN;
+    TRY(http_transfer_prepare_token(&loop->request->transfer, loop->target->job->client, &first,
+                                    why));
+    return scrape_fetch_enter_multi(loop, why);
 }
 
 err_t scrape_fetch_start(struct scrape_loop *loop, struct strbuf *why)
 {
     assert(loop->request == NULL);
     struct scrape_request *request = take_request(loop->shard);
-    const struct scrape_target *target = loop->target;
     loop->request = request;
     request->loop = loop;
     request->limit_bytes = body_limit(loop);
-    struct http_client *client = target->job->client;
-    if (http_client_needs_token(client)) {
-        struct http_request first = {.timeout_ms = target->timeout_ms};
-        TRY(http_transfer_prepare_token(&request->transfer, client, &first, why));
-    } else {
-        TRY(prepare(loop, why));
-    }
-    return add_transfer(loop, why);
+    if (scrape_wire_fits(loop))
+        return scrape_wire_start(loop, why);
+    if (http_client_needs_token(loop->target->job->client))
+        return start_token(loop, why);
+    return start_transfer(loop, why);
 }
 
 /* The token was asked for on behalf of the scrape: errors name the scrape's URL, as Go's do. */
@@ -160,24 +214,39 @@ static err_t explain_token(struct scrape_loop *loop, err_t err, struct strbuf *w
     return err;
 }
 
-err_t scrape_fetch_continue(struct scrape_loop *loop, CURLcode code, bool *again,
-                            struct strbuf *why)
+static err_t take_token(struct scrape_loop *loop, CURLcode code, struct strbuf *why)
 {
     struct http_transfer *transfer = &loop->request->transfer;
-    *again = false;
-    if (!transfer->for_token)
-        return OK;
-    curl_multi_remove_handle(loop->shard->multi, transfer->easy);
+    scrape_fetch_leave_multi(loop);
     if (code != CURLE_OK) {
         http_transfer_failure(transfer, code, why);
         return explain_token(loop, ERR_IO, why);
     }
     err_t err = http_client_take_token(loop->target->job->client, transfer, why);
-    if (err != OK)
-        return explain_token(loop, err, why);
-    TRY(prepare(loop, why));
-    TRY(add_transfer(loop, why));
+    return err == OK ? OK : explain_token(loop, err, why);
+}
+
+err_t scrape_fetch_continue(struct scrape_loop *loop, CURLcode code, bool *again,
+                            struct strbuf *why)
+{
     *again = true;
+    switch (loop->request->phase) {
+    case FETCH_TOKEN:
+        TRY(take_token(loop, code, why));
+        return start_transfer(loop, why);
+    case FETCH_STALE:
+        return scrape_wire_connect(loop, why);
+    case FETCH_ODD:
+        return start_transfer(loop, why);
+    case FETCH_CONNECT:
+        if (code == CURLE_OK)
+            return scrape_wire_connected(loop) ? OK : start_transfer(loop, why);
+        break; /* curl says why */
+    case FETCH_CURL:
+    case FETCH_WIRE:
+        break;
+    }
+    *again = false;
     return OK;
 }
 

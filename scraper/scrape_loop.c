@@ -195,6 +195,8 @@ static void on_timer(struct scrape_timer *timer, void *context)
     if (loop->state == LOOP_ENDING) {
         scrape_commit_end(loop);
         scrape_loop_destroy(loop);
+    } else if (loop->state == LOOP_FETCHING) {
+        scrape_wire_expire(loop);
     } else {
         start_scrape(loop);
     }
@@ -204,9 +206,10 @@ static void on_timer(struct scrape_timer *timer, void *context)
 
 static void start_schedule(struct scrape_loop *loop)
 {
-    scrape_schedule_start(&loop->schedule, loop->target->interval_ms,
-                          loop->target->identity ^ loop->shard->options.seed, wall_ms(loop),
-                          monotonic_ns(loop));
+    int64_t interval_ms = loop->target->interval_ms;
+    uint64_t spread =
+        scrape_schedule_gather(interval_ms, loop->target->identity ^ loop->shard->options.seed);
+    scrape_schedule_start(&loop->schedule, interval_ms, spread, wall_ms(loop), monotonic_ns(loop));
     wait_for_tick(loop);
 }
 
@@ -225,6 +228,7 @@ struct scrape_loop *scrape_loop_create(struct scrape_shard *shard, struct scrape
         loop->next->previous = loop;
     shard->loops = loop;
     shard->loop_count++;
+    scrape_wire_attach(loop);
     start_schedule(loop);
     return loop;
 }
@@ -234,6 +238,7 @@ void scrape_loop_destroy(struct scrape_loop *loop)
     struct scrape_shard *shard = loop->shard;
     scrape_timers_remove(&shard->timers, &loop->timer);
     scrape_fetch_release(loop);
+    scrape_wire_detach(loop);
     storage_source_close(shard->options.manager->storage, loop->source);
     if (loop->previous != NULL)
         loop->previous->next = loop->next;
@@ -263,10 +268,14 @@ void scrape_loop_continue(struct scrape_loop *loop, struct scrape_target *target
 {
     assert(loop->target->sameness == target->sameness);
     scrape_fetch_release(loop);
+    struct http_endpoint *before = loop->endpoint;
     loop->target->loop = NULL;
     scrape_target_unref(loop->target);
     loop->target = scrape_target_ref(target);
     target->loop = loop;
+    scrape_wire_attach(loop); /* before the old one is let go, which keeps its connections */
+    if (before != NULL)
+        http_wire_pool_release(&loop->shard->wires, before);
     forget_comments(loop);
     loop->shard->ending_count -= loop->state == LOOP_ENDING;
     loop->refresh |= !keep_cache;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -29,8 +30,9 @@ static uint64_t phase_seed(const struct scrape_manager_options *options)
 
 static uint32_t default_shards(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > SHARDS_MAX ? SHARDS_MAX : (uint32_t)cores;
+    cpu_set_t cpus;
+    int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    return cores > SHARDS_MAX ? SHARDS_MAX : (uint32_t)cores;
 }
 
 static void fill_defaults(struct scrape_manager_options *options)

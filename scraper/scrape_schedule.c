@@ -4,6 +4,17 @@
 
 static const int64_t ns_per_ms = 1000000;
 
+uint64_t scrape_schedule_gather(int64_t interval_ms, uint64_t spread)
+{
+    assert(interval_ms > 0);
+    int64_t tick_ms = interval_ms / SCRAPE_TICKS_MIN;
+    if (tick_ms > SCRAPE_TICK_MS_MAX)
+        tick_ms = SCRAPE_TICK_MS_MAX;
+    uint64_t tick_ns = (uint64_t)(tick_ms * ns_per_ms);
+    uint64_t phase_ns = spread % (uint64_t)(interval_ms * ns_per_ms);
+    return tick_ns == 0 ? phase_ns : phase_ns - phase_ns % tick_ns;
+}
+
 void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms, uint64_t spread,
                            int64_t wall_ms, int64_t monotonic_ns)
 {

@@ -14,6 +14,11 @@ struct scrape_schedule {
     bool anchored;
 };
 
+/* `spread` cut to one of the at least SCRAPE_TICKS_MIN moments of an interval at which scrapes may
+ * start, for scrape_schedule_start: targets that share a moment share a wake-up, which costs more
+ * than sending a request. */
+enum { SCRAPE_TICKS_MIN = 32, SCRAPE_TICK_MS_MAX = 250 };
+uint64_t scrape_schedule_gather(int64_t interval_ms, uint64_t spread);
 /* The first tick is the next moment at which Unix time modulo interval is `spread` modulo it. */
 void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms, uint64_t spread,
                            int64_t wall_ms, int64_t monotonic_ns);

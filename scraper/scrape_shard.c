@@ -1,4 +1,5 @@
-/* The shard's thread: epoll over curl's sockets, a timer descriptor and the inbox. */
+/* The shard's thread: epoll over connections, curl's sockets and the inbox, until the next timer.
+ */
 #include "scrape_shard.h"
 
 #include <assert.h>
@@ -7,17 +8,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "narthex/base/mem.h"
 
 enum {
     EVENTS_PER_WAIT = 64,
-    CONNECTIONS_MIN = 64, /* kept open between scrapes, at least */
+    CONNECTIONS_MIN = 64, /* that curl keeps open between scrapes, at least */
+    WAIT_MS_MAX = 60000,
 };
-static const int64_t ns_per_s = 1000000000;
 static const int64_t ns_per_ms = 1000000;
+static const int64_t reap_ns = INT64_C(60000000000); /* between looks at idle connections */
 
 static int64_t now_ns(const struct scrape_shard *shard)
 {
@@ -58,8 +59,9 @@ static int on_curl_timeout(CURLM *multi, long timeout_ms, void *context)
     if (timeout_ms < 0)
         scrape_timers_remove(&shard->timers, &shard->curl_timer);
     else
+        /* One more millisecond: curl must not be asked before, see fire_timers. */
         scrape_timers_set(&shard->timers, &shard->curl_timer,
-                          now_ns(shard) + timeout_ms * ns_per_ms);
+                          now_ns(shard) + (timeout_ms + (timeout_ms > 0)) * ns_per_ms);
     return 0;
 }
 
@@ -75,7 +77,8 @@ static void take_finished(struct scrape_shard *shard)
 {
     int left;
     CURLMsg *message;
-    while ((message = curl_multi_info_read(shard->multi, &left)) != NULL) {
+    while (shard->transfer_count > 0 &&
+           (message = curl_multi_info_read(shard->multi, &left)) != NULL) {
         if (message->msg != CURLMSG_DONE)
             continue;
         struct scrape_loop *loop = NULL;
@@ -179,44 +182,37 @@ static bool handle_inbox(struct scrape_shard *shard)
 
 /* ---- the thread ---- */
 
-static void arm_timer(struct scrape_shard *shard)
+static void fire_reap(struct scrape_timer *timer, void *context)
 {
-    int64_t due_ns = scrape_timers_next(&shard->timers);
-    if (due_ns == shard->armed_ns)
-        return;
-    shard->armed_ns = due_ns;
-    struct itimerspec when = {0}; /* disarmed */
-    if (due_ns != INT64_MAX) {
-        int64_t wait_ns = due_ns - now_ns(shard);
-        if (wait_ns < 1)
-            wait_ns = 1;
-        when.it_value.tv_sec = wait_ns / ns_per_s;
-        when.it_value.tv_nsec = wait_ns % ns_per_s;
-    }
-    timerfd_settime(shard->timer_fd, 0, &when, NULL);
+    struct scrape_shard *shard = context;
+    http_wire_pool_reap(&shard->wires, now_ns(shard));
+    scrape_timers_set(&shard->timers, timer, now_ns(shard) + reap_ns);
 }
 
+/* Targets of one tick are due within a millisecond of each other, the wall clock's resolution: they
+ * are all started at the first one's wake-up. */
 static void fire_timers(struct scrape_shard *shard)
 {
-    shard->armed_ns = INT64_MIN;
     struct scrape_timer *timer;
-    while ((timer = scrape_timers_take(&shard->timers, now_ns(shard))) != NULL)
+    int64_t until_ns = now_ns(shard) + ns_per_ms;
+    while ((timer = scrape_timers_take(&shard->timers, until_ns)) != NULL)
         timer->fire(timer, shard);
 }
 
-static void handle_event(struct scrape_shard *shard, const struct epoll_event *event)
+/* Until the next timer, in whole milliseconds from above: timers that are due within the same
+ * millisecond share a wake-up, and timestamps are adjusted by more than that anyway. */
+static int wait_ms(const struct scrape_shard *shard)
 {
-    eventfd_t count;
-    if (event->data.fd == shard->wake_fd) {
-        eventfd_read(shard->wake_fd, &count);
-        return;
-    }
-    if (event->data.fd == shard->timer_fd) {
-        uint64_t expirations;
-        ssize_t size = read(shard->timer_fd, &expirations, sizeof expirations);
-        (void)size;
-        return;
-    }
+    int64_t due_ns = scrape_timers_next(&shard->timers);
+    int64_t left_ns = due_ns == INT64_MAX ? INT64_MAX / 2 : due_ns - now_ns(shard);
+    if (left_ns <= 0)
+        return 0;
+    int64_t left_ms = (left_ns + ns_per_ms - 1) / ns_per_ms;
+    return left_ms > WAIT_MS_MAX ? WAIT_MS_MAX : (int)left_ms;
+}
+
+static void drive_curl(struct scrape_shard *shard, const struct epoll_event *event)
+{
     int what = 0;
     if ((event->events & EPOLLIN) != 0)
         what |= CURL_CSELECT_IN;
@@ -228,18 +224,34 @@ static void handle_event(struct scrape_shard *shard, const struct epoll_event *e
     curl_multi_socket_action(shard->multi, event->data.fd, what, &running);
 }
 
+/* False when the shard shall end. */
+static bool handle_event(struct scrape_shard *shard, const struct epoll_event *event)
+{
+    struct http_wire *wire = http_wire_find(&shard->wires, event->data.fd);
+    if (wire != NULL) {
+        scrape_wire_ready(shard, wire);
+    } else if (event->data.fd == shard->wake_fd) {
+        eventfd_t count;
+        eventfd_read(shard->wake_fd, &count);
+        return handle_inbox(shard);
+    } else {
+        drive_curl(shard, event);
+    }
+    return true;
+}
+
 static void run(void *context)
 {
     struct scrape_shard *shard = context;
     struct epoll_event events[EVENTS_PER_WAIT];
-    while (handle_inbox(shard)) {
+    bool going = true;
+    while (going) {
         fire_timers(shard);
         take_finished(shard);
-        arm_timer(shard);
-        int count = epoll_wait(shard->epoll_fd, events, EVENTS_PER_WAIT, -1);
+        int count = epoll_wait(shard->epoll_fd, events, EVENTS_PER_WAIT, wait_ms(shard));
         assert(count >= 0 || errno == EINTR);
-        for (int i = 0; i < count; i++)
-            handle_event(shard, &events[i]);
+        for (int i = 0; i < count && going; i++)
+            going = handle_event(shard, &events[i]);
         take_finished(shard);
     }
     while (shard->loops != NULL)
@@ -264,12 +276,13 @@ struct scrape_shard *scrape_shard_start(const struct scrape_shard_options *optio
     mutex_init(&shard->lock);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    shard->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     assert(shard->epoll_fd >= 0);
     watch(shard, shard->wake_fd);
-    watch(shard, shard->timer_fd);
-    shard->armed_ns = INT64_MAX;
     shard->curl_timer.fire = fire_curl;
+    shard->reap_timer.fire = fire_reap;
+    http_wire_pool_init(&shard->wires);
+    shard->received = mem_alloc(MEM_SCRAPE, SCRAPE_RECEIVE_BYTES);
+    scrape_timers_set(&shard->timers, &shard->reap_timer, now_ns(shard) + reap_ns);
     shard->multi = curl_multi_init();
     assert(shard->multi != NULL);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -291,9 +304,7 @@ static void free_spares(struct scrape_shard *shard)
     while (shard->spare != NULL) {
         struct scrape_request *request = shard->spare;
         shard->spare = request->next_spare;
-        http_transfer_deinit(&request->transfer);
-        scrape_body_deinit(&request->body);
-        mem_free(MEM_SCRAPE, request);
+        scrape_fetch_free(request);
     }
 }
 
@@ -311,8 +322,10 @@ void scrape_shard_stop(struct scrape_shard *shard)
     libdeflate_free_decompressor(shard->decompressor);
     scrape_body_deinit(&shard->unpacked);
     scrape_timers_deinit(&shard->timers);
+    http_wire_pool_deinit(&shard->wires);
+    strbuf_deinit(&shard->wire_text);
+    mem_free(MEM_SCRAPE, shard->received);
     strbuf_deinit(&shard->why);
-    close(shard->timer_fd);
     close(shard->wake_fd);
     close(shard->epoll_fd);
     appender_close(shard->appender);

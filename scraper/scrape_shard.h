@@ -6,6 +6,9 @@
 #include <curl/curl.h>
 
 #include "http_transfer.h"
+#include "http_wire_pool.h"
+#include "http_wire_reader.h"
+#include "narthex/base/number.h"
 #include "narthex/base/thread.h"
 #include "scrape_body.h"
 #include "scrape_ingest.h"
@@ -15,7 +18,8 @@
 
 enum {
     SCRAPE_REPORT_SERIES = 8,
-    SCRAPE_SPARE_REQUESTS = 16, /* idle easy handles kept */
+    SCRAPE_SPARE_REQUESTS = 16, /* idle ones kept, with their buffers */
+    SCRAPE_RECEIVE_BYTES = 64 << 10,
 };
 
 struct scrape_shard;
@@ -51,9 +55,23 @@ void scrape_shard_post(struct scrape_shard *shard, struct inbox_item *item);
 
 /* ---- inside ---- */
 
-/* One transfer and the body it brings; reused. */
+/* How the request under way is made. */
+enum fetch_phase {
+    FETCH_CURL,    /* curl does all of it */
+    FETCH_TOKEN,   /* curl asks for the OAuth2 token first */
+    FETCH_CONNECT, /* curl connects, the rest is ours */
+    FETCH_WIRE,    /* request and answer go over a connection of the pool */
+    FETCH_STALE,   /* the kept connection was closed before it answered: once more on a new one */
+    FETCH_ODD,     /* the answer is not one that http_wire_reader reads: curl asks again */
+};
+
+/* One exchange and the body it brings; reused. */
 struct scrape_request {
+    enum fetch_phase phase;
     struct http_transfer transfer;
+    struct http_wire *wire; /* FETCH_WIRE */
+    struct http_wire_reader reader;
+    bool in_multi; /* the easy handle is with curl */
     struct scrape_body body;
     struct scrape_loop *loop;
     struct scrape_request *next_spare;
@@ -71,7 +89,7 @@ enum loop_state {
 
 /* The scraping of one target. */
 struct scrape_loop {
-    struct scrape_timer timer;
+    struct scrape_timer timer; /* the next tick; in FETCH_WIRE the end of the timeout */
     struct scrape_shard *shard;
     struct scrape_target *target; /* holds a reference */
     struct scrape_loop *next, *previous;
@@ -80,6 +98,8 @@ struct scrape_loop {
     struct scrape_cache cache;
     source_ref source;
     series_ref report_refs[SCRAPE_REPORT_SERIES];
+    struct http_endpoint *endpoint; /* NULL: every scrape goes through curl */
+    uint32_t curl_scrapes;          /* so many more go through curl */
     struct scrape_request *request; /* while fetching */
     uint32_t scrape;                /* number of the next scrape */
     bool refresh;                   /* the series of its lines must be asked for again */
@@ -95,11 +115,14 @@ struct scrape_shard {
     struct thread thread;
     int epoll_fd;
     int wake_fd; /* eventfd: inbox or stop */
-    int timer_fd;
     CURLM *multi;
+    uint32_t transfer_count; /* easy handles in it */
     struct scrape_timers timers;
     struct scrape_timer curl_timer;
-    int64_t armed_ns; /* what timer_fd is set to */
+    struct scrape_timer reap_timer; /* of idle connections */
+    struct http_wire_pool wires;
+    struct strbuf wire_text; /* the request being sent */
+    char *received;          /* SCRAPE_RECEIVE_BYTES */
     struct scrape_loop *loops;
     uint32_t loop_count;
     uint32_t ending_count; /* loops in LOOP_ENDING */
@@ -127,19 +150,52 @@ void scrape_loop_destroy(struct scrape_loop *loop);
 void scrape_loop_continue(struct scrape_loop *loop, struct scrape_target *target, bool keep_cache);
 /* Stops scraping; destroys itself once the markers are written. */
 void scrape_loop_end(struct scrape_loop *loop);
-/* The transfer of the loop's request ended. */
+/* The loop's exchange ended, or this part of it. */
 void scrape_loop_fetched(struct scrape_loop *loop, CURLcode code);
 
-/* scrape_fetch.c: starts the transfer of a loop; on an error the scrape has failed. */
+/* scrape_fetch.c: starts the request of a loop; on an error the scrape has failed. */
 err_t scrape_fetch_start(struct scrape_loop *loop, struct strbuf *why);
-/* After a transfer: whether another one is under way (the token came first). */
+/* After a part of the exchange: whether another one is under way. */
 err_t scrape_fetch_continue(struct scrape_loop *loop, CURLcode code, bool *again,
                             struct strbuf *why);
 /* The body as text and its format, or why there is none. */
 err_t scrape_fetch_result(struct scrape_loop *loop, CURLcode code, struct str *body,
                           enum exposition_format *format, struct strbuf *why);
-/* Gives the request back; a transfer still running is cut off. */
+/* Gives the request back; an exchange still running is cut off. */
 void scrape_fetch_release(struct scrape_loop *loop);
+/* Ends a spare request. */
+void scrape_fetch_free(struct scrape_request *request);
+
+/* For scrape_wire.c: what the loop asks its target for, as headers; `seconds` holds the text of
+ * one.
+ */
+enum { SCRAPE_HEADERS = 4 };
+void scrape_fetch_headers(const struct scrape_loop *loop, char seconds[NUMBER_TEXT_MAX],
+                          struct name_value headers[SCRAPE_HEADERS]);
+/* Milliseconds left of the target's timeout, at least 1. */
+int64_t scrape_fetch_left_ms(const struct scrape_loop *loop);
+/* Hands the request's easy handle to curl, and takes it back. */
+err_t scrape_fetch_enter_multi(struct scrape_loop *loop, struct strbuf *why);
+void scrape_fetch_leave_multi(struct scrape_loop *loop);
+/* curl's or ours: takes a piece of the body of the loop's request. */
+bool scrape_fetch_take_body(void *context, const char *data, size_t size);
+
+/* scrape_wire.c: scrapes of plain HTTP targets without curl, but for opening the connection. */
+/* When the loop gets or changes its target; and before it lets go of it. */
+void scrape_wire_attach(struct scrape_loop *loop);
+void scrape_wire_detach(struct scrape_loop *loop);
+/* Whether the loop's next request goes this way; counts down the scrapes that do not. */
+bool scrape_wire_fits(struct scrape_loop *loop);
+/* Sends the request over a kept connection, or begins to open one. */
+err_t scrape_wire_start(struct scrape_loop *loop, struct strbuf *why);
+/* Opens a connection (FETCH_CONNECT). */
+err_t scrape_wire_connect(struct scrape_loop *loop, struct strbuf *why);
+/* curl has connected: sends the request; false when that did not work out, and curl shall try. */
+bool scrape_wire_connected(struct scrape_loop *loop);
+/* Something is to be read on a connection of the pool. */
+void scrape_wire_ready(struct scrape_shard *shard, struct http_wire *wire);
+/* The time for the answer is over. */
+void scrape_wire_expire(struct scrape_loop *loop);
 
 /* scrape_commit.c: one scrape into the storage. */
 struct scrape_outcome {

@@ -109,6 +109,33 @@ static bool handle_hostile(struct http_server_request *request)
     return false;
 }
 
+/* Answers that are framed in other ways, and connections that end when they should not. */
+static bool handle_framing(struct http_server_request *request)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\n" TEXT_PLAIN;
+    const char *rest = "";
+    const char *path = request->path;
+    bool keep = false;
+    if (strncmp(path, "/chunked", 8) == 0) {
+        rest = "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nchu\r\nA\r\nnked 1\nx 2\r\n"
+               "1\r\n\n\r\n0\r\nTrailer: t\r\n\r\n";
+        keep = true;
+    } else if (strncmp(path, "/unframed", 9) == 0) {
+        rest = "\r\nunframed 1\n";
+    } else if (strncmp(path, "/folded", 7) == 0) {
+        rest = "X-Folded: a\r\n b\r\nContent-Length: 9\r\n\r\nfolded 1\n";
+        keep = true;
+    } else if (strncmp(path, "/forgetful", 10) == 0) {
+        if (requests % 2 == 0) /* alone at its server: the second on a connection */
+            return false;
+        rest = "Content-Length: 12\r\n\r\nforgetful 1\n";
+        keep = true;
+    }
+    http_server_send(request, head, sizeof head - 1);
+    http_server_send(request, rest, strlen(rest));
+    return keep;
+}
+
 static bool handle(void *context, struct http_server_request *request)
 {
     (void)context;
@@ -118,6 +145,13 @@ static bool handle(void *context, struct http_server_request *request)
                                               : STR("# TYPE good gauge\ngood 1\n"));
     if (strncmp(request->path, "/packed", 7) == 0)
         return send_gzip(request, STR("packed 1\n"));
+    if (strncmp(request->path, "/moved", 6) == 0)
+        return http_server_answer(request, "302 Found", "Location: /good\r\n", STR("gone"));
+    if (strncmp(request->path, "/mute", 5) == 0)
+        return false;
+    if (strncmp(request->path, "/chunked", 8) == 0 || strncmp(request->path, "/unframed", 9) == 0 ||
+        strncmp(request->path, "/folded", 7) == 0 || strncmp(request->path, "/forgetful", 10) == 0)
+        return handle_framing(request);
     return handle_hostile(request);
 }
 
@@ -371,6 +405,43 @@ static void test_hostile_targets_disturb_nobody(void **state)
     assert_int_equal(mem_bytes(MEM_SCRAPE), 0);
 }
 
+static void test_answers_however_framed(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    const char *const paths[] = {"/chunked", "/unframed", "/folded", "/moved", "/mute"};
+    enum { COUNT = sizeof paths / sizeof paths[0] };
+    struct scrape_config jobs[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        jobs[i] = job(&w, paths[i]);
+    apply(&w, jobs, COUNT);
+    wait_for(&w, has_three, "chunked");
+    wait_for(&w, has_three, "unframed");
+    wait_for(&w, has_three, "folded");
+    wait_for(&w, has_three, "good");
+    char text[192];
+    snprintf(text, sizeof text, "Get \"http://%s/mute\": EOF", w.address);
+    assert_error(&w, "mute", text);
+    end(&w);
+    assert_int_equal(mem_bytes(MEM_SCRAPE), 0);
+}
+
+/* A kept connection that the peer ends instead of answering is no failure: the request is made
+ * again on a new one. */
+static void test_kept_connections_end(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    struct scrape_config forgetful = job(&w, "/forgetful");
+    apply(&w, &forgetful, 1);
+    wait_for(&w, has_three, "forgetful");
+    assert_int_equal(tally(&w, "forgetful").stale, 0);
+    assert_true(requests >= 5);
+    end(&w);
+}
+
 static void test_target_down(void **state)
 {
     (void)state;
@@ -552,6 +623,8 @@ int main(void)
     pack_bomb();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile_targets_disturb_nobody),
+        cmocka_unit_test(test_answers_however_framed),
+        cmocka_unit_test(test_kept_connections_end),
         cmocka_unit_test(test_target_down),
         cmocka_unit_test(test_removed_target_ends),
         cmocka_unit_test(test_reload),

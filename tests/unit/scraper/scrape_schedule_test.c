@@ -70,6 +70,17 @@ static void test_wall_clock_jumps_move_no_scrape(void **state)
     assert_int_equal(s.due_ns, 40000 * ms);
 }
 
+static void test_targets_share_moments(void **state)
+{
+    (void)state;
+    assert_int_equal(scrape_schedule_gather(15000, 0), 0);
+    assert_int_equal(scrape_schedule_gather(15000, 249 * (uint64_t)ms), 0);
+    assert_int_equal(scrape_schedule_gather(15000, 250 * (uint64_t)ms), 250 * ms);
+    assert_int_equal(scrape_schedule_gather(3200, 15100 * (uint64_t)ms), 2300 * ms);
+    /* Too short an interval to share anything. */
+    assert_int_equal(scrape_schedule_gather(31, 45 * (uint64_t)ms + 7), 14 * ms + 7);
+}
+
 static void test_timers_fire_in_order(void **state)
 {
     (void)state;
@@ -105,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_missed_ticks_are_dropped),
         cmocka_unit_test(test_small_delays_do_not_show),
         cmocka_unit_test(test_wall_clock_jumps_move_no_scrape),
+        cmocka_unit_test(test_targets_share_moments),
         cmocka_unit_test(test_timers_fire_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
