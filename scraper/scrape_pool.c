@@ -231,6 +231,7 @@ static void continue_targets(struct sync *sync)
         struct scrape_target *old = claim(pool, &by_sameness, sync->targets[i], true);
         if (old == NULL)
             continue;
+        scrape_target_rediscover(old, sync->targets[i]);
         scrape_target_unref(sync->targets[i]);
         sync->targets[i] = old;
         settled[i] = true;

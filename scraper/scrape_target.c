@@ -191,6 +191,29 @@ static void finish(struct scrape_target *target, const struct scrape_config *con
     target->sameness = stable_hash(target->all_labels, target->url, false);
 }
 
+/* A copy in one block: there may be many targets, and relabeling drops most of them. */
+static struct labels copy_in_block(struct labels labels)
+{
+    size_t bytes = labels.count * sizeof(struct label);
+    for (uint32_t i = 0; i < labels.count; i++)
+        bytes += labels.items[i].name.size + labels.items[i].value.size;
+    struct label *items = mem_alloc(MEM_SCRAPE, bytes + 1);
+    char *at = (char *)(items + labels.count);
+    for (uint32_t i = 0; i < labels.count; i++) {
+        struct label label = labels.items[i];
+        items[i] = (struct label){{at, label.name.size}, {at + label.name.size, label.value.size}};
+        memcpy(at, label.name.data, label.name.size);
+        memcpy(at + label.name.size, label.value.data, label.value.size);
+        at += label.name.size + label.value.size;
+    }
+    return (struct labels){items, labels.count};
+}
+
+static void free_block(struct labels labels)
+{
+    mem_free(MEM_SCRAPE, (void *)(uintptr_t)labels.items);
+}
+
 static struct scrape_target *target_new(struct scrape_job *job)
 {
     struct scrape_target *target = MEM_NEW(MEM_SCRAPE, struct scrape_target);
@@ -215,7 +238,7 @@ enum target_outcome scrape_target_create(struct scrape_job *job, struct labels o
     for (uint32_t i = 0; i < group.count; i++)
         set_absent(&draft, group.items[i].name, group.items[i].value);
     add_job_labels(&draft);
-    made->discovered_labels = labels_copy(&made->arena, label_builder_labels(builder));
+    made->discovered_labels = copy_in_block(label_builder_labels(builder));
 
     enum target_outcome outcome = TARGET_KEPT;
     if (!relabel_apply(config->relabel_rules, config->relabel_rule_count, config->name_scheme,
@@ -257,6 +280,7 @@ void scrape_target_unref(struct scrape_target *target)
     scrape_metadata_deinit(&target->metadata);
     strbuf_deinit(&target->last_error);
     mutex_deinit(&target->lock);
+    free_block(target->discovered_labels);
     arena_deinit(&target->arena);
     mem_free(MEM_SCRAPE, target);
 }
@@ -265,6 +289,13 @@ bool scrape_target_equal(const struct scrape_target *a, const struct scrape_targ
 {
     return a->identity == b->identity && str_equal(a->url, b->url) &&
            labels_equal(a->all_labels, b->all_labels);
+}
+
+void scrape_target_rediscover(struct scrape_target *target, struct scrape_target *found)
+{
+    struct labels before = target->discovered_labels;
+    target->discovered_labels = found->discovered_labels;
+    found->discovered_labels = before;
 }
 
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from)

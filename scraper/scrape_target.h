@@ -18,9 +18,8 @@ struct scrape_loop;
 struct scrape_target {
     /* constant */
     _Atomic uint32_t references;
-    struct scrape_job *job; /* holds a reference */
-    struct arena arena;     /* of everything below */
-    struct labels discovered_labels;
+    struct scrape_job *job;   /* holds a reference */
+    struct arena arena;       /* of everything below */
     struct labels all_labels; /* after relabeling, without __meta_* */
     struct labels labels;     /* public: on every sample */
     struct str url;
@@ -34,6 +33,9 @@ struct scrape_target {
     uint64_t
         sameness; /* the same without interval and timeout: matched at reload, storage source */
     uint32_t shard;
+
+    /* guarded by the manager's lock */
+    struct labels discovered_labels; /* one block of memory */
 
     struct mutex lock;
     /* guarded by lock */
@@ -62,6 +64,8 @@ void scrape_target_unref(struct scrape_target *target);
 
 /* Same labels and URL, internal labels included. */
 bool scrape_target_equal(const struct scrape_target *a, const struct scrape_target *b);
+/* Takes over what was found of a target that is equal else; the manager's lock is held. */
+void scrape_target_rediscover(struct scrape_target *target, struct scrape_target *found);
 /* Takes over health, last scrape and metadata, for a loop that continues another. */
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from);
 
