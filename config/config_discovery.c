@@ -103,6 +103,42 @@ static const void *build_consul(struct config_impl *config, const struct object 
     return consul;
 }
 
+static const void *build_kubernetes(struct config_impl *config, const struct object *object)
+{
+    struct kubernetes_discovery_config *kubernetes =
+        ARENA_NEW(&config->arena, struct kubernetes_discovery_config);
+    const struct value *selectors = object_get(object, "selectors");
+    struct kubernetes_selector *items =
+        ARENA_NEW_ARRAY(&config->arena, struct kubernetes_selector, selectors->count);
+    for (uint32_t i = 0; i < selectors->count; i++) {
+        const struct object *selector = selectors->objects[i];
+        items[i] = (struct kubernetes_selector){object_get(selector, "role")->text,
+                                                object_get(selector, "label")->text,
+                                                object_get(selector, "field")->text};
+    }
+    kubernetes->role = object_get(object, "role")->text;
+    kubernetes->api_server = object_get(object, "api_server")->text;
+    kubernetes->kubeconfig_file = object_get(object, "kubeconfig_file")->text;
+    kubernetes->selectors = items;
+    kubernetes->selector_count = selectors->count;
+    const struct object *namespaces = object_get(object, "namespaces")->object;
+    if (namespaces != NULL) {
+        kubernetes->own_namespace = object_get(namespaces, "own_namespace")->b;
+        kubernetes->namespaces = object_get(namespaces, "names")->strings;
+        kubernetes->namespace_count = object_get(namespaces, "names")->count;
+    }
+    const struct object *attach = object_get(object, "attach_metadata")->object;
+    if (attach != NULL) {
+        kubernetes->attach_node = object_get(attach, "node")->b;
+        kubernetes->attach_namespace = object_get(attach, "namespace")->b;
+        kubernetes->attach_deployment = object_get(attach, "deployment")->b;
+        kubernetes->attach_job = object_get(attach, "job")->b;
+        kubernetes->attach_cronjob = object_get(attach, "cronjob")->b;
+    }
+    config__build_http_client(config, object, &kubernetes->http);
+    return kubernetes;
+}
+
 const void *config__build_discovery_settings(struct config_impl *config, struct str mechanism,
                                              const struct object *object)
 {
@@ -110,9 +146,13 @@ const void *config__build_discovery_settings(struct config_impl *config, struct 
         struct str mechanism;
         const void *(*build)(struct config_impl *config, const struct object *object);
     } builders[] = {
-        {STR_INIT("consul"), build_consul}, {STR_INIT("dns"), build_dns},
-        {STR_INIT("docker"), build_docker}, {STR_INIT("dockerswarm"), build_dockerswarm},
-        {STR_INIT("file"), build_file},     {STR_INIT("http"), build_http},
+        {STR_INIT("consul"), build_consul},
+        {STR_INIT("dns"), build_dns},
+        {STR_INIT("docker"), build_docker},
+        {STR_INIT("dockerswarm"), build_dockerswarm},
+        {STR_INIT("file"), build_file},
+        {STR_INIT("http"), build_http},
+        {STR_INIT("kubernetes"), build_kubernetes},
     };
     for (size_t i = 0; i < sizeof builders / sizeof builders[0]; i++) {
         if (str_equal(builders[i].mechanism, mechanism))

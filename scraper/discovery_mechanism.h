@@ -69,6 +69,7 @@ extern const struct discovery_mechanism discovery_docker;
 extern const struct discovery_mechanism discovery_dockerswarm;
 extern const struct discovery_mechanism discovery_file;
 extern const struct discovery_mechanism discovery_http;
+extern const struct discovery_mechanism discovery_kubernetes;
 
 /* NULL when this build does not have it. */
 const struct discovery_mechanism *discovery_mechanism_find(struct str name);

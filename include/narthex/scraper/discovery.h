@@ -78,3 +78,25 @@ struct consul_discovery_config {
     int64_t refresh_interval_ms; /* least time between two queries of one kind */
     struct http_client_config http;
 };
+
+/* One element of `selectors`: which objects of a kind are asked for. */
+struct kubernetes_selector {
+    struct str role; /* the kind: "pod" */
+    struct str label;
+    struct str field;
+};
+
+/* discovery_config.settings of "kubernetes". Neither api_server nor kubeconfig_file: the service
+ * account of the pod we run in. */
+struct kubernetes_discovery_config {
+    struct str role; /* node, pod, service, endpoints, endpointslice, ingress */
+    struct str api_server;
+    struct str kubeconfig_file;
+    bool own_namespace;
+    const struct str *namespaces; /* none: all */
+    uint32_t namespace_count;
+    const struct kubernetes_selector *selectors;
+    uint32_t selector_count;
+    bool attach_node, attach_namespace, attach_deployment, attach_job, attach_cronjob;
+    struct http_client_config http; /* with api_server */
+};
