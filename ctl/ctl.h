@@ -47,5 +47,9 @@ int ctl_block_print(const char *path);
 
 /* GET url; the body is appended. ERR_IO when nothing answered. */
 err_t ctl_get(const char *url, long *status, struct strbuf *body, struct strbuf *why);
+/* POSTs the file as it is, without a limit of time; the answer's body is appended. ERR_NOT_FOUND
+ * and the like when the file cannot be read. */
+err_t ctl_post_file(const char *url, const char *file, long *status, struct strbuf *body,
+                    struct strbuf *why);
 /* Appends name=value, percent-encoded, with ? or & in front. */
 void ctl_add_param(struct strbuf *url, const char *name, const char *value);

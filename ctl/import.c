@@ -1,325 +1,57 @@
-/* narthexctl tsdb create-blocks-from openmetrics: an OpenMetrics file with timestamps made into
- * blocks.
- *
- * The file may hold its samples in any order. It is walked once per slice: the earliest samples not
- * yet taken, as many as may be in memory (when there are more, the later half is given up again).
- * A slice is sorted by block range, source and time and goes through the head of a scratch database
- * below the target folder; at the end of a range the scratch block is copied to the target. Its
- * flag says that it does not come from the target's head, whose log must not be cut by it.
- */
-#include "import.h"
-
+/* narthexctl tsdb create-blocks-from openmetrics: into a folder, or into a running server. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
-#include "narthex/base/fs.h"
-#include "narthex/base/vec.h"
-#include "narthex/tsdb/block_merge.h"
-#include "narthex/tsdb/db.h"
+#include "narthex/tsdb/db_import.h"
 
-static const int64_t RANGE_MS = INT64_C(2) * 60 * 60 * 1000;
-static const char SCRATCH_FOLDER[] = "import.tmp";
-/* 24 bytes each. */
-enum { SLICE_SAMPLES_DEFAULT = 8 << 20, SLICE_SAMPLES_MIN = 16, COMMIT_SAMPLES = 1 << 14 };
-
-struct import_sample {
-    int64_t t_ms;
-    double value;
-    uint32_t source;
-    uint32_t series;
-};
-
-struct import {
-    struct import_series series;
-    const char *file_name;
-    const char *folder;
-    char *scratch_path;
-    bool quiet;
-    size_t slice_samples_max;
-    struct import_sample *samples;
-    size_t sample_count;
-    size_t sample_capacity;
-    /* the range that is being written */
-    struct db *scratch; /* NULL: none */
-    int64_t range_ms;   /* its start */
-};
-
-static int64_t range_of(int64_t t_ms)
+static void print_block(void *context, const char *path)
 {
-    int64_t start = t_ms / RANGE_MS * RANGE_MS;
-    return start > t_ms ? start - RANGE_MS : start;
+    bool *failed = context;
+    *failed |= ctl_block_print(path) != 0;
 }
 
-/* ---- slices ---- */
-
-static int by_time(const void *a, const void *b)
-{
-    const struct import_sample *x = a, *y = b;
-    return (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms);
-}
-
-static int by_row(const void *a, const void *b)
-{
-    const struct import_sample *x = a, *y = b;
-    int64_t x_range = range_of(x->t_ms), y_range = range_of(y->t_ms);
-    if (x_range != y_range)
-        return x_range < y_range ? -1 : 1;
-    if (x->source != y->source)
-        return x->source < y->source ? -1 : 1;
-    if (x->t_ms != y->t_ms)
-        return x->t_ms < y->t_ms ? -1 : 1;
-    return (x->series > y->series) - (x->series < y->series);
-}
-
-/* Gives up the later half; samples of one time stay together. Returns where the slice ends now. */
-static int64_t shrink_slice(struct import *import)
-{
-    struct import_sample *samples = import->samples;
-    size_t count = import->sample_count;
-    qsort(samples, count, sizeof *samples, by_time);
-    size_t kept = count / 2;
-    while (kept > 0 && samples[kept - 1].t_ms == samples[kept].t_ms)
-        kept--;
-    if (kept == 0) {
-        while (kept < count && samples[kept].t_ms == samples[0].t_ms)
-            kept++;
-    }
-    if (kept == count)
-        return INT64_MAX; /* all of one time: they have to fit */
-    import->sample_count = kept;
-    return samples[kept].t_ms;
-}
-
-/* Collects the slice that begins at from_ms; *end_ms is where it ends, INT64_MAX if that is the end
- * of the file's samples. */
-static err_t collect_slice(struct import *import, int64_t from_ms, int64_t *end_ms,
-                           struct strbuf *why)
-{
-    struct import_series *series = &import->series;
-    size_t limit = import->slice_samples_max;
-    *end_ms = INT64_MAX;
-    import->sample_count = 0;
-    import_series_rewind(series);
-    for (;;) {
-        struct import_entry entry;
-        TRY(import_series_next(series, &entry, why));
-        if (entry.ended)
-            return OK;
-        if (entry.t_ms < from_ms || entry.t_ms >= *end_ms)
-            continue;
-        if (import->sample_count >= limit) {
-            int64_t new_end_ms = shrink_slice(import);
-            if (new_end_ms == INT64_MAX)
-                limit *= 2;
-            else
-                *end_ms = new_end_ms;
-            if (entry.t_ms >= *end_ms)
-                continue;
-        }
-        VEC_PUSH(MEM_BLOCK, import->samples, import->sample_count, import->sample_capacity,
-                 (struct import_sample){entry.t_ms, entry.value, entry.source, entry.series});
-    }
-}
-
-/* ---- ranges ---- */
-
-static err_t begin_range(struct import *import, int64_t range_ms, struct strbuf *why)
-{
-    TRY(fs_remove_tree(fs_system(), import->scratch_path, why));
-    /* The head takes samples up to half a range late: with twice the range, a source may follow
-     * another one from the start. */
-    struct db_options options = {
-        .path = import->scratch_path, .no_background = true, .block_range_ms = 2 * RANGE_MS};
-    struct db *scratch;
-    TRY(db_open(&options, &scratch, why));
-    import->scratch = scratch;
-    import->range_ms = range_ms;
-    import_series_forget_refs(&import->series);
-    return OK;
-}
-
-static err_t copy_block(struct import *import, const char *ulid, struct strbuf *why)
-{
-    struct strbuf path = STRBUF_INIT;
-    struct block *block;
-    strbuf_printf(&path, "%s/%s", import->scratch_path, ulid);
-    err_t err = block_open(strbuf_cstr(&path), &block, why);
-    if (err == OK) {
-        struct block_merge_input input = {.block = block};
-        struct block_merge_options options = {.fs = fs_system(), .parent = import->folder};
-        struct block_merge_result result;
-        options.meta.ulid = block_meta(block)->ulid;
-        options.meta.level = 1;
-        options.meta.flags = BLOCK_FLAG_OUT_OF_ORDER;
-        err = block_merge(&input, 1, &options, &result, why);
-        block_close(block);
-    }
-    if (err == OK && !import->quiet) {
-        strbuf_clear(&path);
-        strbuf_printf(&path, "%s/%s", import->folder, ulid);
-        if (ctl_block_print(strbuf_cstr(&path)) != 0)
-            err = err_fail(why, ERR_CORRUPT, "%s cannot be read", strbuf_cstr(&path));
-    }
-    strbuf_deinit(&path);
-    return err;
-}
-
-/* Makes the scratch database's blocks and copies them to the target. */
-static err_t end_range(struct import *import, struct strbuf *why)
-{
-    if (import->scratch == NULL)
-        return OK;
-    struct db_block_info *blocks = NULL;
-    size_t block_count = 0;
-    err_t err = db_flush_head(import->scratch, why);
-    if (err == OK)
-        block_count = db_blocks(import->scratch, &blocks);
-    db_close(import->scratch);
-    import->scratch = NULL;
-    for (size_t i = 0; i < block_count && err == OK; i++)
-        err = copy_block(import, blocks[i].ulid, why);
-    mem_free(MEM_BLOCK, blocks);
-    return err;
-}
-
-/* ---- commits ---- */
-
-struct commit {
-    series_ref refs[COMMIT_SAMPLES];
-    int64_t t_ms[COMMIT_SAMPLES];
-    double values[COMMIT_SAMPLES];
-    uint8_t outcomes[COMMIT_SAMPLES];
-};
-
-static err_t fail_sample(struct import *import, const struct import_sample *sample, err_t outcome,
-                         struct strbuf *why)
-{
-    const char *fault = outcome == ERR_DUPLICATE ? "two values at" : err_name(outcome);
-    return err_fail(why, outcome, "%s: series %.*s: %s %lld", import->file_name,
-                    STR_ARG(import_series_key(&import->series, sample->series)), fault,
-                    (long long)sample->t_ms);
-}
-
-static err_t add_samples(struct import *import, struct appender *appender, struct commit *commit,
-                         const struct import_sample *samples, size_t count, struct strbuf *why)
-{
-    for (size_t i = 0; i < count; i++) {
-        TRY(import_series_ref(&import->series, samples[i].series, appender, &commit->refs[i], why));
-        commit->t_ms[i] = samples[i].t_ms;
-        commit->values[i] = samples[i].value;
-    }
-    struct append_batch batch = {.count = count,
-                                 .refs = commit->refs,
-                                 .t_ms = commit->t_ms,
-                                 .values = commit->values,
-                                 .outcomes = commit->outcomes};
-    TRY(appender_add(appender, &batch, why));
-    for (size_t i = 0; i < count; i++) {
-        if (commit->outcomes[i] != OK)
-            return fail_sample(import, &samples[i], commit->outcomes[i], why);
-    }
-    return OK;
-}
-
-/* Samples of one source and one range. */
-static err_t commit_samples(struct import *import, struct commit *commit,
-                            const struct import_sample *samples, size_t count, struct strbuf *why)
-{
-    struct storage *storage = db_storage(import->scratch);
-    struct appender *appender;
-    source_ref source =
-        storage_source_open(storage, import_series_source(&import->series, samples[0].source));
-    TRY(storage_appender_open(storage, &appender, why));
-    appender_begin(appender, source, NULL);
-    err_t err = OK;
-    for (size_t i = 0; i < count && err == OK; i += COMMIT_SAMPLES) {
-        size_t chunk = count - i < COMMIT_SAMPLES ? count - i : COMMIT_SAMPLES;
-        err = add_samples(import, appender, commit, samples + i, chunk, why);
-    }
-    if (err == OK)
-        err = appender_commit(appender, why);
-    else
-        appender_rollback(appender);
-    appender_close(appender);
-    return err;
-}
-
-/* Where the commit that begins at `first` ends: a source's samples of one time stay together. */
-static size_t commit_end(const struct import *import, size_t first)
-{
-    const struct import_sample *samples = import->samples;
-    size_t i = first + 1;
-    for (; i < import->sample_count; i++) {
-        if (samples[i].source != samples[first].source ||
-            range_of(samples[i].t_ms) != range_of(samples[first].t_ms))
-            break;
-        if (i - first >= COMMIT_SAMPLES && samples[i].t_ms != samples[i - 1].t_ms)
-            break;
-    }
-    return i;
-}
-
-static err_t write_slice(struct import *import, struct commit *commit, struct strbuf *why)
-{
-    qsort(import->samples, import->sample_count, sizeof *import->samples, by_row);
-    for (size_t i = 0; i < import->sample_count;) {
-        int64_t range_ms = range_of(import->samples[i].t_ms);
-        if (import->scratch != NULL && range_ms != import->range_ms)
-            TRY(end_range(import, why));
-        if (import->scratch == NULL)
-            TRY(begin_range(import, range_ms, why));
-        size_t end = commit_end(import, i);
-        TRY(commit_samples(import, commit, import->samples + i, end - i, why));
-        i = end;
-    }
-    return OK;
-}
-
-/* ---- the command ---- */
-
-static err_t write_all(struct import *import, struct strbuf *why)
-{
-    struct commit *commit = MEM_NEW(MEM_BLOCK, struct commit);
-    int64_t from_ms = INT64_MIN;
-    err_t err = OK;
-    while (err == OK) {
-        int64_t end_ms;
-        err = collect_slice(import, from_ms, &end_ms, why);
-        if (err == OK)
-            err = write_slice(import, commit, why);
-        if (end_ms == INT64_MAX)
-            break;
-        from_ms = end_ms;
-    }
-    if (err == OK)
-        err = end_range(import, why);
-    if (import->scratch != NULL)
-        db_close(import->scratch);
-    mem_free(MEM_BLOCK, commit);
-    return err;
-}
-
-/* Opened for its lock and its checks; blocks appear to the next one who opens it. */
-static err_t import_file(struct import *import, struct strbuf *why)
+/* Opened for its lock and its checks; a server sees the blocks when it opens the folder. */
+static err_t import_into_folder(const char *file, const char *folder, bool quiet,
+                                size_t samples_in_memory, struct strbuf *why)
 {
     struct db *target;
-    struct db_options options = {.path = import->folder, .no_background = true};
-    TRY(import_series_open(&import->series, import->file_name, why));
-    err_t err = db_open(&options, &target, why);
-    if (err == OK) {
-        if (!import->quiet)
-            ctl_block_print_heading();
-        err = write_all(import, why);
-        struct strbuf second = STRBUF_INIT;
-        if (fs_remove_tree(fs_system(), import->scratch_path, &second) != OK)
-            fprintf(stderr, "%s\n", strbuf_cstr(&second));
-        strbuf_deinit(&second);
-        db_close(target);
-    }
-    import_series_close(&import->series);
-    mem_free(MEM_BLOCK, import->samples);
+    struct db_options options = {.path = folder, .no_background = true};
+    bool failed = false;
+    struct db_import_options import = {
+        .file = file,
+        .samples_in_memory = samples_in_memory,
+        .block_made = quiet ? NULL : print_block,
+        .context = &failed,
+    };
+    struct db_import_result result;
+    TRY(db_open(&options, &target, why));
+    if (!quiet)
+        ctl_block_print_heading();
+    err_t err = db_import_openmetrics(target, &import, &result, why);
+    db_close(target);
+    if (err == OK && failed)
+        err = err_fail(why, ERR_CORRUPT, "%s: a new block cannot be read", folder);
+    return err;
+}
+
+static err_t import_into_server(const char *file, const char *url, bool quiet, struct strbuf *why)
+{
+    struct strbuf address = STRBUF_INIT;
+    struct strbuf body = STRBUF_INIT;
+    long status = 0;
+    strbuf_add_cstr(&address, url);
+    while (address.size > 0 && address.data[address.size - 1] == '/')
+        address.size--;
+    strbuf_add_cstr(&address, "/api/v1/admin/tsdb/import");
+    err_t err = ctl_post_file(strbuf_cstr(&address), file, &status, &body, why);
+    if (err == OK && status != 200)
+        err = err_fail(why, ERR_IO, "server returned HTTP status %ld: %s", status,
+                       strbuf_cstr(&body));
+    if (err == OK && !quiet)
+        printf("%s\n", strbuf_cstr(&body));
+    strbuf_deinit(&body);
+    strbuf_deinit(&address);
     return err;
 }
 
@@ -329,31 +61,27 @@ int ctl_tsdb_create_blocks(const struct ctl_arguments *arguments)
         fprintf(stderr, "narthexctl: error: blocks are created from openmetrics only\n");
         return CTL_FAILED;
     }
-    struct import import = {
-        .file_name = arguments->rest[1],
-        .folder = arguments->rest_count > 2 ? arguments->rest[2] : "data",
-        .quiet = ctl_option(arguments, "quiet", NULL) != NULL,
-        .slice_samples_max = SLICE_SAMPLES_DEFAULT,
-    };
+    const char *url = ctl_option(arguments, "url", NULL);
     const char *limit = ctl_option(arguments, "samples-in-memory", NULL);
-    uint64_t limit_value;
-    if (limit != NULL) {
-        if (!str_to_uint64(str_from_cstr(limit), &limit_value) || limit_value < SLICE_SAMPLES_MIN ||
-            limit_value > SIZE_MAX / 2) {
-            fprintf(stderr, "narthexctl: error: --samples-in-memory is a number of %d or more\n",
-                    SLICE_SAMPLES_MIN);
-            return CTL_FAILED;
-        }
-        import.slice_samples_max = (size_t)limit_value;
+    bool quiet = ctl_option(arguments, "quiet", NULL) != NULL;
+    uint64_t samples = 0;
+    if (limit != NULL && (!str_to_uint64(str_from_cstr(limit), &samples) ||
+                          samples < DB_IMPORT_SAMPLES_MIN || samples > SIZE_MAX / 2)) {
+        fprintf(stderr, "narthexctl: error: --samples-in-memory is a number of %d or more\n",
+                DB_IMPORT_SAMPLES_MIN);
+        return CTL_FAILED;
     }
-    struct strbuf scratch_path = STRBUF_INIT;
+    if (url != NULL && (limit != NULL || arguments->rest_count > 2)) {
+        fprintf(stderr,
+                "narthexctl: error: --url takes neither a folder nor --samples-in-memory\n");
+        return CTL_FAILED;
+    }
+    const char *folder = arguments->rest_count > 2 ? arguments->rest[2] : "data";
     struct strbuf why = STRBUF_INIT;
-    strbuf_printf(&scratch_path, "%s/%s", import.folder, SCRATCH_FOLDER);
-    import.scratch_path = scratch_path.data;
-    err_t err = import_file(&import, &why);
+    err_t err = url != NULL ? import_into_server(arguments->rest[1], url, quiet, &why)
+                            : import_into_folder(arguments->rest[1], folder, quiet, samples, &why);
     if (err != OK)
         fprintf(stderr, "narthexctl: error: %s\n", strbuf_cstr(&why));
     strbuf_deinit(&why);
-    strbuf_deinit(&scratch_path);
     return err == OK ? CTL_OK : CTL_FAILED;
 }

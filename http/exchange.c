@@ -31,6 +31,7 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
     struct http_exchange *exchange = *context;
     if (exchange == NULL)
         return;
+    upload__end(exchange);
     strbuf_deinit(&exchange->uri);
     strbuf_deinit(&exchange->body);
     strbuf_deinit(&exchange->request.response.body);
@@ -312,7 +313,7 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
 
 static enum MHD_Result dispatch(struct http_exchange *exchange)
 {
-    if (!admit(exchange)) {
+    if (!admit(exchange) || !upload__is_whole(exchange)) {
         finish(exchange);
         return send_answer(exchange);
     }
@@ -339,13 +340,18 @@ enum MHD_Result exchange__access(void *server, struct MHD_Connection *connection
     struct http_exchange *exchange = *context;
     if (exchange->state == EXCHANGE_HEADERS) {
         read_head(exchange, method);
+        exchange->uploads = upload__wanted(exchange);
+        if (exchange->uploads)
+            upload__begin(exchange);
         exchange->state = EXCHANGE_BODY;
         return MHD_YES;
     }
     if (exchange->state == EXCHANGE_DONE)
         return send_answer(exchange);
     if (*upload_size > 0) {
-        if (exchange->body.size + *upload_size > HTTP_BODY_BYTES_MAX)
+        if (exchange->uploads)
+            upload__add(exchange, upload_data, *upload_size);
+        else if (exchange->body.size + *upload_size > HTTP_BODY_BYTES_MAX)
             exchange->body_too_large = true;
         else
             strbuf_add(&exchange->body, upload_data, *upload_size);

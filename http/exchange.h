@@ -26,9 +26,13 @@ struct http_exchange {
     const struct http_route *route;
     enum exchange_state state;
     bool body_too_large;
+    bool uploads;      /* the body goes to a file */
     bool has_cors;     /* the answer carries the headers of CORS */
     struct strbuf uri; /* raw request target */
     struct strbuf body;
+    char *upload_path; /* in the request's arena; NULL: the body is not written to a file */
+    int upload_file;
+    int upload_errno; /* 0: all of it was written */
     int64_t started_ns;
     uint64_t serial;                   /* names the exchange to the hang-up watcher */
     struct http_exchange *next;        /* in the queue */
@@ -78,6 +82,15 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
                    enum MHD_RequestTerminationCode code);
 /* Runs the route's handler and finishes the answer's headers. */
 void exchange__run(struct http_exchange *exchange);
+
+/* upload.c */
+/* Whether the body goes to a file; known when the head of the request is. */
+bool upload__wanted(const struct http_exchange *exchange);
+void upload__begin(struct http_exchange *exchange);
+void upload__add(struct http_exchange *exchange, const char *data, size_t size);
+/* False: it could not be written, and the request is answered. */
+bool upload__is_whole(struct http_exchange *exchange);
+void upload__end(struct http_exchange *exchange);
 
 /* workers.c */
 void workers__start(struct http_server *server, uint32_t count);

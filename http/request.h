@@ -43,6 +43,8 @@ struct http_request {
     bool has_bad_escape; /* some pair had a broken escape */
     struct str bad_escape;
     struct str body;
+    const char *upload_path; /* file with the body instead; NULL: none */
+    uint64_t upload_bytes;
     struct str accept_encoding;
     struct str accept;
     struct str origin;
@@ -194,6 +196,7 @@ void http__notifications(struct http_request *request);
 void http__delete_series(struct http_request *request);
 void http__clean_tombstones(struct http_request *request);
 void http__snapshot(struct http_request *request);
+void http__import(struct http_request *request);
 /* Whether --web.enable-admin-api is set; answers the request if not. */
 bool http__admin_is_on(struct http_request *request);
 void http__active_queries(struct http_request *request);

@@ -56,6 +56,7 @@ const struct http_route http_routes[] = {
     {"/api/v1/admin/tsdb/clean_tombstones", API_WORK(ROUTE_POST | ROUTE_PUT),
      http__clean_tombstones},
     {"/api/v1/admin/kill_query", API(ROUTE_POST | ROUTE_PUT), http__kill_query},
+    {"/api/v1/admin/tsdb/import", API_WORK(ROUTE_POST | ROUTE_PUT), http__import},
     {"/api/v1/admin/tsdb/snapshot", API_WORK(ROUTE_POST | ROUTE_PUT), http__snapshot},
 };
 const size_t http_route_count = sizeof http_routes / sizeof *http_routes;

@@ -84,6 +84,11 @@ struct storage *db_storage(struct db *db)
     return &db->base;
 }
 
+const char *db_path(const struct db *db)
+{
+    return db->path;
+}
+
 /* ---- opening ---- */
 
 char *db__join(const char *folder, const char *name)

@@ -67,6 +67,7 @@ struct db {
     struct head *head;
     struct wal *wal;
     int lock_file; /* -1: none */
+    atomic_bool importing;
 
     struct mutex settings_lock;
     /* guarded by settings_lock */

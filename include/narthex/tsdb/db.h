@@ -50,6 +50,8 @@ err_t db_open(const struct db_options *options, struct db **db, struct strbuf *w
 /* Flushes, syncs, ends the threads, frees. All appenders and queriers must be closed. */
 void db_close(struct db *db);
 struct storage *db_storage(struct db *db);
+/* The folder. */
+const char *db_path(const struct db *db);
 
 /* Reloadable settings. */
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes,

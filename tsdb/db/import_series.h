@@ -1,4 +1,4 @@
-/* ctl/import.h: the samples of an OpenMetrics file with their series numbered.
+/* The samples of an OpenMetrics file with their series numbered.
  *
  * The file stays mapped from open to close; keys are views of it. It is walked any number of times;
  * numbers of series and sources stay. One owner.
@@ -23,7 +23,7 @@ struct import_key {
 };
 
 struct import_series {
-    const char *file_name;
+    const char *file_name; /* for errors */
     struct fs_mapping file;
     struct exposition *exposition;
     const char *place;  /* the latest entry, NULL before the first */
@@ -47,8 +47,9 @@ struct import_entry {
     uint32_t source; /* what shares job and instance, and so probably timestamps */
 };
 
-/* Maps the file. Close it only when OK was returned. */
-err_t import_series_open(struct import_series *series, const char *file_name, struct strbuf *why);
+/* Maps the file; `name` stands for it in errors. Close it only when OK was returned. */
+err_t import_series_open(struct import_series *series, const char *path, const char *name,
+                         struct strbuf *why);
 void import_series_close(struct import_series *series);
 /* Back to the beginning of the file. */
 void import_series_rewind(struct import_series *series);

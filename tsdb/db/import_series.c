@@ -1,14 +1,15 @@
 /* The samples of an OpenMetrics file with their series numbered. */
 #include <string.h>
 
-#include "import.h"
+#include "import_series.h"
 #include "narthex/base/hash.h"
 #include "narthex/base/vec.h"
 
-err_t import_series_open(struct import_series *series, const char *file_name, struct strbuf *why)
+err_t import_series_open(struct import_series *series, const char *path, const char *name,
+                         struct strbuf *why)
 {
-    *series = (struct import_series){.file_name = file_name};
-    TRY(fs_map(file_name, &series->file, why));
+    *series = (struct import_series){.file_name = name};
+    TRY(fs_map(path, &series->file, why));
     series->exposition = exposition_create();
     arena_init(&series->arena, MEM_BLOCK, SIZE_MAX);
     htable_init(&series->keys_by_text, MEM_BLOCK);
