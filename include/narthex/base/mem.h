@@ -34,7 +34,8 @@ void *mem_alloc(enum mem_subsystem subsystem, size_t size);
 void *mem_calloc(enum mem_subsystem subsystem, size_t count, size_t size);
 /* As realloc; `pointer` may be NULL and must have come from the same subsystem. */
 void *mem_realloc(enum mem_subsystem subsystem, void *pointer, size_t size);
-/* Frees what the functions above gave under the same subsystem; NULL is ignored. */
+/* Frees what the functions above gave under the same subsystem; NULL is ignored. Of queries' large
+ * blocks up to 8 MiB are kept for the next query. */
 void mem_free(enum mem_subsystem subsystem, void *pointer);
 /* Copy of size bytes plus a NUL. */
 char *mem_dup(enum mem_subsystem subsystem, const void *data, size_t size);
