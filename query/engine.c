@@ -109,7 +109,7 @@ static err_t make_grid(const struct query_request *request, struct grid *grid, s
 
 static void init_eval(struct eval *eval, struct query_engine *engine,
                       const struct query_request *request, struct engine_ticket *ticket,
-                      struct arena *arena, int64_t deadline_ns)
+                      struct arena *arena, const struct arena *result, int64_t deadline_ns)
 {
     *eval = (struct eval){
         .options = &engine->options,
@@ -126,6 +126,7 @@ static void init_eval(struct eval *eval, struct query_engine *engine,
         .progress = &ticket->samples,
         .delayed_names = engine->options.features.delayed_name_removal,
         .arena = arena,
+        .result = result,
         .min_t_ms = INT64_MAX,
         .max_t_ms = INT64_MIN,
     };
@@ -208,7 +209,7 @@ static err_t run_admitted(struct query_engine *engine, const struct query_reques
 {
     const struct clock *clock = engine->options.clock;
     struct eval eval;
-    init_eval(&eval, engine, request, ticket, arena, deadline_ns);
+    init_eval(&eval, engine, request, ticket, arena, &result->arena, deadline_ns);
     err_t err = evaluate(&eval, parsed, result, why);
     ticket->held_bytes = mem_bytes(MEM_QUERY);
     eval__deinit(&eval);

@@ -26,10 +26,14 @@ err_t eval__check_memory(const struct eval *eval, struct strbuf *why)
     if (budget == 0)
         return OK;
     uint64_t used = atomic_load_explicit(&eval->memory_bytes, memory_order_relaxed);
-    used += eval->arena->allocated_bytes;
+    used += eval->arena->allocated_bytes + eval->result->allocated_bytes;
     for (const struct eval_arena *item = eval->arenas; item != NULL; item = item->older)
         used += item->arena.allocated_bytes;
-    return used > budget ? eval__too_many_samples(why) : OK;
+    if (used <= budget)
+        return OK;
+    return err_fail(why, ERR_LIMIT,
+                    "query processing would use more than %llu bytes of memory in query execution",
+                    (unsigned long long)budget);
 }
 
 static void close_querier(void *context)

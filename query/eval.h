@@ -25,7 +25,7 @@
 #include "narthex/tsdb/storage.h"
 
 enum {
-    EVAL_BATCH_CELLS = 256 * 1024, /* values of a batch: 2 MiB */
+    EVAL_BATCH_CELLS = 64 * 1024, /* values of a batch: 512 KiB, a part of the cache */
     EVAL_BATCH_ROWS_MAX = 1024,
     EVAL_LANES_MAX = 64,
     EVAL_STEPS_MAX = 1 << 24, /* of a query or a subquery */
@@ -164,6 +164,7 @@ struct eval {
 
     /* owner thread only */
     struct arena *arena;
+    const struct arena *result; /* counts in the budget too */
     struct eval_arena *arenas;
     struct eval_cleanup *cleanups;
     struct scope *scopes;

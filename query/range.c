@@ -125,6 +125,86 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
     return OK;
 }
 
+/* Which samples the steps see, shared by series with equal times. */
+static void plan_windows(const struct range_op *range, const struct sample_buffer *samples,
+                         struct time_plan *plan)
+{
+    const struct grid *grid = &range->op.scope->grid;
+    struct window w = {.samples = samples};
+    for (uint32_t i = 0; i < grid->count; i++) {
+        move_window(&w, range, grid_time(grid, i));
+        plan->low[i] = w.low;
+        plan->high[i] = w.high;
+        if (w.low < w.high)
+            bits__set(plan->present, i);
+    }
+}
+
+/* NULL: the series is not like others, or plans do not pay. */
+static struct time_plan *find_plan(const struct range_op *range, struct lane *lane)
+{
+    const struct sample_buffer *samples = &lane->samples;
+    bool starts = samples->has_start && range->start_timestamps;
+    if (samples->histogram_count > 0 || samples->summarised || starts || range->anchored ||
+        range->smoothed)
+        return NULL;
+    bool known;
+    struct time_plan *plan = time_plans__find(&lane->plans, samples->t, samples->count, &known,
+                                              lane->queryable, lane->read);
+    if (plan != NULL && !known)
+        plan_windows(range, samples, plan);
+    return plan;
+}
+
+/* As fill_row for floats whose windows are known. */
+static err_t fill_planned(struct range_op *range, struct lane *lane, struct row *row,
+                          struct time_plan *plan)
+{
+    const struct grid *grid = &range->op.scope->grid;
+    struct window_memory memory = {.high = 0};
+    struct window w = {
+        .samples = &lane->samples,
+        .metric = names__metric(row),
+        .out = lane->out,
+        .memory = &memory,
+        .lane = lane,
+    };
+    uint64_t unchecked = 0;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        w.low = plan->low[i];
+        w.high = plan->high[i];
+        if (w.low == w.high)
+            continue;
+        unchecked += window__floats(&w);
+        if (unchecked > RANGE_CHECK_SAMPLES) {
+            unchecked = 0;
+            lane->err = eval__check(range->op.eval, &lane->why);
+        }
+        w.step = i;
+        w.eval_ms = grid_time(grid, i);
+        w.end_ms = select_times__ref(&range->times, w.eval_ms);
+        w.start_ms = time__subtract(w.end_ms, range->times.range_ms);
+        struct cell cell = {0, NULL};
+        if (lane->err == OK && range->kernel(range, &w, &cell))
+            row__set(row, i, cell.v);
+        if (lane->err != OK)
+            return lane->err;
+    }
+    return OK;
+}
+
+static err_t fill_floats(struct range_op *range, struct lane *lane, struct row *row,
+                         struct time_plan *plan)
+{
+    if (range->kernel != range__rate)
+        return fill_planned(range, lane, row, plan);
+    const uint32_t *resets;
+    uint32_t reset_count = find_resets(range, &lane->samples, lane->scratch, &resets);
+    if (rate__planned_row(range, lane, row, plan, resets, reset_count) && range->counter)
+        range__check_counter_name(range, row);
+    return OK;
+}
+
 static err_t fill_series(struct op *op, struct lane *lane, const struct series *series,
                          struct row *row, struct strbuf *why)
 {
@@ -143,6 +223,9 @@ static err_t fill_series(struct op *op, struct lane *lane, const struct series *
     }
     if (range->stats_only)
         samples__strip_buckets(&lane->samples, lane->scratch);
+    struct time_plan *plan = find_plan(range, lane);
+    if (plan != NULL)
+        return fill_floats(range, lane, row, plan);
     return fill_row(range, lane, row);
 }
 
@@ -345,7 +428,8 @@ err_t op_range_call__create(struct eval *eval, struct scope *scope, const struct
     TRY(range__check_modifiers(range, why));
     if (!range->keeps_name) {
         name_check__init(&range->names, eval, scope->grid.count, true);
-        range->op.unique = range->op.unique && eval->delayed_names;
+        /* Without names equal labels are an error, at whatever steps. */
+        range->op.unique = range->op.unique || !eval->delayed_names;
     }
     *op = &range->op;
     return OK;

@@ -123,6 +123,9 @@ bool range__start_reset(int64_t previous_st, int64_t previous_t, int64_t st, int
 /* The warning about start timestamps before the sample before them, once per series. */
 void range__check_overlap(const struct range_op *range, const struct sample_buffer *samples,
                           struct str metric);
+/* A whole row of rate, increase or delta over floats; true if there is any result. */
+bool rate__planned_row(const struct range_op *range, struct lane *lane, struct row *row,
+                       struct time_plan *plan, const uint32_t *resets, uint32_t reset_count);
 void range__warn_mixed(const struct range_op *range, const struct window *w);
 
 /* What rate knows of a window's ends. */

@@ -2,6 +2,7 @@
 #include "range.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "narthex/model/histogram_math.h"
 
@@ -179,6 +180,78 @@ static bool rate_floats(const struct range_op *range, const struct window *w, st
     };
     cell->v = delta * rate__factor(range, &span);
     return true;
+}
+
+/* What rate makes of the times alone. */
+static void plan_factors(const struct range_op *range, struct time_plan *plan, struct arena *arena)
+{
+    const struct grid *grid = &range->op.scope->grid;
+    if (plan->factor == NULL) {
+        plan->factor = arena_alloc(arena, grid->count * sizeof *plan->factor);
+        plan->paired = arena_alloc(arena, bits__words(grid->count) * sizeof *plan->paired);
+    }
+    memset(plan->paired, 0, bits__words(grid->count) * sizeof *plan->paired);
+    plan->has_factors = true;
+    struct window_memory memory = {.high = 0};
+    for (uint32_t i = 0; i < grid->count; i++) {
+        uint32_t first = plan->low[i];
+        uint32_t last = plan->high[i] - 1;
+        if (plan->high[i] < first + 2)
+            continue;
+        int64_t end_ms = select_times__ref(&range->times, grid_time(grid, i));
+        int64_t start_ms = time__subtract(end_ms, range->times.range_ms);
+        plan->factor[i] =
+            repeated_factor(range, &memory, plan->t[first] - start_ms, end_ms - plan->t[last],
+                            plan->t[last] - plan->t[first], last - first);
+        bits__set(plan->paired, i);
+    }
+}
+
+/* A counter that may have been 0 within the extrapolation. */
+static double factor_to_zero(const struct range_op *range, const struct time_plan *plan,
+                             uint32_t step, double ratio)
+{
+    int64_t end_ms = select_times__ref(&range->times, grid_time(&range->op.scope->grid, step));
+    int64_t start_ms = time__subtract(end_ms, range->times.range_ms);
+    uint32_t first = plan->low[step];
+    uint32_t last = plan->high[step] - 1;
+    struct rate_span span = {
+        .intervals = last - first,
+        .to_start_s = (double)(plan->t[first] - start_ms) / 1000,
+        .to_end_s = (double)(end_ms - plan->t[last]) / 1000,
+        .sampled_s = (double)(plan->t[last] - plan->t[first]) / 1000,
+        .has_zero_point = true,
+        .zero_ratio = ratio,
+    };
+    return rate__factor(range, &span);
+}
+
+bool rate__planned_row(const struct range_op *range, struct lane *lane, struct row *row,
+                       struct time_plan *plan, const uint32_t *resets, uint32_t reset_count)
+{
+    uint32_t steps = range->op.scope->grid.count;
+    const double *v = lane->samples.v;
+    if (!plan->has_factors)
+        plan_factors(range, plan, lane->plans.arena);
+    uint32_t reset_low = 0;
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t first = plan->low[i];
+        uint32_t last = plan->high[i] - 1;
+        if (plan->high[i] < first + 2)
+            continue;
+        double delta = v[last] - v[first];
+        while (reset_low < reset_count && resets[reset_low] <= first)
+            reset_low++;
+        for (uint32_t r = reset_low; r < reset_count && resets[r] <= last; r++)
+            delta += v[resets[r] - 1];
+        double factor = plan->factor[i];
+        /* See rate_floats: times of samples are distinct here, so the span is above 0. */
+        if (range->counter && delta > 0 && v[first] >= 0 && !(v[first] >= 2 * delta))
+            factor = factor_to_zero(range, plan, i, v[first] / delta);
+        row->values[i] = delta * factor;
+    }
+    memcpy(row->present, plan->paired, bits__words(steps) * sizeof *row->present);
+    return bits__any(row->present, steps);
 }
 
 bool range__rate(const struct range_op *range, const struct window *w, struct cell *cell)

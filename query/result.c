@@ -31,79 +31,136 @@ static void count_kinds(const struct row *row, uint32_t steps, struct query_seri
     }
 }
 
-static struct query_series copy_row(struct arena *arena, const struct row *row,
-                                    const struct grid *grid)
+/* Turns rows into series of the result. */
+struct collector {
+    struct query_result *result;
+    const struct grid *grid;
+    struct query_series *series; /* in the result's arena */
+    size_t count;
+    size_t capacity;
+    int64_t *times; /* of all steps, shared by series that have a float at each */
+};
+
+static const int64_t *all_times(struct collector *collector)
 {
-    struct query_series series = {.labels = labels_copy(arena, row->labels)};
-    count_kinds(row, grid->count, &series);
-    int64_t *t = arena_alloc(arena, series.float_count * sizeof *t);
-    double *v = arena_alloc(arena, series.float_count * sizeof *v);
-    int64_t *histogram_t = arena_alloc(arena, series.histogram_count * sizeof *histogram_t);
-    const struct histogram **histograms =
-        arena_alloc(arena, series.histogram_count * sizeof *histograms);
-    uint32_t f = 0;
-    uint32_t h = 0;
-    for (uint32_t i = 0; i < grid->count; i++) {
-        if (!bits__get(row->present, i))
-            continue;
-        const struct histogram *histogram = row__histogram(row, i);
-        if (histogram == NULL) {
-            t[f] = grid_time(grid, i);
-            v[f++] = row->values[i];
-        } else {
-            histogram_t[h] = grid_time(grid, i);
-            histograms[h++] = histogram_copy(arena, histogram);
-        }
-    }
-    series.float_t_ms = t;
-    series.floats = v;
-    series.histogram_t_ms = histogram_t;
-    series.histograms = histograms;
-    return series;
+    const struct grid *grid = collector->grid;
+    if (collector->times != NULL)
+        return collector->times;
+    int64_t *times = arena_alloc(&collector->result->arena, grid->count * sizeof *times);
+    for (uint32_t i = 0; i < grid->count; i++)
+        times[i] = grid_time(grid, i);
+    collector->times = times;
+    return times;
 }
 
-/* Delayed mode: flagged rows lose their name now, and equal ones become one. */
-static err_t collect_rows(struct eval *eval, struct op *root, struct row_set *set,
+static void copy_floats(struct collector *collector, const struct row *row,
+                        struct query_series *series)
+{
+    const struct grid *grid = collector->grid;
+    struct arena *arena = &collector->result->arena;
+    double *v = arena_alloc(arena, series->float_count * sizeof *v);
+    series->floats = v;
+    if (series->float_count == grid->count) {
+        series->float_t_ms = all_times(collector);
+        memcpy(v, row->values, grid->count * sizeof *v);
+        return;
+    }
+    int64_t *t = arena_alloc(arena, series->float_count * sizeof *t);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        if (!bits__get(row->present, i) || row__histogram(row, i) != NULL)
+            continue;
+        t[at] = grid_time(grid, i);
+        v[at++] = row->values[i];
+    }
+    series->float_t_ms = t;
+}
+
+static void copy_histograms(struct collector *collector, const struct row *row,
+                            struct query_series *series)
+{
+    const struct grid *grid = collector->grid;
+    struct arena *arena = &collector->result->arena;
+    int64_t *t = arena_alloc(arena, series->histogram_count * sizeof *t);
+    const struct histogram **histograms =
+        arena_alloc(arena, series->histogram_count * sizeof *histograms);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        const struct histogram *histogram = row__histogram(row, i);
+        if (!bits__get(row->present, i) || histogram == NULL)
+            continue;
+        t[at] = grid_time(grid, i);
+        histograms[at++] = histogram_copy(arena, histogram);
+    }
+    series->histogram_t_ms = t;
+    series->histograms = histograms;
+}
+
+static void add_series(struct collector *collector, const struct row *row)
+{
+    struct arena *arena = &collector->result->arena;
+    struct query_series series = {.labels = labels_copy(arena, row->labels)};
+    if (row->histograms == NULL)
+        series.float_count = bits__count(row->present, collector->grid->count);
+    else
+        count_kinds(row, collector->grid->count, &series);
+    copy_floats(collector, row, &series);
+    if (series.histogram_count > 0)
+        copy_histograms(collector, row, &series);
+    if (collector->count == collector->capacity) {
+        size_t capacity = collector->capacity == 0 ? 16 : collector->capacity * 2;
+        struct query_series *grown = arena_alloc(arena, capacity * sizeof *grown);
+        if (collector->count > 0)
+            memcpy(grown, collector->series, collector->count * sizeof *grown);
+        collector->series = grown;
+        collector->capacity = capacity;
+    }
+    collector->series[collector->count++] = series;
+}
+
+/* Rows that may have to be joined are held until all are there; in delayed mode flagged ones lose
+ * their name now, and equal ones become one. */
+static err_t collect_rows(struct eval *eval, struct op *root, struct collector *collector,
                           struct strbuf *why)
 {
+    struct row_set *set = ARENA_NEW(eval->arena, struct row_set);
+    row_set__init(set, eval, collector->grid->count);
+    bool direct = root->unique && !eval->delayed_names;
     struct batch batch;
     for (;;) {
         TRY(op__next(root, &batch, why));
         if (batch.count == 0)
-            return OK;
+            break;
         for (uint32_t i = 0; i < batch.count; i++) {
             struct row *row = &batch.rows[i];
             if (row->drop_name)
                 row->labels = names__drop(set->arena, row->labels);
-            if (root->unique && !eval->delayed_names) {
-                if (bits__any(row->present, set->steps))
-                    row_set__append(set, row);
-                continue;
-            }
-            TRY(row_set__merge(set, row, why));
+            if (!direct)
+                TRY(row_set__merge(set, row, why));
+            else if (bits__any(row->present, set->steps))
+                add_series(collector, row);
         }
     }
+    for (uint32_t i = 0; i < set->count; i++)
+        add_series(collector, &set->items[i]);
+    collector->result->series = collector->series;
+    collector->result->series_count = collector->count;
+    return eval__check_memory(eval, why);
 }
 
 err_t result__collect(struct eval *eval, struct op *root, const struct expr *expr,
                       struct query_result *result, struct strbuf *why)
 {
-    struct row_set *set = ARENA_NEW(eval->arena, struct row_set);
-    const struct grid *grid = &root->scope->grid;
-    row_set__init(set, eval, grid->count);
-    TRY(collect_rows(eval, root, set, why));
     if (expr->type == EXPR_TYPE_SCALAR && !eval->request->range) {
+        const double *column;
+        TRY(op__scalar(root, &column, why));
         result->type = QUERY_SCALAR;
-        result->scalar = set->items[0].values[0];
+        result->scalar = column[0];
         return OK;
     }
     result->type = eval->request->range ? QUERY_MATRIX : QUERY_VECTOR;
-    struct query_series *series = arena_alloc(&result->arena, (set->count + 1) * sizeof *series);
-    for (uint32_t i = 0; i < set->count; i++)
-        series[i] = copy_row(&result->arena, &set->items[i], grid);
-    result->series = series;
-    result->series_count = set->count;
-    return OK;
+    struct collector collector = {.result = result, .grid = &root->scope->grid};
+    return collect_rows(eval, root, &collector, why);
 }
 
 /* ---- range vectors ---- */
@@ -123,15 +180,8 @@ static err_t matrix_of_subquery(struct eval *eval, const struct expr *expr,
     struct op *op;
     TRY(plan__build(eval, scope, expr->subquery.expr, &op, why));
     TRY(eval__open(eval, why));
-    struct row_set *set = ARENA_NEW(eval->arena, struct row_set);
-    row_set__init(set, eval, grid.count);
-    TRY(collect_rows(eval, op, set, why));
-    struct query_series *series = arena_alloc(&result->arena, (set->count + 1) * sizeof *series);
-    for (uint32_t i = 0; i < set->count; i++)
-        series[i] = copy_row(&result->arena, &set->items[i], &grid);
-    result->series = series;
-    result->series_count = set->count;
-    return OK;
+    struct collector collector = {.result = result, .grid = &scope->grid};
+    return collect_rows(eval, op, &collector, why);
 }
 
 /* A selector: its samples as they are. */

@@ -31,6 +31,7 @@ void samples__clear(struct sample_buffer *buffer)
     buffer->count = 0;
     buffer->histogram_count = 0;
     buffer->has_start = false;
+    buffer->has_stale = false;
     buffer->summarised = false;
     buffer->magnitude = 0;
 }
@@ -163,7 +164,9 @@ static void add_floats(struct sample_buffer *buffer, const struct sample_column 
     reserve_floats(buffer, count);
     const double *values = column->values + low;
     const int64_t *times = column->t_ms + low;
-    if (keep_stale || !any_stale(values, count)) {
+    bool stale = any_stale(values, count);
+    buffer->has_stale = buffer->has_stale || stale;
+    if (keep_stale || !stale) {
         memcpy(buffer->t + buffer->count, times, count * sizeof *times);
         memcpy(buffer->v + buffer->count, values, count * sizeof *values);
         if (starts)
@@ -291,6 +294,7 @@ static void open_lane(struct lane_set *set, struct lane *lane)
     lane->out = eval__arena(eval);
     lane->queryable = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
     lane->read = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
+    time_plans__init(&lane->plans, set->op->scope, eval__arena(eval));
 }
 
 static void close_cursor(void *context)
@@ -406,6 +410,7 @@ static void add_counts(struct lane_set *set)
 {
     struct scope *scope = set->op->scope;
     for (uint32_t i = 0; i < set->lane_count; i++) {
+        time_plans__count(&set->lanes[i].plans, set->lanes[i].queryable, set->lanes[i].read);
         for (uint32_t k = 0; k < scope->grid.count; k++) {
             scope->queryable[k] += set->lanes[i].queryable[k];
             scope->read[k] += set->lanes[i].read[k];

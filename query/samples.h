@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "eval.h"
+#include "time_plan.h"
 
 /* Floats and histograms of one series in a range of time, each ascending; their times are distinct.
  * Reused from series to series. */
@@ -16,6 +17,7 @@ struct sample_buffer {
     double *v;
     int64_t *st; /* start timestamps, 0: none; valid if has_start */
     bool has_start;
+    bool has_stale; /* with keep_stale: there may be stale markers */
     uint32_t histogram_count;
     uint32_t histogram_capacity;
     int64_t *histogram_t;
@@ -94,6 +96,7 @@ struct lane {
     int64_t *queryable;    /* per step of the scope */
     int64_t *read;
     int64_t loaded; /* samples, not yet published */
+    struct time_plans plans;
     err_t err;
     uint32_t err_row;
     struct strbuf why;

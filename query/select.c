@@ -1,4 +1,6 @@
 /* Vector selectors: the newest sample within the lookback at every step. */
+#include <string.h>
+
 #include "eval.h"
 #include "samples.h"
 #include "smoothed_select.h"
@@ -103,6 +105,52 @@ static err_t fail_not_info(struct labels labels, struct strbuf *why)
     return err;
 }
 
+/* Which sample every step sees, shared by series with equal times. */
+static void plan_samples(const struct select_op *select, const struct sample_buffer *samples,
+                         struct time_plan *plan)
+{
+    const struct grid *grid = &select->op.scope->grid;
+    struct newest newest = {0, 0};
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        int64_t ref = select_times__ref(&select->times, grid_time(grid, i));
+        advance(&newest, samples, ref);
+        uint32_t at = newest.floats - 1;
+        bool seen =
+            newest.floats > 0 && samples->t[at] > time__subtract(ref, select->times.before_ms);
+        plan->low[i] = seen ? at : end;
+        plan->high[i] = seen ? newest.floats : end;
+        end = plan->high[i];
+        if (seen)
+            bits__set(plan->present, i);
+    }
+}
+
+/* Floats of which none is stale; false if the series is not so. */
+static bool fill_planned(const struct select_op *select, struct lane *lane, struct row *row)
+{
+    const struct sample_buffer *samples = &lane->samples;
+    if (samples->histogram_count > 0 || samples->has_stale ||
+        (select->emit != SELECT_VALUE && select->emit != SELECT_TIMESTAMP))
+        return false;
+    bool known;
+    struct time_plan *plan = time_plans__find(&lane->plans, samples->t, samples->count, &known,
+                                              lane->queryable, lane->read);
+    if (plan == NULL)
+        return false;
+    if (!known)
+        plan_samples(select, samples, plan);
+    uint32_t steps = select->op.scope->grid.count;
+    bool value = select->emit == SELECT_VALUE;
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t at = plan->low[i];
+        if (at < plan->high[i])
+            row->values[i] = value ? samples->v[at] : (double)samples->t[at] / 1000;
+    }
+    memcpy(row->present, plan->present, bits__words(steps) * sizeof *row->present);
+    return true;
+}
+
 static err_t fill(struct op *op, struct lane *lane, const struct series *series, struct row *row,
                   struct strbuf *why)
 {
@@ -115,6 +163,8 @@ static err_t fill(struct op *op, struct lane *lane, const struct series *series,
         .start_timestamps = select->emit == SELECT_START_TIMESTAMP,
     };
     TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
+    if (fill_planned(select, lane, row))
+        return OK;
     struct newest newest = {0, 0};
     int64_t last_t_ms = INT64_MIN;
     const struct histogram *last_copied = NULL;

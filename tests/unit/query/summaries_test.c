@@ -1,83 +1,5 @@
 /* Range functions over columns that are not decoded give the same bits as over their samples. */
-#include <stdlib.h>
-
-#include "counting_store.h"
-#include "query_fixture.h"
-
-enum { SAMPLES = 400, STEP_MS = 15000, SERIES = 12 };
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(random_state >> 33) % bound;
-}
-
-/* Counters and gauges, whole and not, with restarts, infinities, zeros of both signs, NaNs of both
- * kinds and gaps (which the fixture makes of plain NaN). */
-static double next_value(int series, double before)
-{
-    switch (series % 6) {
-    case 0: /* a counter */
-        return random_below(40) == 0 ? random_below(3) : before + random_below(50);
-    case 1: /* of fractions */
-        return random_below(60) == 0 ? 0.25 : before + random_below(1000) * 0.1;
-    case 2: /* a gauge */
-        return (double)random_below(2000) - 1000;
-    case 3:
-        return (random_below(2000000) - 1e6) * 1e-3;
-    case 4: /* constants, zeros of both signs */
-        return random_below(30) == 0 ? -0.0 : 0.0;
-    default: {
-        static const double odd[] = {INFINITY, -INFINITY, 1e300, -1e-300, 0x1p52, 3, -7};
-        return random_below(10) == 0 ? odd[random_below(7)] : before;
-    }
-    }
-}
-
-struct fixture {
-    struct storage *reference;
-    struct counting_store store;
-    struct query_engine *engine;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = MEM_NEW(MEM_TEST, struct fixture);
-    const char *seed = getenv("NARTHEX_SEED");
-    random_state = seed == NULL ? 20261122 : strtoull(seed, NULL, 10);
-    print_message("seed %llu\n", (unsigned long long)random_state);
-    fixture->reference = reference_store_create();
-    for (int s = 0; s < SERIES; s++) {
-        char text[32];
-        double values[SAMPLES];
-        double before = s;
-        snprintf(text, sizeof text, "__name__=m_total,i=%d", s);
-        for (int i = 0; i < SAMPLES; i++) {
-            before = next_value(s, before);
-            values[i] = s >= 6 && random_below(20) == 0 ? NAN : before;
-            if (s == 7 && random_below(50) == 0)
-                values[i] = double_from_bits(STALE_NAN_BITS);
-        }
-        fixture_append(fixture->reference, text, values, SAMPLES, STEP_MS);
-    }
-    counting_store_init(&fixture->store, fixture->reference);
-    struct query_engine_options options = {.storage = &fixture->store.storage,
-                                           .features = {.experimental_functions = true}};
-    fixture->engine = query_engine_create(&options);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    query_engine_destroy(fixture->engine);
-    reference_store_destroy(fixture->reference);
-    mem_free(MEM_TEST, fixture);
-    return 0;
-}
+#include "random_fixture.h"
 
 static int run(struct fixture *fixture, const struct query_request *request, bool stats,
                struct strbuf *out)
@@ -105,16 +27,16 @@ static const char *const plain[] = {"rate", "increase", "delta", "changes", "res
 static void write_query(struct strbuf *text)
 {
     static const char *const offsets[] = {"", "", "", " offset 70s", " offset -2m", " @ 3000"};
-    uint32_t range_s = 15 * (1 + random_below(300)) + random_below(2) * 7;
+    uint32_t range_s = 15 * (1 + fixture_below(300)) + fixture_below(2) * 7;
     uint32_t pick =
-        random_below(sizeof functions / sizeof *functions + 2 * sizeof plain / sizeof *plain);
+        fixture_below(sizeof functions / sizeof *functions + 2 * sizeof plain / sizeof *plain);
     strbuf_clear(text);
     if (pick < sizeof functions / sizeof *functions)
         strbuf_printf(text, "%s_over_time(%s", functions[pick],
                       strcmp(functions[pick], "quantile") == 0 ? "0.3, " : "");
     else
         strbuf_printf(text, "%s(", plain[pick % (sizeof plain / sizeof *plain)]);
-    strbuf_printf(text, "m_total[%us]%s)", range_s, offsets[random_below(6)]);
+    strbuf_printf(text, "m_total[%us]%s)", range_s, offsets[fixture_below(6)]);
 }
 
 static void test_same_bits(void **state)
@@ -126,15 +48,16 @@ static void test_same_bits(void **state)
     int decodes[2] = {0, 0};
     for (int i = 0; i < 600; i++) {
         write_query(&text);
-        int64_t start_ms = random_below(SAMPLES) * (int64_t)STEP_MS + random_below(2) * 5000;
+        int64_t start_ms =
+            fixture_below(FIXTURE_SAMPLES) * (int64_t)FIXTURE_STEP_MS + fixture_below(2) * 5000;
         struct query_request request = {
             .text = strbuf_str(&text),
-            .range = random_below(3) > 0,
+            .range = fixture_below(3) > 0,
             .start_ms = start_ms,
-            .end_ms = start_ms + random_below(SAMPLES * STEP_MS),
-            .step_ms = 15000 * (1 + random_below(400)) + random_below(2) * 1000,
+            .end_ms = start_ms + fixture_below(FIXTURE_SAMPLES * FIXTURE_STEP_MS),
+            .step_ms = 15000 * (1 + fixture_below(400)) + fixture_below(2) * 1000,
         };
-        fixture->store.piece_rows = 1 + random_below(60);
+        fixture->store.piece_rows = 1 + fixture_below(60);
         decodes[0] += run(fixture, &request, false, &without);
         decodes[1] += run(fixture, &request, true, &with);
         if (strcmp(strbuf_cstr(&with), strbuf_cstr(&without)) != 0)
@@ -165,7 +88,7 @@ static void test_decodes(void **state)
     fixture->store.piece_rows = 100;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct query_request request = {.text = str_from_cstr(cases[i].text),
-                                        .start_ms = SAMPLES * STEP_MS};
+                                        .start_ms = FIXTURE_SAMPLES * FIXTURE_STEP_MS};
         assert_int_equal(run(fixture, &request, true, &out), cases[i].decodes);
         assert_int_equal(run(fixture, &request, false, &out), 4);
     }
@@ -178,5 +101,5 @@ int main(void)
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_decodes),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);
 }
