@@ -1,5 +1,6 @@
 #include "store_compare.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,6 +80,37 @@ static void take_column(struct dump *dump, const struct sample_column *column, i
     }
 }
 
+static void same_bits(double a, double b)
+{
+    assert_true(double_bits(a) == double_bits(b));
+}
+
+/* What the statistics promise is what the samples say. */
+static void check_stats(const struct sample_stats *stats, const struct sample_column *column)
+{
+    const double *values = column->values;
+    double min = values[0], max = values[0], sum = 0, drop_sum = 0;
+    uint32_t drops = 0;
+    assert_int_equal(column->kind, SAMPLES_FLOAT);
+    for (uint32_t i = 0; i < column->count; i++) {
+        assert_false(isnan(values[i]));
+        min = values[i] < min ? values[i] : min;
+        max = values[i] > max ? values[i] : max;
+        sum += values[i];
+        if (i > 0 && values[i] < values[i - 1]) {
+            drops++;
+            drop_sum += values[i - 1];
+        }
+    }
+    same_bits(stats->first, values[0]);
+    same_bits(stats->last, values[column->count - 1]);
+    assert_true(stats->min == min && stats->max == max); /* zeros of either sign */
+    assert_int_equal(stats->drop_count, drops);
+    assert_true(stats->drop_sum == drop_sum);
+    if (stats->sum_exact)
+        assert_true(stats->sum == sum);
+}
+
 /* The next series with samples in the range; false at the end. */
 static bool dump_next(struct dump *dump, int64_t min_t_ms, int64_t max_t_ms)
 {
@@ -101,6 +133,8 @@ static bool dump_next(struct dump *dump, int64_t min_t_ms, int64_t max_t_ms)
             assert_true(column.count > 0);
             assert_true(info.first_t_ms == column.t_ms[0]);
             assert_true(info.last_t_ms == column.t_ms[column.count - 1]);
+            if (info.has_stats)
+                check_stats(&info.stats, &column);
             take_column(dump, &column, min_t_ms, max_t_ms);
         }
     }

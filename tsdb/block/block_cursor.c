@@ -589,8 +589,7 @@ err_t block_cursor_stats(struct block_cursor *cursor, struct column_stats *stats
     assert(cursor->has_column);
     const struct block__record *record = &cursor->record;
     if (record->flags & BLOCK__CONSTANT) {
-        fill_values(cursor->values, cursor->count, cursor->constant);
-        column_stats_compute(cursor->values, cursor->count, stats);
+        column_stats_of_constant(cursor->constant, cursor->count, stats);
         return OK;
     }
     assert((record->flags & BLOCK__STATS) && !cursor->filtered);

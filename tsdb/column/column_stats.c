@@ -143,6 +143,27 @@ void column_stats_compute(const double *values, uint32_t row_count, struct colum
         stats->flags |= COLUMN_STATS_MONOTONE;
 }
 
+void column_stats_of_constant(double value, uint32_t row_count, struct column_stats *stats)
+{
+    assert(row_count >= 1 && row_count <= COLUMN_ROWS_MAX);
+    if (is_whole(value) && fabs(value) * row_count < 0x1p51) {
+        *stats = (struct column_stats){
+            .first = value,
+            .last = value,
+            .min = value,
+            .max = value,
+            .sum = value * row_count,
+            .count = (uint16_t)row_count,
+            .flags = COLUMN_STATS_MONOTONE | COLUMN_STATS_SUM_EXACT,
+        };
+        return;
+    }
+    double values[COLUMN_ROWS_MAX];
+    for (uint32_t i = 0; i < row_count; i++)
+        values[i] = value;
+    column_stats_compute(values, row_count, stats);
+}
+
 /* The statistics as decimal integers, see the format page. */
 struct decimal_stats {
     uint32_t exponent;

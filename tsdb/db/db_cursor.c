@@ -88,10 +88,19 @@ static void take_stats(const struct column_stats *stats, struct sample_column_in
     };
 }
 
+static err_t advance_head(struct db_cursor *self, struct source *source, struct strbuf *why)
+{
+    struct column_stats stats;
+    TRY(head_cursor_next(self->head, &source->info, &source->active, why));
+    if (source->active && head_cursor_stats(self->head, &stats))
+        take_stats(&stats, &source->info);
+    return OK;
+}
+
 static err_t advance(struct db_cursor *self, struct source *source, struct strbuf *why)
 {
     if (source->number == DB_SOURCE_HEAD)
-        return head_cursor_next(self->head, &source->info, &source->active, why);
+        return advance_head(self, source, why);
     if (source->number == DB_SOURCE_LATE) {
         source->active = db__late_source_next(self->late, &source->info);
         return OK;

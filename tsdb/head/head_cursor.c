@@ -239,6 +239,22 @@ err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *in
     }
 }
 
+bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *stats)
+{
+    const struct slot_samples *samples = &cursor->samples;
+    double constant;
+    if (cursor->kind != SAMPLES_FLOAT || samples->sealed_floats == NULL ||
+        samples->sealed_float_count != cursor->count)
+        return false;
+    if (samples->has_stats)
+        *stats = samples->stats;
+    else if (column_peek_constant(samples->sealed_floats, samples->sealed_floats_size, &constant))
+        column_stats_of_constant(constant, cursor->count, stats);
+    else
+        return false;
+    return true;
+}
+
 static void decode_starts(struct head_cursor *cursor, const uint64_t *rows,
                           struct sample_column *column)
 {

@@ -11,6 +11,7 @@
 #include "narthex/base/htable.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/thread.h"
+#include "narthex/tsdb/column_stats.h"
 #include "narthex/tsdb/head.h"
 #include "narthex/tsdb/label_index.h"
 #include "narthex/tsdb/open_column.h"
@@ -158,6 +159,8 @@ struct slot_samples {
     size_t sealed_floats_size;
     uint32_t sealed_float_count; /* values in the sealed column, rows below its own end */
     bool floats_decoded;
+    bool has_stats;
+    struct column_stats stats; /* of the sealed floats */
     double values[COLUMN_ROWS_MAX];
     double starts[COLUMN_ROWS_MAX];
     /* histograms not decoded yet, in one of two forms: */
@@ -385,6 +388,8 @@ struct sealed_entry {
     size_t floats_size;
     uint32_t float_count;
     uint64_t float_rows[4];
+    bool has_stats;
+    struct column_stats stats; /* of the floats */
     const uint8_t *starts;
     size_t starts_size;
     uint32_t start_count;

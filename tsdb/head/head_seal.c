@@ -6,6 +6,7 @@
 
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/column_stats.h"
 #include "narthex/tsdb/histogram_column.h"
 #include "narthex/tsdb/time_column.h"
 
@@ -16,6 +17,7 @@ enum sealed_part {
     PART_START_GAPS = 8,
     PART_HISTOGRAMS = 16,
     PART_HISTOGRAM_GAPS = 32,
+    PART_FLOAT_STATS = 64,
 };
 
 enum { ROW_BITMAP_SIZE = COLUMN_ROWS_MAX / 8, BATCH_BYTES = 1 << 20 };
@@ -55,6 +57,24 @@ static void put_rows(struct strbuf *out, uint32_t count, const uint64_t rows[4],
         coding_put_u8(out, (uint8_t)first_row(rows));
         coding_put_u8(out, (uint8_t)(count - 1));
     }
+}
+
+/* Statistics of shorter columns cost more than decoding them. */
+enum { STATS_ROWS_MIN = 60 };
+
+/* Appends statistics of the column that ends `out` if readers could use them; false: none. */
+static bool put_stats(struct strbuf *out, const double *values, uint32_t count)
+{
+    struct column_stats stats;
+    if (count < STATS_ROWS_MIN)
+        return false;
+    column_stats_compute(values, count, &stats);
+    if (stats.change_count == 0 || stats.stale_count > 0 ||
+        (stats.flags & COLUMN_STATS_HAS_NAN) != 0)
+        return false;
+    uint8_t *start = (uint8_t *)strbuf_reserve(out, COLUMN_STATS_SIZE_MAX);
+    strbuf_commit(out, column_stats_encode(&stats, count, start));
+    return true;
 }
 
 static void put_column(struct strbuf *out, const double *values, uint32_t count,
@@ -103,10 +123,14 @@ void head__seal_put_entry(struct seal_builder *builder, const struct slot_sample
         histogram_gaps = has_gaps(samples->histogram_rows, samples->histogram_count);
         parts |= histogram_gaps ? PART_HISTOGRAMS | PART_HISTOGRAM_GAPS : PART_HISTOGRAMS;
     }
+    size_t parts_at = out->size;
     coding_put_u8(out, parts);
-    if (samples->float_count > 0)
+    if (samples->float_count > 0) {
         put_column(out, samples->values, samples->float_count, samples->float_rows, float_gaps,
                    hint);
+        if (put_stats(out, samples->values, samples->float_count))
+            out->data[parts_at] = (char)(parts | PART_FLOAT_STATS);
+    }
     if (samples->start_count > 0)
         put_column(out, samples->starts, samples->start_count, samples->start_rows, start_gaps,
                    NULL);
@@ -144,6 +168,16 @@ static const uint8_t *get_column(struct byte_reader *in, bool gaps, uint64_t row
     return byte_reader_take(in, *size);
 }
 
+static bool get_stats(struct byte_reader *in, uint32_t count, struct column_stats *stats)
+{
+    size_t size = 0;
+    if (in->failed || column_stats_decode(in->at, byte_reader_left(in), count, stats, &size) != OK)
+        in->failed = true;
+    else
+        in->at += size;
+    return !in->failed;
+}
+
 void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
                         struct sealed_entry *entry)
 {
@@ -156,6 +190,8 @@ void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
     if ((parts & PART_FLOATS) != 0)
         entry->floats = get_column(&in, (parts & PART_FLOAT_GAPS) != 0, entry->float_rows,
                                    &entry->float_count, &entry->floats_size);
+    if ((parts & PART_FLOAT_STATS) != 0)
+        entry->has_stats = get_stats(&in, entry->float_count, &entry->stats);
     if ((parts & PART_STARTS) != 0)
         entry->starts = get_column(&in, (parts & PART_START_GAPS) != 0, entry->start_rows,
                                    &entry->start_count, &entry->starts_size);

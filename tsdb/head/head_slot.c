@@ -75,6 +75,9 @@ static void load_sealed(const struct sealed_window *sealed, uint32_t slot, uint3
     samples->sealed_floats_size = entry.floats_size;
     samples->sealed_float_count = entry.float_count;
     samples->floats_decoded = false;
+    samples->has_stats = entry.has_stats;
+    if (entry.has_stats)
+        samples->stats = entry.stats;
     memcpy(samples->float_rows, entry.float_rows, sizeof entry.float_rows);
     limit_rows(samples->float_rows, row_limit);
     samples->float_count = count_rows(samples->float_rows);
@@ -115,6 +118,7 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
     samples->float_count =
         decode_open(slots, slot, row_limit, samples->values, samples->float_rows);
     samples->floats_decoded = true;
+    samples->has_stats = false;
     samples->sealed_floats = NULL;
     samples->start_count =
         decode_open(starts, slot, row_limit, samples->starts, samples->start_rows);

@@ -58,6 +58,9 @@ struct column_stats {
 
 void column_stats_compute(const double *values, uint32_t row_count, struct column_stats *stats);
 
+/* The same of `row_count` times the same value; quick for integers. */
+void column_stats_of_constant(double value, uint32_t row_count, struct column_stats *stats);
+
 /* Writes at most COLUMN_STATS_SIZE_MAX bytes and returns how many. `row_count` must be the
  * column's and is not stored. */
 size_t column_stats_encode(const struct column_stats *stats, uint32_t row_count, uint8_t *out);

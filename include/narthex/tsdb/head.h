@@ -16,6 +16,7 @@
 #include "narthex/base/err.h"
 #include "narthex/base/fs.h"
 #include "narthex/tsdb/column.h"
+#include "narthex/tsdb/column_stats.h"
 #include "narthex/tsdb/id_set.h"
 #include "narthex/tsdb/storage.h"
 #include "narthex/tsdb/wal.h"
@@ -96,6 +97,9 @@ void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_
                       int64_t max_t_ms);
 err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *info, bool *found,
                        struct strbuf *why);
+/* Statistics of all samples of the column that next stopped at; false when it has none: open columns,
+ * short ones, and where rows are hidden. */
+bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *stats);
 /* Histograms are given as they were stored. */
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why);

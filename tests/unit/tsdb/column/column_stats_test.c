@@ -56,6 +56,16 @@ static void known_figures(void **state)
     same_bits(stats.min, -INFINITY);
     same_bits(stats.max, 3);
     assert_int_equal(stats.change_count, 3);
+    static const double constants[] = {0, -0.0, 7, -3, 0.1, 0x1p44, 0x1p50, INFINITY, NAN};
+    for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
+        double values[COLUMN_ROWS_MAX];
+        struct column_stats same;
+        for (uint32_t row = 0; row < COLUMN_ROWS_MAX; row++)
+            values[row] = constants[i];
+        column_stats_compute(values, COLUMN_ROWS_MAX, &stats);
+        column_stats_of_constant(constants[i], COLUMN_ROWS_MAX, &same);
+        assert_same(&stats, &same);
+    }
     column_stats_compute((double[]){0.0, -0.0}, 2, &stats);
     same_bits(stats.max, 0.0);
     assert_false(stats.flags & COLUMN_STATS_MONOTONE);
