@@ -64,6 +64,7 @@ struct discovery_mechanism {
     err_t (*watch)(void *state, struct discovered_groups *groups, struct strbuf *why);
 };
 
+extern const struct discovery_mechanism discovery_consul;
 extern const struct discovery_mechanism discovery_dns;
 extern const struct discovery_mechanism discovery_docker;
 extern const struct discovery_mechanism discovery_dockerswarm;
