@@ -168,6 +168,29 @@ void http__status_walreplay(struct http_request *request)
     http__api_end(request, NULL, 0, NULL, 0);
 }
 
+/* Members that are zero are left out. */
+static void add_count(struct strbuf *out, const char *key, uint64_t count)
+{
+    if (count > 0)
+        strbuf_printf(out, "%s\"%s\":%llu", out->data[out->size - 1] == '{' ? "" : ",", key,
+                      (unsigned long long)count);
+}
+
+static void add_block(struct strbuf *out, const struct db_block_info *info)
+{
+    strbuf_printf(out, "{\"ulid\":\"%s\",\"minTime\":%lld,\"maxTime\":%lld,\"stats\":{", info->ulid,
+                  (long long)info->min_t_ms, (long long)info->max_t_ms);
+    add_count(out, "numSamples", info->sample_count);
+    add_count(out, "numFloatSamples", info->float_sample_count);
+    add_count(out, "numHistogramSamples", info->sample_count - info->float_sample_count);
+    add_count(out, "numSeries", info->series_count);
+    add_count(out, "numChunks", info->column_count);
+    strbuf_printf(out, "},\"compaction\":{\"level\":%u", info->level);
+    for (uint32_t i = 0; i < info->source_count; i++)
+        strbuf_printf(out, "%s\"%s\"", i == 0 ? ",\"sources\":[" : ",", info->sources[i]);
+    strbuf_add_cstr(out, info->source_count > 0 ? "]},\"version\":1}" : "},\"version\":1}");
+}
+
 void http__status_blocks(struct http_request *request)
 {
     struct db_block_info *infos;
@@ -175,51 +198,11 @@ void http__status_blocks(struct http_request *request)
     struct strbuf *out = http__api_begin(request);
     strbuf_add_cstr(out, "{\"blocks\":[");
     for (size_t i = 0; i < count; i++) {
-        const struct db_block_info *info = &infos[i];
-        strbuf_printf(out, "%s{\"ulid\":\"%s\",\"minTime\":%lld,\"maxTime\":%lld,\"stats\":{",
-                      i == 0 ? "" : ",", info->ulid, (long long)info->min_t_ms,
-                      (long long)info->max_t_ms);
-        strbuf_printf(out, "\"numSamples\":%llu,\"numFloatSamples\":%llu,\"numSeries\":%llu,",
-                      (unsigned long long)info->sample_count,
-                      (unsigned long long)info->float_sample_count,
-                      (unsigned long long)info->series_count);
-        strbuf_printf(out, "\"numChunks\":%llu},\"compaction\":{\"level\":%u},\"version\":1}",
-                      (unsigned long long)info->column_count, info->level);
+        if (i > 0)
+            strbuf_add_char(out, ',');
+        add_block(out, &infos[i]);
     }
     strbuf_add_cstr(out, "]}");
     http__api_end(request, NULL, 0, NULL, 0);
     mem_free(MEM_BLOCK, infos);
-}
-
-static void add_feature(struct strbuf *out, const char *name, bool on, bool last)
-{
-    strbuf_printf(out, "\"%s\":%s%s", name, on ? "true" : "false", last ? "" : ",");
-}
-
-void http__features(struct http_request *request)
-{
-    const struct promql_features *features = &request->services->features;
-    struct strbuf *out = http__api_begin(request);
-    strbuf_add_cstr(out, "{\"api\":{");
-    add_feature(out, "admin", request->options->enable_admin_api, false);
-    add_feature(out, "lifecycle", request->options->enable_lifecycle, false);
-    add_feature(out, "otlp_write_receiver", false, false);
-    add_feature(out, "query_stats", true, false);
-    add_feature(out, "query_warnings", true, false);
-    add_feature(out, "remote_write_receiver", false, false);
-    add_feature(out, "search", false, false);
-    add_feature(out, "time_range_labels", true, false);
-    add_feature(out, "time_range_series", true, true);
-    strbuf_add_cstr(out, "},\"promql\":{");
-    add_feature(out, "delayed_name_removal", features->delayed_name_removal, false);
-    add_feature(out, "experimental_functions", features->experimental_functions, false);
-    add_feature(out, "per_step_stats", features->per_step_stats, true);
-    strbuf_add_cstr(out, "}}");
-    http__api_end(request, NULL, 0, NULL, 0);
-}
-
-void http__notifications(struct http_request *request)
-{
-    strbuf_add_cstr(http__api_begin(request), "[]");
-    http__api_end(request, NULL, 0, NULL, 0);
 }

@@ -2,12 +2,20 @@
 #include "exchange.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "redirect.h"
 
+#include "narthex/base/hash.h"
 #include "narthex/model/regex.h"
+
+enum { STREAM_BLOCK_BYTES = 4096 };
+
+/* http__stream_suspend and _resume get from the request to the exchange. */
+static_assert(offsetof(struct http_exchange, request) == 0, "the request comes first");
 
 void *exchange__begin(void *server, const char *uri, struct MHD_Connection *connection)
 {
@@ -32,6 +40,10 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
     if (exchange == NULL)
         return;
     upload__end(exchange);
+    if (exchange->request.response.stream.read != NULL) {
+        workers__unwatch_stream(exchange);
+        exchange->request.response.stream.close(exchange->request.response.stream.context);
+    }
     strbuf_deinit(&exchange->uri);
     strbuf_deinit(&exchange->body);
     strbuf_deinit(&exchange->request.response.body);
@@ -86,6 +98,7 @@ static void read_head(struct http_exchange *exchange, const char *method)
     request->method = parse_method(method);
     request->accept_encoding = header(exchange, "Accept-Encoding");
     request->accept = header(exchange, "Accept");
+    request->if_none_match = header(exchange, "If-None-Match");
     request->origin = header(exchange, "Origin");
     request->host = header(exchange, "Host");
     request->content_type = header(exchange, "Content-Type");
@@ -264,11 +277,28 @@ static void count(struct http_exchange *exchange)
                    (double)request->response.body.size);
 }
 
+/* Lets clients that have this body already keep it. */
+static void add_etag(struct http_request *request)
+{
+    struct str etag =
+        arena_printf(&request->arena, "\"%016llx\"",
+                     (unsigned long long)hash_str(strbuf_str(&request->response.body)));
+    http__header(request, "ETag", etag);
+    if (!str_equal(request->if_none_match, etag))
+        return;
+    request->response.status = 304;
+    request->response.content_type = NULL;
+    strbuf_clear(&request->response.body);
+}
+
 static void finish(struct http_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
     if (exchange->has_cors)
         add_cors(exchange);
+    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ETAG) != 0 &&
+        request->response.status == 200)
+        add_etag(request);
     if (exchange->route != NULL && (exchange->route->flags & ROUTE_ZIP) != 0 &&
         request->response.status != 204)
         compress__body(request);
@@ -286,11 +316,33 @@ static void free_body(void *data)
     mem_free(MEM_TEXT, data);
 }
 
+static ssize_t read_stream(void *context, uint64_t position, char *to, size_t size)
+{
+    (void)position;
+    const struct http_stream *stream = context;
+    ssize_t count = stream->read(stream->context, to, size);
+    return count == HTTP_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : count;
+}
+
+void http__stream_suspend(struct http_request *request)
+{
+    MHD_suspend_connection(((struct http_exchange *)request)->connection);
+}
+
+void http__stream_resume(struct http_request *request)
+{
+    MHD_resume_connection(((struct http_exchange *)request)->connection);
+}
+
 static enum MHD_Result send_answer(struct http_exchange *exchange)
 {
     struct http_response *from = &exchange->request.response;
     struct MHD_Response *response;
-    if (from->body.size > 0) {
+    if (from->stream.read != NULL) {
+        workers__watch_stream(exchange);
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
+                                                     read_stream, &from->stream, NULL);
+    } else if (from->body.size > 0) {
         response = MHD_create_response_from_buffer_with_free_callback(from->body.size,
                                                                       from->body.data, free_body);
         if (response != NULL)

@@ -17,6 +17,7 @@ enum exchange_state {
     EXCHANGE_BODY,    /* collecting a body */
     EXCHANGE_WAITING, /* suspended, on or before a worker */
     EXCHANGE_DONE,    /* the answer is there */
+    EXCHANGE_STREAM,  /* the answer is on its way, bit by bit */
 };
 
 struct http_exchange {
@@ -48,7 +49,7 @@ struct http_work {
     struct http_exchange **last;
     uint32_t queued;
     bool stopping;
-    struct http_exchange *active; /* all suspended exchanges */
+    struct http_exchange *active; /* all exchanges on workers and all streams */
     uint64_t next_serial;
     /* constant while running */
     struct thread *threads;
@@ -96,8 +97,14 @@ void upload__end(struct http_exchange *exchange);
 void workers__start(struct http_server *server, uint32_t count);
 /* Cancels what runs, answers what waits, ends the threads. */
 void workers__stop(struct http_server *server);
+/* After the last exchange has ended. */
+void workers__deinit(struct http_server *server);
 /* Suspends the connection and queues the exchange; false when the queue is full. */
 bool workers__submit(struct http_exchange *exchange);
+
+/* Lets the answer's stream know when the client leaves; until workers__unwatch_stream. */
+void workers__watch_stream(struct http_exchange *exchange);
+void workers__unwatch_stream(struct http_exchange *exchange);
 
 /* compress.c: replaces the body by its gzip or zlib form when the client takes it. */
 void compress__body(struct http_request *request);

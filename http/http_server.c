@@ -195,8 +195,10 @@ void http_server_stop(struct http_server *server)
             close(fd);
     }
     workers__stop(server);
+    notifications_close(server->services->notifications);
     for (size_t i = 0; i < server->daemon_count; i++)
         MHD_stop_daemon(server->daemons[i]);
+    workers__deinit(server);
     regex_destroy(server->cors_origin);
     arena_deinit(&server->arena);
     mem_free(MEM_HTTP, server);

@@ -25,10 +25,25 @@ struct http_header {
     struct str value; /* in the request's arena or static */
 };
 
+enum { HTTP_STREAM_END = -1 };
+
+/* A body that comes bit by bit. All but hang_up are called by libmicrohttpd's threads, one at a
+ * time. */
+struct http_stream {
+    /* Copies up to `size` bytes and returns how many, or HTTP_STREAM_END. With nothing to give it
+     * calls http__stream_suspend and returns 0. */
+    ptrdiff_t (*read)(void *context, char *to, size_t size);
+    /* The client has left: the stream resumes if it is suspended, and ends. Any thread. */
+    void (*hang_up)(void *context);
+    void (*close)(void *context); /* once, at the end */
+    void *context;
+};
+
 struct http_response {
     unsigned status;
     const char *content_type; /* static; NULL: none */
     struct strbuf body;
+    struct http_stream stream; /* instead of the body when it can be read */
     struct http_header headers[HTTP_RESPONSE_HEADERS_MAX];
     uint32_t header_count;
 };
@@ -46,6 +61,7 @@ struct http_request {
     const char *upload_path; /* file with the body instead; NULL: none */
     uint64_t upload_bytes;
     struct str accept_encoding;
+    struct str if_none_match;
     struct str accept;
     struct str origin;
     struct str host;
@@ -119,6 +135,10 @@ void http__plain(struct http_request *request, unsigned status, const char *text
 void http__text(struct http_request *request, unsigned status, const char *text);
 void http__header(struct http_request *request, const char *name, struct str value);
 
+/* Until http__stream_resume its `read` is not called; resuming is for any thread. */
+void http__stream_suspend(struct http_request *request);
+void http__stream_resume(struct http_request *request);
+
 /* ---- JSON (http/json_out.c) ---- */
 
 /* A quoted string; html escapes < > & too, as Go does outside label objects. */
@@ -148,6 +168,7 @@ enum { /* flags of a route */
        ROUTE_GATED = 32,  /* 503 until ready */
        ROUTE_WORKER = 64, /* runs on a worker, not in libmicrohttpd's thread */
        ROUTE_ZIP = 128,   /* may be compressed */
+       ROUTE_ETAG = 256,  /* seldom changes: has an ETag */
 };
 
 struct http_route {
@@ -193,6 +214,13 @@ void http__status_tsdb(struct http_request *request);
 void http__status_blocks(struct http_request *request);
 void http__features(struct http_request *request);
 void http__notifications(struct http_request *request);
+void http__notifications_live(struct http_request *request);
+void http__openapi_json(struct http_request *request);
+void http__openapi_yaml(struct http_request *request);
+void http__self_metrics(struct http_request *request);
+void http__search_metric_names(struct http_request *request);
+void http__search_label_names(struct http_request *request);
+void http__search_label_values(struct http_request *request);
 void http__delete_series(struct http_request *request);
 void http__clean_tombstones(struct http_request *request);
 void http__snapshot(struct http_request *request);

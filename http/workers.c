@@ -32,6 +32,9 @@ static void cancel(struct http_exchange *exchange)
 {
     /* relaxed: the flag stands alone, its reader polls it */
     atomic_store_explicit(&exchange->request.cancel, true, memory_order_relaxed);
+    const struct http_stream *stream = &exchange->request.response.stream;
+    if (exchange->state == EXCHANGE_STREAM)
+        stream->hang_up(stream->context);
 }
 
 static void watcher_run(void *context)
@@ -56,6 +59,18 @@ static void watcher_run(void *context)
         if (stop)
             return;
     }
+}
+
+static void link_active_locked(struct http_exchange *exchange)
+{
+    struct http_work *work = &exchange->server->work;
+    exchange->serial = work->next_serial++;
+    exchange->active_next = work->active;
+    exchange->active_link = &work->active;
+    if (work->active != NULL)
+        work->active->active_link = &exchange->active_next;
+    work->active = exchange;
+    watch(exchange);
 }
 
 static void unlink_active_locked(struct http_exchange *exchange)
@@ -118,8 +133,11 @@ void workers__stop(struct http_server *server)
     struct http_work *work = &server->work;
     mutex_lock(&work->lock);
     work->stopping = true;
-    for (struct http_exchange *e = work->active; e != NULL; e = e->active_next)
-        cancel(e);
+    for (struct http_exchange *e = work->active; e != NULL; e = e->active_next) {
+        /* Streams end by themselves, with their last words. */
+        if (e->state != EXCHANGE_STREAM)
+            cancel(e);
+    }
     cond_broadcast(&work->wake);
     mutex_unlock(&work->lock);
     for (uint32_t i = 0; i < work->thread_count; i++)
@@ -128,6 +146,11 @@ void workers__stop(struct http_server *server)
     while (write(work->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
     thread_join(&work->watcher);
+}
+
+void workers__deinit(struct http_server *server)
+{
+    struct http_work *work = &server->work;
     close(work->stop_fd);
     close(work->epoll_fd);
     mem_free(MEM_HTTP, work->threads);
@@ -143,13 +166,7 @@ bool workers__submit(struct http_exchange *exchange)
     if (!full) {
         exchange->state = EXCHANGE_WAITING;
         MHD_suspend_connection(exchange->connection);
-        exchange->serial = work->next_serial++;
-        exchange->active_next = work->active;
-        exchange->active_link = &work->active;
-        if (work->active != NULL)
-            work->active->active_link = &exchange->active_next;
-        work->active = exchange;
-        watch(exchange);
+        link_active_locked(exchange);
         exchange->next = NULL;
         *work->last = exchange;
         work->last = &exchange->next;
@@ -158,4 +175,22 @@ bool workers__submit(struct http_exchange *exchange)
     }
     mutex_unlock(&work->lock);
     return !full;
+}
+
+void workers__watch_stream(struct http_exchange *exchange)
+{
+    mutex_lock(&exchange->server->work.lock);
+    exchange->state = EXCHANGE_STREAM;
+    link_active_locked(exchange);
+    mutex_unlock(&exchange->server->work.lock);
+}
+
+void workers__unwatch_stream(struct http_exchange *exchange)
+{
+    mutex_lock(&exchange->server->work.lock);
+    if (exchange->state == EXCHANGE_STREAM) {
+        unlink_active_locked(exchange);
+        unwatch(exchange);
+    }
+    mutex_unlock(&exchange->server->work.lock);
 }

@@ -30,6 +30,8 @@ struct server_flags {
     const char *external_url;
     const char *route_prefix;
     const char *cors_origin;
+    int64_t notification_subscribers_max;
+    int64_t search_max_limit;
     int64_t read_timeout_ms;
     int64_t max_connections;
     bool enable_lifecycle;
@@ -62,6 +64,7 @@ struct server_flags {
     /* From --enable-feature. */
     struct promql_features promql;
     bool exemplar_storage;
+    bool search_api;
     bool extra_scrape_metrics;
     bool created_timestamp_zero;
     bool type_and_unit_labels;

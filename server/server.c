@@ -33,6 +33,7 @@ struct server {
     struct query_engine *engine;
     struct scrape_manager *scraper;
     struct host_exporter *host_exporter;
+    struct notifications *notifications;
     int64_t started_ms;
 
     struct mutex reload_lock; /* one reload at a time */
@@ -174,6 +175,7 @@ static void note_reload(struct server *server, bool success)
         server->last_config_ms = now_ms;
     mutex_unlock(&server->lock);
     server_metrics_reload(&server->own, success, now_ms);
+    notifications_set(server->notifications, NOTIFICATION_RELOAD_FAILED, !success);
 }
 
 err_t server_reload(struct server *server, struct strbuf *why)
@@ -337,6 +339,13 @@ static void fill_services(struct server *server)
     services->features = server->flags->promql;
     services->lookback_ms = server->flags->lookback_ms;
     services->replay = &server->replay;
+    services->notifications = server->notifications;
+    services->search_api = server->flags->search_api;
+    services->search_max_limit = server->flags->search_max_limit;
+    services->exemplar_storage = server->flags->exemplar_storage;
+    services->created_timestamp_zero = server->flags->created_timestamp_zero;
+    services->extra_scrape_metrics = server->flags->extra_scrape_metrics;
+    services->type_and_unit_labels = server->flags->type_and_unit_labels;
     services->owner = server;
     services->config_yaml = on_config_yaml;
     services->config_job_yaml = on_config_job_yaml;
@@ -445,6 +454,7 @@ static void set_ready(struct server *server)
     /* release: pairs with the acquire load of the request path */
     atomic_store_explicit(&server->services.state, SERVER_READY, memory_order_release);
     server_metrics_ready(&server->own, true);
+    notifications_set(server->notifications, NOTIFICATION_STARTING, false);
 }
 
 static err_t start_parts(struct server *server, struct strbuf *why)
@@ -452,6 +462,7 @@ static err_t start_parts(struct server *server, struct strbuf *why)
     TRY(load_config(server, &server->config, why));
     if (!server->flags->no_host_metrics)
         server->host_exporter = host_exporter_create(NULL);
+    notifications_set(server->notifications, NOTIFICATION_STARTING, true);
     TRY(start_http(server, why));
     TRY(open_db(server, why));
     create_engine(server);
@@ -471,6 +482,8 @@ err_t server_start(const struct server_flags *flags, struct server **out, struct
     server->flags = flags;
     server->started_ms = clock_wall_ms(clock_system());
     server->metrics = metrics_create();
+    server->notifications =
+        notifications_create(clock_system(), (uint32_t)flags->notification_subscribers_max);
     mutex_init(&server->reload_lock);
     mutex_init(&server->lock);
     mutex_init(&server->watch_lock);
@@ -501,6 +514,7 @@ void server_stop(struct server *server)
 {
     atomic_store_explicit(&server->services.state, SERVER_STOPPING, memory_order_release);
     server_metrics_ready(&server->own, false);
+    notifications_set(server->notifications, NOTIFICATION_STOPPING, true);
     stop_watcher(server);
     if (server->scraper != NULL)
         scrape_manager_destroy(server->scraper);
@@ -514,6 +528,7 @@ void server_stop(struct server *server)
         host_exporter_destroy(server->host_exporter);
     config_unpin(server->config);
     metrics_destroy(server->metrics);
+    notifications_destroy(server->notifications);
     cond_deinit(&server->watch_wake);
     mutex_deinit(&server->watch_lock);
     mutex_deinit(&server->lock);

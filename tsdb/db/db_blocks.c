@@ -3,11 +3,17 @@
 
 #include "db_maintain.h"
 
+enum { ULID_TEXT_SIZE = 27 };
+
 size_t db_blocks(struct db *db, struct db_block_info **infos)
 {
     struct db_view *view = db__view_get(db);
     size_t count = view->block_count;
-    *infos = MEM_NEW_ARRAY(MEM_BLOCK, struct db_block_info, count);
+    size_t source_count = 0;
+    for (size_t i = 0; i < count; i++)
+        source_count += block_meta(view->blocks[i]->handle->block)->source_count;
+    *infos = mem_alloc(MEM_BLOCK, count * sizeof **infos + source_count * ULID_TEXT_SIZE + 1);
+    char(*sources)[ULID_TEXT_SIZE] = (void *)(*infos + count);
     for (size_t i = 0; i < count; i++) {
         const struct block *block = view->blocks[i]->handle->block;
         const struct block_meta *meta = block_meta(block);
@@ -22,7 +28,10 @@ size_t db_blocks(struct db *db, struct db_block_info **infos)
             .bytes = block_bytes(block),
             .level = meta->level,
             .source_count = meta->source_count,
+            .sources = sources,
         };
+        for (uint32_t s = 0; s < meta->source_count; s++, sources++)
+            snprintf(*sources, sizeof *sources, "%s", meta->sources[s].text);
         snprintf(info->ulid, sizeof info->ulid, "%s", meta->ulid.text);
     }
     db__view_put(view);

@@ -14,6 +14,7 @@
 #include "narthex/base/err.h"
 #include "narthex/base/metrics.h"
 #include "narthex/base/strbuf.h"
+#include "narthex/http/notifications.h"
 #include "narthex/query/engine.h"
 #include "narthex/scraper/scrape_manager.h"
 #include "narthex/tsdb/db.h"
@@ -49,9 +50,16 @@ struct http_services {
     struct query_engine *engine;
     struct scrape_manager *scraper;
     struct metrics *metrics;
+    struct notifications *notifications; /* from the beginning */
     const struct clock *clock;
     struct promql_features features;
     int64_t lookback_ms;
+    bool search_api;          /* feature search-api */
+    int64_t search_max_limit; /* --web.search.max-limit; 0: none */
+    bool exemplar_storage;
+    bool created_timestamp_zero;
+    bool extra_scrape_metrics;
+    bool type_and_unit_labels;
 
     /* Callbacks into the server; `owner` is handed back. */
     void *owner;

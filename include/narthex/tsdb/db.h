@@ -82,6 +82,7 @@ struct db_block_info {
     uint64_t bytes;
     uint32_t level;
     uint32_t source_count;
+    const char (*sources)[27]; /* blocks of level 1 it descends from; in the same allocation */
 };
 /* Infos of all blocks by time, allocated under MEM_BLOCK; free with mem_free. */
 size_t db_blocks(struct db *db, struct db_block_info **infos);
