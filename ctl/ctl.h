@@ -34,11 +34,17 @@ int ctl_query_series(const struct ctl_arguments *arguments);
 int ctl_query_labels(const struct ctl_arguments *arguments);
 int ctl_tsdb_list(const struct ctl_arguments *arguments);
 int ctl_tsdb_verify(const struct ctl_arguments *arguments);
+int ctl_tsdb_repair(const struct ctl_arguments *arguments);
 int ctl_tsdb_create_blocks(const struct ctl_arguments *arguments);
 int ctl_promql_format(const struct ctl_arguments *arguments);
 
 /* ---- rows about blocks (ctl/tsdb.c) ---- */
 
+/* The data folder that the command is about. */
+const char *ctl_folder(const struct ctl_arguments *arguments);
+/* Calls `visit` with the path of each block below the folder; counts its failures. */
+int ctl_each_block(const char *folder, int (*visit)(const char *path, void *context),
+                   void *context);
 void ctl_block_print_heading(void);
 /* The row of the block in the folder `path`; 1 and a line on stderr when it cannot be read. */
 int ctl_block_print(const char *path);

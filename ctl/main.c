@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"query", "labels", "[--start=T] [--end=T] [--match=SELECTOR…] URL NAME", ctl_query_labels, 2},
     {"tsdb", "list", "[DIR]", ctl_tsdb_list, 0},
     {"tsdb", "verify", "[DIR]", ctl_tsdb_verify, 0},
+    {"tsdb", "repair", "[DIR]", ctl_tsdb_repair, 0},
     {"tsdb", "create-blocks-from",
      "openmetrics [--quiet] [--samples-in-memory=N] INPUT [OUTPUT] | --url=URL INPUT",
      ctl_tsdb_create_blocks, 2},

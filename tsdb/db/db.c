@@ -142,18 +142,18 @@ static err_t refuse_prometheus(const char *path, struct strbuf *why)
                     path, path);
 }
 
-static err_t take_lock_file(struct db *db, struct strbuf *why)
+err_t db_lock_folder(const char *folder, int *file, struct strbuf *why)
 {
-    char *path = db__join(db->path, "lock");
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    char *path = db__join(folder, "lock");
+    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     err_t err = OK;
-    if (file < 0) {
+    if (opened < 0) {
         err = err_fail_errno(why, errno, "open %s", path);
-    } else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        err = err_fail(why, ERR_UNAVAILABLE, "%s is in use by another process", db->path);
-        close(file);
+    } else if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
+        err = err_fail(why, ERR_UNAVAILABLE, "%s is in use by another process", folder);
+        close(opened);
     } else {
-        db->lock_file = file;
+        *file = opened;
     }
     mem_free(MEM_BLOCK, path);
     return err;
@@ -297,7 +297,7 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
     TRY_OUT(fs_make_dirs(db->fs, db->path, why));
     TRY_OUT(refuse_prometheus(db->path, why));
     if (!options->no_lockfile)
-        TRY_OUT(take_lock_file(db, why));
+        TRY_OUT(db_lock_folder(db->path, &db->lock_file, why));
     TRY_OUT(db__view_load(db, why));
     TRY_OUT(open_sealed(db, why));
     db->ulid_ms = newest_ulid_ms(db);

@@ -55,6 +55,12 @@ void wal__put_file_header(struct strbuf *out, uint32_t number);
 err_t wal__put_record(struct strbuf *out, enum wal_record_kind kind, const struct strbuf *body,
                       struct strbuf *why);
 
+bool wal__header_is_good(const void *data, size_t size, uint32_t number);
+/* Size of the whole, unharmed record at `at`, its header included; 0: there is none. */
+size_t wal__record_size(const void *data, size_t size, size_t at);
+/* First such record at or after `at`; `size` when there is none. */
+size_t wal__find_record(const void *data, size_t size, size_t at);
+
 /* Decodes bodies; keeps the groups of the file being read. */
 struct wal_decoder;
 struct wal_decoder *wal__decoder_create(void);

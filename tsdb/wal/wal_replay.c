@@ -30,8 +30,9 @@ struct file_reader {
     bool complete; /* an end entry was seen */
 };
 
-static bool header_is_good(const uint8_t *data, size_t size, uint32_t number)
+bool wal__header_is_good(const void *bytes, size_t size, uint32_t number)
 {
+    const uint8_t *data = bytes;
     return size >= WAL_FILE_HEADER_SIZE && memcmp(data, WAL_MAGIC, WAL_MAGIC_SIZE) == 0 &&
            data[WAL_MAGIC_SIZE] >= WAL_VERSION_MIN && data[WAL_MAGIC_SIZE] <= WAL_VERSION &&
            coding_load_u32(data + 8) == number &&
@@ -72,6 +73,20 @@ static size_t find_record(const struct file_reader *reader, size_t at)
         at++;
     }
     return reader->size;
+}
+
+size_t wal__record_size(const void *data, size_t size, size_t at)
+{
+    struct file_reader reader = {.data = data, .size = size};
+    struct record_view record;
+    return record_at(&reader, at, &record) ? WAL_RECORD_HEADER_SIZE + (size_t)record.stored_size
+                                           : 0;
+}
+
+size_t wal__find_record(const void *data, size_t size, size_t at)
+{
+    struct file_reader reader = {.data = data, .size = size};
+    return find_record(&reader, at);
 }
 
 static err_t read_record(struct file_reader *reader, const struct record_view *record,
@@ -116,7 +131,7 @@ static err_t read_file(struct file_reader *reader, uint32_t number, bool last, u
 {
     *good_bytes = reader->size;
     size_t at = WAL_FILE_HEADER_SIZE;
-    if (!header_is_good(reader->data, reader->size, number)) {
+    if (!wal__header_is_good(reader->data, reader->size, number)) {
         if (last && reader->size < WAL_FILE_HEADER_SIZE) {
             *good_bytes = 0;
             reader->result->torn_bytes += reader->size;
@@ -215,19 +230,19 @@ static err_t replay_segment(const struct fs *fs, const char *dir, uint32_t numbe
 }
 
 /* Whether the file is complete; a first pass with no handler. */
-static bool checkpoint_is_complete(const struct fs_mapping *mapping, uint32_t number)
+bool wal_checkpoint_is_complete(const void *data, size_t size, uint32_t number)
 {
     struct wal_handler none = {0};
     struct wal_replay_result result = {0};
     struct strbuf why = STRBUF_INIT;
-    struct file_reader reader = {.data = mapping->data,
-                                 .size = mapping->size,
+    struct file_reader reader = {.data = data,
+                                 .size = size,
                                  .decoder = wal__decoder_create(),
                                  .handler = &none,
                                  .result = &result,
                                  .max_t_ms = INT64_MIN};
     uint64_t good_bytes;
-    bool good = header_is_good(mapping->data, mapping->size, number) &&
+    bool good = wal__header_is_good(data, size, number) &&
                 read_file(&reader, number, false, &good_bytes, &why) == OK && reader.complete;
     wal__decoder_destroy(reader.decoder);
     strbuf_deinit(&reader.body);
@@ -251,7 +266,7 @@ static err_t replay_checkpoint(const char *dir, const struct fs_list *list,
         struct fs_mapping mapping;
         err_t err = fs_map(path, &mapping, why);
         if (err == OK) {
-            if (checkpoint_is_complete(&mapping, number)) {
+            if (wal_checkpoint_is_complete(mapping.data, mapping.size, number)) {
                 uint64_t good_bytes;
                 *covered = number;
                 err = wal_replay_bytes(mapping.data, mapping.size, number, false, &quiet, result,

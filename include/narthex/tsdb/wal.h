@@ -183,3 +183,22 @@ err_t wal_replay(const struct fs *fs, const char *path, const struct wal_handler
 err_t wal_replay_bytes(const void *data, size_t size, uint32_t number, bool last,
                        const struct wal_handler *handler, struct wal_replay_result *result,
                        uint64_t *good_bytes, struct strbuf *why);
+
+/* ---- repair ---- */
+
+enum wal_file_kind { WAL_FILE_OTHER, WAL_FILE_SEGMENT, WAL_FILE_CHECKPOINT };
+/* What a file of the folder is by its name; *number is that of a segment or checkpoint. */
+enum wal_file_kind wal_file_kind(struct str name, uint32_t *number);
+
+/* Whether the bytes of a checkpoint's file are there to their end. */
+bool wal_checkpoint_is_complete(const void *data, size_t size, uint32_t number);
+
+struct wal_salvage {
+    uint64_t kept_records;
+    uint64_t lost_bytes; /* with a torn end */
+    uint64_t lost_places;
+    uint64_t first_lost_at; /* offset of the first of them */
+};
+/* Appends a file with all unharmed records of `data`, which was the file with that number. */
+void wal_salvage_bytes(const void *data, size_t size, uint32_t number, struct strbuf *out,
+                       struct wal_salvage *result);

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "narthex/base/coding.h"
+#include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
 #include "narthex/tsdb/wal.h"
 
@@ -174,6 +176,48 @@ static void files_have_the_documented_header(void **state)
     static const uint8_t record[] = {7, 0, 0, 0, 7, 0, 0, 0, 0xc5, 1, 0, 0, 1, 1, 1};
     assert_memory_equal(file.data + 20, record, sizeof record);
     strbuf_deinit(&file);
+}
+
+static void late_samples_have_the_documented_bytes(void **state)
+{
+    struct fixture *f = *state;
+    const struct wal_late samples[] = {
+        {.number = 3, .ref = 5, .t_ms = 1000, .value = 2.5},
+        {.number = 4, .ref = 4, .t_ms = 900, .start_t_ms = 800, .histogram = STR_INIT("hist")},
+    };
+    wal_encode_late(&f->body, samples, 2);
+    wal_encode_late_flushed(&f->body, 300);
+    static const uint8_t expected[] = {
+        8, 2,                                                         /* two samples */
+        0, 3, 10,   0xd0, 0x0f, 0, 0,   0,   0,   0,   0,    4, 0x40, /* number, ref, t, 2.5 */
+        3, 1, 1,    0xc7, 0x01, 4, 'h', 'i', 's', 't', 0xc8,          /* histogram and start */
+        1, 9, 0xac, 2,                                                /* flushed up to 300 */
+    };
+    assert_int_equal(f->body.size, sizeof expected);
+    assert_memory_equal(f->body.data, expected, sizeof expected);
+}
+
+/* Version 1 is version 2 without late samples. */
+static void files_of_version_1_are_read(void **state)
+{
+    struct fixture *f = *state;
+    open_wal(f, 1, 0);
+    encode_series(f, 1);
+    encode_row(f, 1, 1000, 10, 1);
+    append(f, 1000);
+    assert_int_equal(wal_close(f->wal, &f->why), OK);
+    f->wal = NULL;
+    struct strbuf file = STRBUF_INIT;
+    char path[96];
+    snprintf(path, sizeof path, "%s/00000001", f->path);
+    assert_int_equal(fs_read_file(path, 1000, &file, &f->why), OK);
+    file.data[5] = 1;
+    coding_store_u32((uint8_t *)file.data + 12, hash_crc32c(0, file.data, 12));
+    assert_int_equal(fs_write_atomic(fs_system(), path, file.data, file.size, &f->why), OK);
+    strbuf_deinit(&file);
+    struct wal_replay_result result = replay(f);
+    assert_int_equal(result.sample_count, 1);
+    assert_int_equal(result.damaged_bytes, 0);
 }
 
 static void what_was_appended_is_replayed(void **state)
@@ -364,6 +408,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bodies_have_the_documented_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_have_the_documented_header, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(late_samples_have_the_documented_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_version_1_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_appended_is_replayed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extras_are_replayed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(segments_stand_alone, set_up, tear_down),

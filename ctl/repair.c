@@ -1,0 +1,192 @@
+/* narthexctl tsdb repair: makes a damaged data folder one that can be read whole.
+ *
+ * Nothing is thrown away: what is damaged goes to DIR/damaged/, and what it held is listed. The
+ * torn end of the last segment of the log, a commit that was never finished, is cut. A damaged
+ * segment or checkpoint is replaced by one with the records that are whole; a damaged block is left
+ * out.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check_files.h"
+#include "ctl.h"
+#include "narthex/tsdb/block.h"
+#include "narthex/tsdb/db.h"
+
+struct repair {
+    const char *folder;
+    int repaired;
+    int failed;
+};
+
+static void fail(struct repair *repair, const char *path, struct strbuf *why)
+{
+    fprintf(stderr, "narthexctl: error: %s: %s\n", path, strbuf_cstr(why));
+    repair->failed++;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Moves a file or folder to damaged/<prefix><name>; `to` is where. */
+static err_t set_aside(const struct repair *repair, const char *path, const char *prefix, char *to,
+                       size_t to_size, struct strbuf *why)
+{
+    const struct fs *fs = fs_system();
+    snprintf(to, to_size, "%s/damaged", repair->folder);
+    TRY(fs_make_dirs(fs, to, why));
+    snprintf(to, to_size, "%s/damaged/%s%s", repair->folder, prefix, last_part(path));
+    for (int i = 1; fs_exists(to) && i < 1000; i++)
+        snprintf(to, to_size, "%s/damaged/%s%s.%d", repair->folder, prefix, last_part(path), i);
+    TRY(fs->rename(fs->context, path, to, why));
+    return fs->sync_dir(fs->context, repair->folder, why);
+}
+
+/* ---- blocks ---- */
+
+/* What a block that can still be opened says it holds. */
+static void print_block_loss(const char *path)
+{
+    struct block *block;
+    struct strbuf why = STRBUF_INIT;
+    if (block_open(path, &block, &why) == OK) {
+        const struct block_meta *meta = block_meta(block);
+        printf("  lost: %llu samples of %u series from %lld to %lld ms\n",
+               (unsigned long long)meta->counts.samples, meta->counts.series,
+               (long long)meta->min_t_ms, (long long)meta->max_t_ms - 1);
+        block_close(block);
+    } else {
+        printf("  lost: all of the block; what it held cannot be told\n");
+    }
+    strbuf_deinit(&why);
+}
+
+static int repair_block(const char *path, void *context)
+{
+    struct repair *repair = context;
+    struct strbuf why = STRBUF_INIT;
+    bool tombstones_only;
+    char to[4096];
+    if (ctl_check_block(path, &tombstones_only, &why) != OK) {
+        printf("%s: %s\n", path, strbuf_cstr(&why));
+        strbuf_clear(&why);
+        char file[4096];
+        snprintf(file, sizeof file, "%s/tombstones", path);
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%.40s-", last_part(path));
+        if (set_aside(repair, tombstones_only ? file : path, tombstones_only ? prefix : "", to,
+                      sizeof to, &why) != OK) {
+            fail(repair, path, &why);
+        } else {
+            repair->repaired++;
+            printf("  set aside as %s\n", to);
+            if (tombstones_only)
+                printf("  lost: the deletions in this block; what they hid is back\n");
+            else
+                print_block_loss(to);
+        }
+    }
+    strbuf_deinit(&why);
+    return 0;
+}
+
+/* ---- the log ---- */
+
+static err_t cut_end(const char *path, uint64_t size, struct strbuf *why)
+{
+    const struct fs *fs = fs_system();
+    struct fs_file *file;
+    TRY(fs->open(fs->context, path, FS_OPEN_APPEND, &file, why));
+    err_t err = fs->truncate(file, size, why);
+    if (err == OK)
+        err = fs->sync(file, why);
+    return fs_close_after(fs, file, err, why);
+}
+
+static void print_log_loss(const struct ctl_log_file *file, const struct ctl_log_state *state,
+                           const struct wal_salvage *salvage, bool replaced)
+{
+    if (!replaced) {
+        printf("  lost: series, metadata and late samples that segments up to %u held\n",
+               file->number);
+        return;
+    }
+    printf("  lost: %llu bytes in %llu places, the first at %llu",
+           (unsigned long long)salvage->lost_bytes, (unsigned long long)salvage->lost_places,
+           (unsigned long long)salvage->first_lost_at);
+    if (state->result.skipped_rows > 0)
+        printf(", and %llu rows behind them", (unsigned long long)state->result.skipped_rows);
+    if (state->min_t_ms <= state->max_t_ms)
+        printf("; what is left is from %lld to %lld ms", (long long)state->min_t_ms,
+               (long long)state->max_t_ms);
+    printf("\n");
+}
+
+/* Puts a file made of the whole records in place of a damaged one. */
+static err_t replace_file(struct repair *repair, const struct ctl_log_file *file,
+                          const struct ctl_log_state *state, struct strbuf *why)
+{
+    struct strbuf bytes = STRBUF_INIT;
+    struct wal_salvage salvage;
+    char to[4096];
+    wal_salvage_bytes(state->mapping.data, state->mapping.size, file->number, &bytes, &salvage);
+    err_t err = set_aside(repair, file->path, "wal-", to, sizeof to, why);
+    if (err == OK && state->complete)
+        err = fs_write_atomic(fs_system(), file->path, bytes.data, bytes.size, why);
+    strbuf_deinit(&bytes);
+    if (err != OK)
+        return err;
+    repair->repaired++;
+    printf("%s: damaged\n  set aside as %s\n", file->path, to);
+    if (state->complete)
+        printf("  replaced by its %llu whole records\n", (unsigned long long)salvage.kept_records);
+    print_log_loss(file, state, &salvage, state->complete);
+    return OK;
+}
+
+static int repair_log_file(const struct ctl_log_file *file, void *context)
+{
+    struct repair *repair = context;
+    struct ctl_log_state state;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = ctl_check_log_file(file, &state, &why);
+    if (err == OK) {
+        uint64_t size = state.mapping.size;
+        if (state.result.damaged_bytes > 0 || !state.complete) {
+            err = replace_file(repair, file, &state, &why);
+        } else if (state.good_bytes < size) {
+            err = cut_end(file->path, state.good_bytes, &why);
+            repair->repaired++;
+            printf("%s: cut %llu bytes of an unfinished commit\n", file->path,
+                   (unsigned long long)(size - state.good_bytes));
+        }
+        fs_unmap(&state.mapping);
+    }
+    if (err != OK)
+        fail(repair, file->path, &why);
+    strbuf_deinit(&why);
+    return 0;
+}
+
+int ctl_tsdb_repair(const struct ctl_arguments *arguments)
+{
+    struct repair repair = {.folder = ctl_folder(arguments)};
+    struct strbuf why = STRBUF_INIT;
+    int lock;
+    if (db_lock_folder(repair.folder, &lock, &why) != OK) {
+        fprintf(stderr, "narthexctl: error: %s\n", strbuf_cstr(&why));
+        strbuf_deinit(&why);
+        return CTL_FAILED;
+    }
+    repair.failed += ctl_each_block(repair.folder, repair_block, &repair);
+    ctl_each_log_file(repair.folder, repair_log_file, &repair);
+    close(lock);
+    strbuf_deinit(&why);
+    if (repair.repaired == 0 && repair.failed == 0)
+        printf("nothing to repair\n");
+    return repair.failed == 0 ? CTL_OK : CTL_FAILED;
+}

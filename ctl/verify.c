@@ -1,0 +1,140 @@
+/* narthexctl tsdb verify: reads every byte of a data folder and says what is damaged. */
+#include <stdio.h>
+
+#include "check_files.h"
+#include "ctl.h"
+#include "narthex/tsdb/block.h"
+#include "narthex/tsdb/tombstones.h"
+
+err_t ctl_check_block(const char *path, bool *tombstones_only, struct strbuf *why)
+{
+    struct block *block;
+    *tombstones_only = false;
+    TRY(block_open(path, &block, why));
+    err_t err = block_verify(block, why);
+    block_close(block);
+    if (err != OK)
+        return err;
+    struct tombstones *tombstones;
+    *tombstones_only = true;
+    TRY(tombstones_load(path, &tombstones, why));
+    tombstones_destroy(tombstones);
+    return OK;
+}
+
+static int verify_block(const char *path, void *context)
+{
+    (void)context;
+    bool tombstones_only;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = ctl_check_block(path, &tombstones_only, &why);
+    if (err == OK)
+        printf("%s: ok\n", path);
+    else
+        fprintf(stderr, "%s\n", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    return err != OK;
+}
+
+/* ---- the log ---- */
+
+static void widen(struct ctl_log_state *state, int64_t t_ms)
+{
+    state->min_t_ms = t_ms < state->min_t_ms ? t_ms : state->min_t_ms;
+    state->max_t_ms = t_ms > state->max_t_ms ? t_ms : state->max_t_ms;
+}
+
+static err_t on_row(void *context, const struct wal_row *row, struct strbuf *why)
+{
+    (void)why;
+    widen(context, row->t_ms);
+    return OK;
+}
+
+static err_t on_late(void *context, const struct wal_late *sample, struct strbuf *why)
+{
+    (void)why;
+    widen(context, sample->t_ms);
+    return OK;
+}
+
+err_t ctl_check_log_file(const struct ctl_log_file *file, struct ctl_log_state *state,
+                         struct strbuf *why)
+{
+    *state = (struct ctl_log_state){.min_t_ms = INT64_MAX, .max_t_ms = INT64_MIN};
+    TRY(fs_map(file->path, &state->mapping, why));
+    struct wal_handler handler = {.context = state, .row = on_row, .late = on_late};
+    err_t err = wal_replay_bytes(state->mapping.data, state->mapping.size, file->number, file->last,
+                                 &handler, &state->result, &state->good_bytes, why);
+    state->complete =
+        file->kind == WAL_FILE_SEGMENT ||
+        wal_checkpoint_is_complete(state->mapping.data, state->mapping.size, file->number);
+    if (err != OK)
+        fs_unmap(&state->mapping);
+    return err;
+}
+
+int ctl_each_log_file(const char *folder,
+                      int (*visit)(const struct ctl_log_file *file, void *context), void *context)
+{
+    struct strbuf why = STRBUF_INIT;
+    struct fs_list list;
+    struct ctl_log_file file;
+    char path[sizeof file.path - 64];
+    uint32_t highest = 0;
+    int sum = 0;
+    snprintf(path, sizeof path, "%s/wal", folder);
+    if (fs_list_dir(path, &list, &why) != OK) {
+        strbuf_deinit(&why);
+        return 0; /* a folder that holds blocks only */
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        if (wal_file_kind(str_from_cstr(list.names[i]), &file.number) == WAL_FILE_SEGMENT &&
+            file.number > highest)
+            highest = file.number;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        file.kind = wal_file_kind(str_from_cstr(list.names[i]), &file.number);
+        file.last = file.kind == WAL_FILE_SEGMENT && file.number == highest;
+        snprintf(file.path, sizeof file.path, "%s/%.40s", path, list.names[i]);
+        if (file.kind != WAL_FILE_OTHER)
+            sum += visit(&file, context);
+    }
+    fs_list_free(&list);
+    strbuf_deinit(&why);
+    return sum;
+}
+
+static int verify_log_file(const struct ctl_log_file *file, void *context)
+{
+    (void)context;
+    struct ctl_log_state state;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = ctl_check_log_file(file, &state, &why);
+    bool good = err == OK && state.result.damaged_records == 0 && state.complete;
+    if (err != OK)
+        fprintf(stderr, "%s: %s\n", file->path, strbuf_cstr(&why));
+    else if (state.result.damaged_records > 0)
+        fprintf(stderr, "%s: %llu damaged bytes\n", file->path,
+                (unsigned long long)state.result.damaged_bytes);
+    else if (!state.complete)
+        fprintf(stderr, "%s: the end is missing\n", file->path);
+    else if (state.result.torn_bytes > 0)
+        printf("%s: ok, %llu samples, then %llu bytes of an unfinished commit\n", file->path,
+               (unsigned long long)state.result.sample_count,
+               (unsigned long long)state.result.torn_bytes);
+    else
+        printf("%s: ok, %llu samples\n", file->path, (unsigned long long)state.result.sample_count);
+    if (err == OK)
+        fs_unmap(&state.mapping);
+    strbuf_deinit(&why);
+    return !good;
+}
+
+int ctl_tsdb_verify(const struct ctl_arguments *arguments)
+{
+    const char *folder = ctl_folder(arguments);
+    int failures = ctl_each_block(folder, verify_block, NULL);
+    failures += ctl_each_log_file(folder, verify_log_file, NULL);
+    return failures == 0 ? CTL_OK : CTL_FAILED;
+}
