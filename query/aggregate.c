@@ -59,27 +59,36 @@ void aggregate__ignored_histogram(struct aggregate_op *aggregate, uint32_t posit
 /* ---- simple folds ---- */
 
 static void fold_count(struct aggregate_op *aggregate, struct aggregate_group *group,
-                       const struct row *row)
+                       const struct row *row, struct step_range steps)
 {
     double *values = group->row.values;
     bool one = aggregate->aggregation->op == AGGREGATION_GROUP;
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
-        if (!bits__get(row->present, i))
+    for (uint32_t word = steps.from / 64; word * 64 < steps.to; word++) {
+        uint64_t mask = step_range__mask(steps, word);
+        uint64_t present = row->present[word] & mask;
+        if (present == mask && (group->row.present[word] & mask) == mask) {
+            uint32_t end = word * 64 + (uint32_t)__builtin_popcountll(mask);
+            for (uint32_t i = word * 64; i < end && !one; i++)
+                values[i]++;
             continue;
-        if (!bits__get(group->row.present, i) || one)
-            row__set(&group->row, i, 1);
-        else
-            values[i]++;
+        }
+        for (; present != 0; present &= present - 1) {
+            uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(present);
+            if (!bits__get(group->row.present, i) || one)
+                row__set(&group->row, i, 1);
+            else
+                values[i]++;
+        }
     }
 }
 
 static void fold_extreme(struct aggregate_op *aggregate, struct aggregate_group *group,
-                         const struct row *row)
+                         const struct row *row, struct step_range steps)
 {
     double *values = group->row.values;
     bool want_max = aggregate->aggregation->op == AGGREGATION_MAX;
     bool ignored = false;
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
+    for (uint32_t i = steps.from; i < steps.to; i++) {
         if (!bits__get(row->present, i))
             continue;
         if (row__histogram(row, i) != NULL) {
@@ -96,16 +105,22 @@ static void fold_extreme(struct aggregate_op *aggregate, struct aggregate_group 
         aggregate__ignored_histogram(aggregate, aggregate->position);
 }
 
+static void prepare_variance(struct aggregate_op *aggregate, struct aggregate_group *group,
+                             const struct row *row)
+{
+    (void)row;
+    if (group->second != NULL)
+        return;
+    group->second = aggregate__column(aggregate);
+    group->counts = aggregate__column(aggregate);
+}
+
 /* Welford: values is the sum of squares, second the mean. */
 static void fold_variance(struct aggregate_op *aggregate, struct aggregate_group *group,
-                          const struct row *row)
+                          const struct row *row, struct step_range steps)
 {
-    if (group->second == NULL) {
-        group->second = aggregate__column(aggregate);
-        group->counts = aggregate__column(aggregate);
-    }
     bool ignored = false;
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
+    for (uint32_t i = steps.from; i < steps.to; i++) {
         if (!bits__get(row->present, i))
             continue;
         if (row__histogram(row, i) != NULL) {
@@ -141,6 +156,59 @@ static void finish_variance(struct aggregate_op *aggregate, struct aggregate_gro
 
 /* ---- driver ---- */
 
+enum { FOLD_CELLS_MIN = 32 * 1024 }; /* of a batch, below which one thread folds it sooner */
+
+/* A batch being folded by several threads, each with a range of steps: every step sees the rows in
+ * their order, so the bits do not depend on the threads. */
+struct fold {
+    struct aggregate_op *aggregate;
+    const struct batch *batch;
+    const uint32_t *groups; /* of the rows; UINT32_MAX: nothing in it */
+    uint32_t words;         /* of steps, per range */
+};
+
+static void fold_range(void *context, uint32_t index)
+{
+    const struct fold *fold = context;
+    struct aggregate_op *aggregate = fold->aggregate;
+    struct step_range steps = {index * fold->words * 64, (index + 1) * fold->words * 64};
+    if (steps.to > aggregate->steps)
+        steps.to = aggregate->steps;
+    for (uint32_t i = 0; i < fold->batch->count; i++) {
+        if (fold->groups[i] != UINT32_MAX)
+            aggregate->fold(aggregate, &aggregate->groups[fold->groups[i]], &fold->batch->rows[i],
+                            steps);
+    }
+}
+
+static void fold_batch(struct aggregate_op *aggregate, const struct batch *batch)
+{
+    if (batch->count > aggregate->row_groups_capacity) {
+        aggregate->row_groups_capacity = batch->count;
+        aggregate->row_groups =
+            arena_alloc(aggregate->arena, batch->count * sizeof *aggregate->row_groups);
+    }
+    bool floats = true;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct row *row = &batch->rows[i];
+        aggregate->row_groups[i] = UINT32_MAX;
+        if (!bits__any(row->present, aggregate->steps))
+            continue;
+        struct aggregate_group *group = aggregate__group(aggregate, row);
+        aggregate->row_groups[i] = (uint32_t)(group - aggregate->groups);
+        floats = floats && row->histograms == NULL;
+        if (aggregate->prepare != NULL)
+            aggregate->prepare(aggregate, group, row);
+    }
+    struct eval *eval = aggregate->op.eval;
+    uint32_t words = bits__words(aggregate->steps);
+    bool split = floats && (uint64_t)batch->count * aggregate->steps >= FOLD_CELLS_MIN;
+    uint32_t parts = split && eval->lane_count < words ? eval->lane_count : split ? words : 1;
+    struct fold fold = {aggregate, batch, aggregate->row_groups, (words + parts - 1) / parts};
+    parts = (words + fold.words - 1) / fold.words;
+    worker_pool_run(parts > 1 ? eval->pool : NULL, parts, fold_range, &fold);
+}
+
 static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
 {
     struct aggregate_op *aggregate = (struct aggregate_op *)op;
@@ -152,11 +220,7 @@ static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
         TRY(op__next(aggregate->child, &child, why));
         if (child.count == 0)
             break;
-        for (uint32_t i = 0; i < child.count; i++) {
-            const struct row *row = &child.rows[i];
-            if (bits__any(row->present, aggregate->steps))
-                aggregate->fold(aggregate, aggregate__group(aggregate, row), row);
-        }
+        fold_batch(aggregate, &child);
     }
     uint32_t count = aggregate->table.count;
     struct row *rows = arena_alloc(aggregate->arena, (count + 1) * sizeof *rows);
@@ -173,12 +237,10 @@ static void set_functions(struct aggregate_op *aggregate)
 {
     switch (aggregate->aggregation->op) {
     case AGGREGATION_SUM:
+    case AGGREGATION_AVG:
+        aggregate->prepare = aggregate__prepare_sum;
         aggregate->fold = aggregate__fold_sum;
         aggregate->finish = aggregate__finish_sum;
-        break;
-    case AGGREGATION_AVG:
-        aggregate->fold = aggregate__fold_avg;
-        aggregate->finish = aggregate__finish_avg;
         break;
     case AGGREGATION_COUNT:
     case AGGREGATION_GROUP:
@@ -190,6 +252,7 @@ static void set_functions(struct aggregate_op *aggregate)
         break;
     case AGGREGATION_STDDEV:
     case AGGREGATION_STDVAR:
+        aggregate->prepare = prepare_variance;
         aggregate->fold = fold_variance;
         aggregate->finish = finish_variance;
         break;

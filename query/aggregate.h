@@ -12,13 +12,25 @@ struct aggregate_group {
     struct row row; /* the result: values hold the running value, present the accepted steps */
     double *second; /* compensation, or the mean of a variance */
     double *counts;
-    uint64_t *has_float;   /* sum, avg: which kinds were seen; NULL while there are floats only */
-    uint64_t *incremental; /* avg: the sum overflowed */
     struct histogram_sum **histograms;
     uint8_t *flags;
+    bool mixed;       /* sum, avg: flags say what kinds were seen; else there are floats only */
     struct aggregate_heap *heaps; /* topk, bottomk */
     uint32_t *taken;              /* limitk */
 };
+
+/* Steps [from, to); from is a multiple of 64: no two ranges share a word of bits. */
+struct step_range {
+    uint32_t from;
+    uint32_t to;
+};
+
+/* The bits of a word of 64 steps that belong to the range. */
+static inline uint64_t step_range__mask(struct step_range steps, uint32_t word)
+{
+    uint32_t left = steps.to - word * 64;
+    return left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
+}
 
 struct aggregate_op {
     struct op op;
@@ -36,10 +48,15 @@ struct aggregate_op {
     bool checked;
     bool empty; /* the parameter allows no result */
     bool done;
-    struct row *result_rows;
-    /* Folds a row into its group; NULL for operators with a next of their own. */
+    uint32_t *row_groups; /* of the batch being folded */
+    uint32_t row_groups_capacity;
+    /* Makes the columns of a group; may be NULL. */
+    void (*prepare)(struct aggregate_op *aggregate, struct aggregate_group *group,
+                    const struct row *row);
+    /* Folds some steps of a row into its group; NULL for operators with a next of their own. Rows
+     * without histograms may be folded by several threads, each with steps of its own. */
     void (*fold)(struct aggregate_op *aggregate, struct aggregate_group *group,
-                 const struct row *row);
+                 const struct row *row, struct step_range steps);
     /* Turns the running values of a group into results. */
     void (*finish)(struct aggregate_op *aggregate, struct aggregate_group *group);
     /* topk and bottomk: rows seen, by ordinal */
@@ -60,13 +77,12 @@ uint64_t *aggregate__bits(struct aggregate_op *aggregate);
 void *aggregate__grow(struct arena *arena, void *items, uint32_t count, uint32_t *capacity,
                       size_t size);
 
-/* aggregate_sum.c */
+/* aggregate_sum.c: sum and avg */
+void aggregate__prepare_sum(struct aggregate_op *aggregate, struct aggregate_group *group,
+                            const struct row *row);
 void aggregate__fold_sum(struct aggregate_op *aggregate, struct aggregate_group *group,
-                         const struct row *row);
+                         const struct row *row, struct step_range steps);
 void aggregate__finish_sum(struct aggregate_op *aggregate, struct aggregate_group *group);
-void aggregate__fold_avg(struct aggregate_op *aggregate, struct aggregate_group *group,
-                         const struct row *row);
-void aggregate__finish_avg(struct aggregate_op *aggregate, struct aggregate_group *group);
 /* aggregate_select.c */
 err_t aggregate__next_top(struct op *op, struct batch *batch, struct strbuf *why);
 err_t aggregate__next_limit(struct op *op, struct batch *batch, struct strbuf *why);

@@ -12,13 +12,30 @@ enum {
     FLAG_NOT_RESET = 32,
 };
 
-static void need_columns(struct aggregate_op *aggregate, struct aggregate_group *group)
+static bool is_average(const struct aggregate_op *aggregate)
 {
-    if (group->second != NULL)
+    return aggregate->aggregation->op == AGGREGATION_AVG;
+}
+
+void aggregate__prepare_sum(struct aggregate_op *aggregate, struct aggregate_group *group,
+                            const struct row *row)
+{
+    if (group->second == NULL) {
+        group->second = aggregate__column(aggregate);
+        group->flags = arena_calloc(aggregate->arena, aggregate->steps, 1);
+        if (is_average(aggregate))
+            group->counts = aggregate__column(aggregate);
+    }
+    if (row->histograms == NULL || group->mixed)
         return;
-    group->second = aggregate__column(aggregate);
-    group->counts = aggregate__column(aggregate);
-    group->flags = arena_calloc(aggregate->arena, aggregate->steps, 1);
+    /* Up to here floats came only and were not noted. */
+    group->mixed = true;
+    if (group->counts == NULL)
+        group->counts = aggregate__column(aggregate);
+    for (uint32_t i = 0; i < aggregate->steps; i++) {
+        if (bits__get(group->row.present, i))
+            group->flags[i] |= FLAG_FLOAT;
+    }
 }
 
 /* ---- histograms ---- */
@@ -115,11 +132,35 @@ static bool finish_histogram(struct aggregate_op *aggregate, struct aggregate_gr
     return true;
 }
 
-/* ---- sum ---- */
+/* ---- floats ---- */
+
+/* kahan_add for a run of steps, without branches so that it is vectorised. */
+static void add_run(double *restrict sums, double *restrict lost, const double *restrict values,
+                    uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        double sum = sums[i];
+        double v = values[i];
+        double total = sum + v;
+        bool sum_is_larger = fabs(sum) >= fabs(v);
+        double larger = sum_is_larger ? sum : v;
+        double smaller = sum_is_larger ? v : sum;
+        double next = lost[i] + ((larger - total) + smaller);
+        lost[i] = fabs(total) == INFINITY ? 0 : next;
+        sums[i] = total;
+    }
+}
+
+static bool would_overflow(const double *sums, const double *values, uint32_t count)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++)
+        found |= fabs(sums[i] + values[i]) == INFINITY;
+    return found != 0;
+}
 
 static void add_float(struct aggregate_group *group, uint32_t step, double v)
 {
-    group->flags[step] |= FLAG_FLOAT;
     if (bits__get(group->row.present, step)) {
         kahan_add(v, &group->row.values[step], &group->second[step]);
         return;
@@ -127,43 +168,15 @@ static void add_float(struct aggregate_group *group, uint32_t step, double v)
     row__set(&group->row, step, v);
 }
 
-void aggregate__fold_sum(struct aggregate_op *aggregate, struct aggregate_group *group,
-                         const struct row *row)
-{
-    need_columns(aggregate, group);
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
-        if (!bits__get(row->present, i) || (group->flags[i] & FLAG_DROPPED) != 0)
-            continue;
-        const struct histogram *h = row__histogram(row, i);
-        if (h == NULL)
-            add_float(group, i, row->values[i]);
-        else
-            add_histogram(aggregate, group, row, i, h);
-    }
-}
-
-void aggregate__finish_sum(struct aggregate_op *aggregate, struct aggregate_group *group)
-{
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
-        if (!bits__get(group->row.present, i) || finish_histogram(aggregate, group, i))
-            continue;
-        group->row.values[i] += group->second[i];
-    }
-}
-
-/* ---- avg ---- */
-
 static void average_float(struct aggregate_group *group, uint32_t step, double v)
 {
     double *value = &group->row.values[step];
     double *lost = &group->second[step];
     if (!bits__get(group->row.present, step)) {
-        group->flags[step] |= FLAG_FLOAT;
         row__set(&group->row, step, v);
         group->counts[step] = 1;
         return;
     }
-    group->flags[step] |= FLAG_FLOAT;
     double n = ++group->counts[step];
     if ((group->flags[step] & FLAG_INCREMENTAL) == 0) {
         double sum = *value;
@@ -185,30 +198,69 @@ static void average_float(struct aggregate_group *group, uint32_t step, double v
     kahan_add(v / n, value, lost);
 }
 
-void aggregate__fold_avg(struct aggregate_op *aggregate, struct aggregate_group *group,
-                         const struct row *row)
+/* The steps of a word that are both in the group and in the row, all of them. False: step by step.
+ */
+static bool fold_word(struct aggregate_op *aggregate, struct aggregate_group *group,
+                      const double *values, uint32_t first, uint32_t count)
 {
-    need_columns(aggregate, group);
-    for (uint32_t i = 0; i < aggregate->steps; i++) {
-        if (!bits__get(row->present, i) || (group->flags[i] & FLAG_DROPPED) != 0)
+    double *sums = group->row.values + first;
+    if (is_average(aggregate)) {
+        for (uint32_t i = 0; i < count; i++) {
+            if ((group->flags[first + i] & FLAG_INCREMENTAL) != 0)
+                return false;
+        }
+        if (would_overflow(sums, values + first, count))
+            return false;
+        for (uint32_t i = 0; i < count; i++)
+            group->counts[first + i]++;
+    }
+    add_run(sums, group->second + first, values + first, count);
+    return true;
+}
+
+static void fold_step(struct aggregate_op *aggregate, struct aggregate_group *group,
+                      const struct row *row, uint32_t step)
+{
+    if ((group->flags[step] & FLAG_DROPPED) != 0)
+        return;
+    const struct histogram *h = row__histogram(row, step);
+    if (h != NULL) {
+        add_histogram(aggregate, group, row, step, h);
+        return;
+    }
+    if (group->mixed)
+        group->flags[step] |= FLAG_FLOAT;
+    if (is_average(aggregate))
+        average_float(group, step, row->values[step]);
+    else
+        add_float(group, step, row->values[step]);
+}
+
+void aggregate__fold_sum(struct aggregate_op *aggregate, struct aggregate_group *group,
+                         const struct row *row, struct step_range steps)
+{
+    for (uint32_t word = steps.from / 64; word * 64 < steps.to; word++) {
+        uint64_t mask = step_range__mask(steps, word);
+        uint64_t present = row->present[word] & mask;
+        uint32_t count = (uint32_t)__builtin_popcountll(mask);
+        if (present == mask && (group->row.present[word] & mask) == mask && !group->mixed &&
+            fold_word(aggregate, group, row->values, word * 64, count))
             continue;
-        const struct histogram *h = row__histogram(row, i);
-        if (h == NULL)
-            average_float(group, i, row->values[i]);
-        else
-            add_histogram(aggregate, group, row, i, h);
+        for (; present != 0; present &= present - 1)
+            fold_step(aggregate, group, row, word * 64 + (uint32_t)__builtin_ctzll(present));
     }
 }
 
-void aggregate__finish_avg(struct aggregate_op *aggregate, struct aggregate_group *group)
+void aggregate__finish_sum(struct aggregate_op *aggregate, struct aggregate_group *group)
 {
+    bool average = is_average(aggregate);
     for (uint32_t i = 0; i < aggregate->steps; i++) {
         if (!bits__get(group->row.present, i) || finish_histogram(aggregate, group, i))
             continue;
-        if ((group->flags[i] & FLAG_INCREMENTAL) != 0)
-            group->row.values[i] += group->second[i];
+        double *value = &group->row.values[i];
+        if (!average || (group->flags[i] & FLAG_INCREMENTAL) != 0)
+            *value += group->second[i];
         else
-            group->row.values[i] =
-                group->row.values[i] / group->counts[i] + group->second[i] / group->counts[i];
+            *value = *value / group->counts[i] + group->second[i] / group->counts[i];
     }
 }

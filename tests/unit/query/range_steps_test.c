@@ -111,11 +111,57 @@ static void test_counts(void **state)
     strbuf_deinit(&why);
 }
 
+/* Folding is split by steps: the same bits for every number of threads. */
+static void test_threads(void **state)
+{
+    static const char *const folds[] = {
+        "sum(m_total)",
+        "sum by (i) (rate(m_total[2m]))",
+        "avg(m_total * 1.1)",
+        "avg(m_total * 1e308)",
+        "count(m_total > 3)",
+        "max(m_total)",
+        "min without (i) (rate(m_total[1m]))",
+        "stddev(m_total)",
+        "group(m_total)",
+    };
+    struct fixture *fixture = *state;
+    struct strbuf why = STRBUF_INIT;
+    struct strbuf texts[2] = {STRBUF_INIT, STRBUF_INIT};
+    for (uint32_t threads = 0; threads < 8; threads += threads == 1 ? 6 : 1) {
+        struct query_engine_options options = {.storage = &fixture->store.storage,
+                                               .threads = threads};
+        struct query_engine *engine = query_engine_create(&options);
+        struct strbuf *text = &texts[threads > 0];
+        strbuf_clear(text);
+        for (size_t q = 0; q < sizeof folds / sizeof *folds; q++) {
+            struct query_request request = {.text = str_from_cstr(folds[q]),
+                                            .range = true,
+                                            .start_ms = 100000,
+                                            .end_ms = 5000000,
+                                            .step_ms = 1000};
+            struct query_result *result;
+            assert_int_equal(query_run(engine, &request, &result, &why), OK);
+            assert_true(result->series_count > 0);
+            fixture_print(result, text);
+            query_result_destroy(result);
+        }
+        assert_true(text->size > 0);
+        if (threads > 0)
+            assert_string_equal(strbuf_cstr(&texts[0]), strbuf_cstr(&texts[1]));
+        query_engine_destroy(engine);
+    }
+    strbuf_deinit(&why);
+    strbuf_deinit(&texts[0]);
+    strbuf_deinit(&texts[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);
 }
