@@ -36,6 +36,8 @@ struct name_value *config__build_name_values(struct config_impl *config, const s
 /* What the mechanism takes as its settings; NULL when this build cannot run it. */
 const void *config__build_discovery_settings(struct config_impl *config, struct str mechanism,
                                              const struct object *object);
+/* XXH64 of all that the object says, secrets included. */
+uint64_t config__fingerprint(const struct object *object);
 /* Fills the job's defaults from `global`, checks what needs both, and builds the typed form. */
 err_t config__build_job(struct config_impl *config, const struct config_options *options,
                         struct object *job, struct scrape_config *out, struct strbuf *why);

@@ -285,6 +285,7 @@ static void build_discovery(struct config_impl *config, const struct object *job
             item->mechanism = mechanism;
             item->settings =
                 config__build_discovery_settings(config, mechanism, job->values[i].objects[n]);
+            item->fingerprint = config__fingerprint(job->values[i].objects[n]);
             item->supported = item->settings != NULL && discovery_supported(mechanism);
         }
     }
@@ -301,31 +302,6 @@ void config__note_unsupported_discovery(struct config_impl *config, const struct
             config__note_unsupported(config, "%s of %s (line %u)", fields[i].name, owner,
                                      object->values[i].line);
     }
-}
-
-static void fingerprint_job(const struct object *job, struct scrape_config *out)
-{
-    struct strbuf text = STRBUF_INIT;
-    schema_print(job, 0, &text);
-    /* Secrets print alike; a changed one must be seen. */
-    const struct value *values = job->values;
-    struct strbuf secrets = STRBUF_INIT;
-    for (uint32_t i = 0; job->schema->fields[i].name != NULL; i++)
-        strbuf_add_str(&secrets, values[i].text);
-    const struct http_client_config *http = &out->http;
-    strbuf_add_str(&secrets, http->password.value);
-    strbuf_add_str(&secrets, http->credentials.value);
-    strbuf_add_str(&secrets, http->tls.key.value);
-    for (uint32_t i = 0; i < http->header_count; i++) {
-        for (uint32_t s = 0; s < http->headers[i].secret_count; s++)
-            strbuf_add_str(&secrets, http->headers[i].secrets[s]);
-    }
-    if (http->oauth2 != NULL)
-        strbuf_add_str(&secrets, http->oauth2->client_secret.value);
-    out->fingerprint = hash_mix(hash_xxh64(text.data, text.size),
-                                secrets.size == 0 ? 0 : hash_xxh64(secrets.data, secrets.size));
-    strbuf_deinit(&secrets);
-    strbuf_deinit(&text);
 }
 
 /* As the job prints without what a running loop takes over. */
@@ -424,7 +400,7 @@ err_t config__build_job(struct config_impl *config, const struct config_options 
     build_discovery(config, job, out);
     struct str owner = arena_printf(&config->arena, "job \"%.*s\"", STR_ARG(out->job_name));
     config__note_unsupported_discovery(config, job, owner.data);
-    fingerprint_job(job, out);
+    out->fingerprint = config__fingerprint(job);
     fingerprint_cache(config, job, out);
     return OK;
 }

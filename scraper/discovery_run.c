@@ -220,6 +220,7 @@ struct discovery_run *discovery_run_start(struct scrape_job *job,
     run->mechanism = mechanism;
     run->metrics = metrics;
     run->job = job;
+    run->fingerprint = config->fingerprint;
     run->publish = publish;
     run->context = context;
     run->pool = pool;

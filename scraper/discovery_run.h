@@ -30,6 +30,7 @@ struct discovery_run {
     const struct discovery_mechanism *mechanism;
     const struct discovery_metrics *metrics;
     struct scrape_job *job; /* a reference: it keeps the settings alive */
+    uint64_t fingerprint;   /* of the settings */
     void *state;
     discovery_publish_fn publish;
     void *context;

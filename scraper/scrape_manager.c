@@ -158,13 +158,18 @@ static void publish(void *context, struct discovery_run *run, struct discovered_
     mutex_unlock(&manager->lock);
 }
 
-static void start_discovery(struct scrape_manager *manager, struct scrape_pool *pool)
+/* Mechanisms whose section a reload left as it was go on with what they know. */
+static void start_discovery(struct scrape_manager *manager, struct scrape_pool *pool,
+                            struct plan *plan)
 {
     const struct scrape_config *config = pool->job->config;
-    scrape_pool_resize_providers(pool, config->discovery_count);
-    for (uint32_t i = 0; i < config->discovery_count; i++)
-        pool->providers[i].run = discovery_run_start(pool->job, &config->discovery[i], pool, i,
-                                                     publish, manager, &manager->discovery_metrics);
+    scrape_pool_match_providers(pool, &plan->stopped);
+    for (uint32_t i = 0; i < config->discovery_count; i++) {
+        if (pool->providers[i].run == NULL)
+            pool->providers[i].run =
+                discovery_run_start(pool->job, &config->discovery[i], pool, i, publish, manager,
+                                    &manager->discovery_metrics);
+    }
 }
 
 static void reload_pool(struct scrape_manager *manager, struct scrape_pool *pool,
@@ -173,9 +178,8 @@ static void reload_pool(struct scrape_manager *manager, struct scrape_pool *pool
     const struct scrape_metrics *m = &manager->metrics;
     int64_t started_ns = clock_monotonic_ns(clock_system());
     scrape_metrics_count(m, m->pool_reloads, 1);
-    scrape_pool_detach_runs(pool, &plan->stopped);
     scrape_pool_set_job(pool, job);
-    start_discovery(manager, pool);
+    start_discovery(manager, pool, plan);
     scrape_pool_sync(pool, &manager->shards);
     scrape_metrics_reload(m, job->config->interval_ms,
                           (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
@@ -203,7 +207,7 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
         scrape_metrics_count(m, m->pools, 1);
         pool = scrape_pool_create(job);
         scrape_pool_sync(pool, &manager->shards);
-        start_discovery(manager, pool);
+        start_discovery(manager, pool, plan);
     } else {
         reload_pool(manager, pool, job, plan);
     }

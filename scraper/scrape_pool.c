@@ -57,15 +57,60 @@ void scrape_pool_set_job(struct scrape_pool *pool, struct scrape_job *job)
     pool->job = job;
 }
 
-void scrape_pool_resize_providers(struct scrape_pool *pool, uint32_t count)
+static void stop_provider(struct pool_provider *provider, struct discovery_run **runs)
 {
-    for (uint32_t i = count; i < pool->provider_count; i++)
-        arena_deinit(&pool->providers[i].arena);
-    pool->providers = mem_realloc(MEM_SCRAPE, pool->providers, count * sizeof *pool->providers + 1);
-    for (uint32_t i = pool->provider_count; i < count; i++) {
-        pool->providers[i] = (struct pool_provider){0};
-        arena_init(&pool->providers[i].arena, MEM_DISCOVERY, SIZE_MAX);
+    struct discovery_run *run = provider->run;
+    if (run == NULL)
+        return;
+    provider->run = NULL;
+    run->pool = NULL;
+    run->next = *runs;
+    *runs = run;
+}
+
+/* The provider of the same section, else of the same mechanism without its run. */
+static struct pool_provider take_provider(struct scrape_pool *pool,
+                                          const struct discovery_config *config, bool same,
+                                          struct discovery_run **runs)
+{
+    for (uint32_t i = 0; i < pool->provider_count; i++) {
+        struct pool_provider *old = &pool->providers[i];
+        struct pool_provider taken = *old;
+        if (old->run == NULL || !str_equal(old->run->mechanism->name, config->mechanism))
+            continue;
+        if (same ? old->run->fingerprint != config->fingerprint
+                 : old->run->mechanism->refresh == NULL)
+            continue;
+        if (!same)
+            stop_provider(&taken, runs);
+        old->run = NULL;
+        arena_init(&old->arena, MEM_DISCOVERY, SIZE_MAX);
+        return taken;
     }
+    struct pool_provider fresh = {0};
+    arena_init(&fresh.arena, MEM_DISCOVERY, SIZE_MAX);
+    return fresh;
+}
+
+void scrape_pool_match_providers(struct scrape_pool *pool, struct discovery_run **runs)
+{
+    const struct scrape_config *config = pool->job->config;
+    uint32_t count = config->discovery_count;
+    struct pool_provider *providers = MEM_NEW_ARRAY(MEM_SCRAPE, struct pool_provider, count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        providers[i] = take_provider(pool, &config->discovery[i], true, runs);
+    for (uint32_t i = 0; i < count; i++) {
+        if (providers[i].run == NULL)
+            providers[i] = take_provider(pool, &config->discovery[i], false, runs);
+        else
+            providers[i].run->provider = i;
+    }
+    for (uint32_t i = 0; i < pool->provider_count; i++) {
+        stop_provider(&pool->providers[i], runs);
+        arena_deinit(&pool->providers[i].arena);
+    }
+    mem_free(MEM_SCRAPE, pool->providers);
+    pool->providers = providers;
     pool->provider_count = count;
 }
 
@@ -82,15 +127,8 @@ void scrape_pool_set_groups(struct scrape_pool *pool, uint32_t provider,
 
 void scrape_pool_detach_runs(struct scrape_pool *pool, struct discovery_run **runs)
 {
-    for (uint32_t i = 0; i < pool->provider_count; i++) {
-        struct discovery_run *run = pool->providers[i].run;
-        if (run == NULL)
-            continue;
-        pool->providers[i].run = NULL;
-        run->pool = NULL;
-        run->next = *runs;
-        *runs = run;
-    }
+    for (uint32_t i = 0; i < pool->provider_count; i++)
+        stop_provider(&pool->providers[i], runs);
 }
 
 /* ---- one sync ---- */

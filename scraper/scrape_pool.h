@@ -36,9 +36,10 @@ struct scrape_pool *scrape_pool_create(struct scrape_job *job);
 void scrape_pool_destroy(struct scrape_pool *pool, const struct pool_shards *shards);
 /* Takes the reference: the targets continue under another configuration at the next sync. */
 void scrape_pool_set_job(struct scrape_pool *pool, struct scrape_job *job);
-/* One provider a discovery mechanism of the job; the groups of those that remain stay until they
- * are found anew. */
-void scrape_pool_resize_providers(struct scrape_pool *pool, uint32_t count);
+/* One provider for each discovery mechanism of the job. Those whose section did not change run on;
+ * a mechanism that is asked at intervals has the groups of its predecessor until it is first asked.
+ * All others are new, and the runs that nobody wants come onto the list, as below. */
+void scrape_pool_match_providers(struct scrape_pool *pool, struct discovery_run **runs);
 /* Replaces what a provider found; the arena moves into the pool. */
 void scrape_pool_set_groups(struct scrape_pool *pool, uint32_t provider,
                             const struct discovered_groups *groups, const struct arena *arena);

@@ -38,6 +38,7 @@ struct discovery_config {
     struct str mechanism; /* "file", "dns", "docker", "ec2", … */
     bool supported;       /* this build can run it */
     const void *settings; /* the mechanism's own struct; NULL when not supported */
+    uint64_t fingerprint; /* XXH64 of the section: a reload keeps what did not change running */
 };
 
 struct scrape_config {
@@ -80,8 +81,9 @@ struct scrape_config {
     uint32_t static_group_count;
     const struct discovery_config *discovery;
     uint32_t discovery_count;
-    /* XXH64 of the job as printed by the configuration, whole and without what a running scrape
-     * loop can take over (interval, timeout, sample limit, HTTP client): reload compares them. */
+    /* XXH64 of the job, whole and secrets included, and as printed by the configuration without
+     * what a running scrape loop can take over (interval, timeout, sample limit, HTTP client):
+     * reload compares them. */
     uint64_t fingerprint;
     uint64_t cache_fingerprint;
 };

@@ -12,6 +12,7 @@
 
 #include "narthex/base/fs.h"
 #include "narthex/config/config.h"
+#include "narthex/scraper/discovery.h"
 
 static err_t load(const char *yaml, struct config **config, struct strbuf *why)
 {
@@ -118,6 +119,64 @@ static void secrets_are_not_printed(void **state)
     assert_non_null(strstr(strbuf_cstr(&text), "password: <secret>"));
     assert_non_null(strstr(strbuf_cstr(&text), "http://me:xxxxx@proxy:1"));
     strbuf_deinit(&text);
+    config_unpin(config);
+}
+
+static uint64_t discovery_fingerprint(const char *yaml, uint64_t *of_job)
+{
+    struct config *config = expect_ok(yaml);
+    uint64_t fingerprint = config->scrape_configs[0].discovery[0].fingerprint;
+    *of_job = config->scrape_configs[0].fingerprint;
+    config_unpin(config);
+    return fingerprint;
+}
+
+static void a_changed_secret_is_another_section(void **state)
+{
+    (void)state;
+    uint64_t jobs[3];
+    uint64_t first = discovery_fingerprint(
+        "scrape_configs: [{job_name: a, consul_sd_configs: [{token: x}]}]", &jobs[0]);
+    uint64_t second = discovery_fingerprint(
+        "scrape_configs: [{job_name: a, consul_sd_configs: [{token: y}]}]", &jobs[1]);
+    uint64_t third = discovery_fingerprint("scrape_configs: [{job_name: a, scrape_interval: 7s, "
+                                           "consul_sd_configs: [{token: x}]}]",
+                                           &jobs[2]);
+    assert_true(first != second);
+    assert_true(jobs[0] != jobs[1]);
+    assert_true(first == third);
+    assert_true(jobs[0] != jobs[2]);
+}
+
+static void discovery_sections_are_typed(void **state)
+{
+    (void)state;
+    struct config *config = expect_ok(
+        "scrape_configs:\n- job_name: a\n"
+        "  consul_sd_configs: [{server: ' c:1 ', username: u, password: p, tags: [t, v],"
+        " node_meta: {rack: '1'}}]\n"
+        "  dns_sd_configs: [{names: [n], type: a, port: 9}]\n"
+        "  docker_sd_configs: [{host: 'unix:///s', filters: [{name: f, values: [x, y]}]}]\n"
+        "  dockerswarm_sd_configs: [{host: 'http://h', role: tasks, port: 7}]\n");
+    const struct discovery_config *found = config->scrape_configs[0].discovery;
+    assert_int_equal(config->scrape_configs[0].discovery_count, 4);
+    const struct consul_discovery_config *consul = found[0].settings;
+    assert_true(str_equal_cstr(consul->server, "c:1"));
+    assert_true(consul->http.has_basic_auth && consul->allow_stale);
+    assert_true(str_equal_cstr(consul->http.password.value, "p"));
+    assert_int_equal(consul->tag_count, 2);
+    assert_true(str_equal_cstr(consul->node_meta[0].name, "rack"));
+    assert_int_equal(consul->refresh_interval_ms, 30000);
+    const struct dns_discovery_config *dns = found[1].settings;
+    assert_true(dns->port == 9 && dns->name_count == 1 && dns->refresh_interval_ms == 30000);
+    const struct docker_discovery_config *docker = found[2].settings;
+    assert_true(docker->port == 80 && docker->match_first_network);
+    assert_true(str_equal_cstr(docker->host_networking_host, "localhost"));
+    assert_int_equal(docker->filters[0].value_count, 2);
+    const struct docker_discovery_config *swarm = found[3].settings;
+    assert_true(str_equal_cstr(swarm->role, "tasks") && swarm->port == 7);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(found[i].supported);
     config_unpin(config);
 }
 
@@ -265,6 +324,8 @@ int main(void)
         cmocka_unit_test(defaults_come_from_the_global_section),
         cmocka_unit_test(what_is_not_built_is_listed),
         cmocka_unit_test(secrets_are_not_printed),
+        cmocka_unit_test(a_changed_secret_is_another_section),
+        cmocka_unit_test(discovery_sections_are_typed),
         cmocka_unit_test(an_empty_file_prints_what_always_holds),
         cmocka_unit_test(printing_is_stable),
         cmocka_unit_test(files_are_imported),

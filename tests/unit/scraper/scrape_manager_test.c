@@ -566,6 +566,18 @@ static bool has_two_targets(struct world *w, const char *text)
     return count == 2;
 }
 
+static bool has_one_target(struct world *w, const char *text)
+{
+    struct arena arena;
+    struct targets_view view;
+    (void)text;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    scrape_manager_targets(w->manager, &arena, &view);
+    size_t count = view.active_count;
+    arena_deinit(&arena);
+    return count == 1;
+}
+
 static bool has_no_targets(struct world *w, const char *text)
 {
     return !has_two_targets(w, text) && !all_scraped(w, text);
@@ -596,7 +608,8 @@ static void test_file_discovery(void **state)
     snprintf(path, sizeof path, "%s/targets.json", folder);
     const struct str files[] = {str_from_cstr(path)};
     const struct file_discovery_config file = {files, 1, 300000};
-    const struct discovery_config discovery = {STR("file"), true, &file};
+    const struct discovery_config discovery = {STR("file"), true, &file, 1};
+    const struct discovery_config other_discovery = {STR("file"), true, &file, 2};
     struct scrape_config found = job(&w, "/good");
     found.static_group_count = 0;
     found.discovery = &discovery;
@@ -605,9 +618,20 @@ static void test_file_discovery(void **state)
     write_groups(path, w.address, true);
     wait_for(&w, has_two_targets, "two targets");
     wait_for(&w, has_one, "good");
-    /* Another configuration of the job: the targets stay while the file is read again. */
-    found.fingerprint = 2;
-    apply(&w, &found, 1);
+    /* Another configuration of the job: discovery goes on. */
+    struct scrape_config other_job = found;
+    other_job.fingerprint = 2;
+    apply(&w, &other_job, 1);
+    assert_true(has_two_targets(&w, ""));
+    write_groups(path, w.address, false);
+    wait_for(&w, has_one_target, "one target");
+    write_groups(path, w.address, true);
+    wait_for(&w, has_two_targets, "two targets again");
+    /* Another configuration of discovery: the targets stay while the file is read again. */
+    struct scrape_config other_both = other_job;
+    other_both.fingerprint = 3;
+    other_both.discovery = &other_discovery;
+    apply(&w, &other_both, 1);
     assert_true(has_two_targets(&w, ""));
     assert_int_equal(unlink(path), 0);
     wait_for(&w, has_no_targets, "no targets");
