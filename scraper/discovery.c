@@ -5,8 +5,8 @@
 #include "discovery_mechanism.h"
 
 static const struct discovery_mechanism *const mechanisms[] = {
-    &discovery_dns,  &discovery_docker, &discovery_dockerswarm,
-    &discovery_file, &discovery_http,   &discovery_kubernetes,
+    &discovery_consul, &discovery_dns,  &discovery_docker,     &discovery_dockerswarm,
+    &discovery_file,   &discovery_http, &discovery_kubernetes,
 };
 
 const struct discovery_mechanism *discovery_mechanism_find(struct str name)
