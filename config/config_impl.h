@@ -49,3 +49,5 @@ void config__note_unsupported(struct config_impl *config, const char *format, ..
 /* Checks the elements of scrape_protocols; `where` ends the texts. */
 err_t config__check_protocols(const struct value *list, const char *where,
                               enum scrape_protocol *protocols, uint32_t *count, struct strbuf *why);
+/* Folder part of a path, empty when it has none. */
+struct str config__folder_of(struct str path);

@@ -187,12 +187,12 @@ static err_t add_job(struct config_impl *config, struct object *job, struct str 
     return OK;
 }
 
-static struct str folder_of(struct str path)
+struct str config__folder_of(struct str path)
 {
     size_t end = path.size;
     while (end > 0 && path.data[end - 1] != '/')
         end--;
-    return end == 0 ? STR("") : str_from(path.data, end - 1);
+    return end <= 1 ? str_from(path.data, end) : str_from(path.data, end - 1);
 }
 
 static err_t load_scrape_file(struct config_impl *config, const char *path, struct strbuf *why)
@@ -205,7 +205,7 @@ static err_t load_scrape_file(struct config_impl *config, const char *path, stru
     TRY_OUT(fs_read_file(path, CONFIG_FILE_BYTES_MAX, &text, why));
     TRY_OUT(yaml_tree_parse(strbuf_str(&text), &config->arena, &node, why));
     TRY_OUT(
-        schema_decode(&schema_scrape_file, node, folder_of(name), &config->arena, &object, why));
+        schema_decode(&schema_scrape_file, node, config__folder_of(name), &config->arena, &object, why));
     const struct value *jobs = object_get(object, "scrape_configs");
     for (uint32_t i = 0; i < jobs->count; i++)
         TRY_OUT(add_job(config, jobs->objects[i], name, why));
@@ -393,7 +393,7 @@ err_t config_load(const char *path, const struct config_options *options, struct
     struct strbuf text = STRBUF_INIT;
     err_t err = fs_read_file(path, CONFIG_FILE_BYTES_MAX, &text, why);
     if (err == OK)
-        err = config_load_text(strbuf_str(&text), path, folder_of(str_from_cstr(path)), options,
+        err = config_load_text(strbuf_str(&text), path, config__folder_of(str_from_cstr(path)), options,
                                config, why);
     strbuf_deinit(&text);
     return err;

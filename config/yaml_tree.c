@@ -141,7 +141,8 @@ err_t yaml_tree_parse(struct str text, struct arena *arena, struct yaml_node **r
     yaml_document_t document;
     if (!yaml_parser_initialize(&parser))
         return err_fail(why, ERR_IO, "yaml: parser cannot start");
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text.data, text.size);
+    const char *bytes = text.size == 0 ? "" : text.data; /* libyaml refuses NULL */
+    yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, text.size);
     err_t err = OK;
     if (!yaml_parser_load(&parser, &document)) {
         err = err_fail(why, ERR_INVALID, "yaml: line %zu: %s", parser.problem_mark.line + 1,

@@ -3,6 +3,7 @@
 
 #include "ctl.h"
 #include "narthex/config/config.h"
+#include "narthex/config/web_tls.h"
 
 static int check_one(const char *path)
 {
@@ -29,6 +30,34 @@ int ctl_check_config(const struct ctl_arguments *arguments)
     for (uint32_t i = 0; i < arguments->rest_count; i++) {
         if (check_one(arguments->rest[i]) != CTL_OK)
             status = CTL_FAILED;
+    }
+    return status;
+}
+
+/* The file and the certificates that it names, as the server reads them. */
+static err_t check_web_file(const char *path, struct strbuf *why)
+{
+    struct web_config *config;
+    struct web_tls *tls = NULL;
+    TRY(web_config_load(path, &config, why));
+    err_t err = config->tls.enabled ? web_tls_create(&config->tls, &tls, why) : OK;
+    web_tls_destroy(tls);
+    web_config_free(config);
+    return err;
+}
+
+int ctl_check_web_config(const struct ctl_arguments *arguments)
+{
+    int status = CTL_OK;
+    for (uint32_t i = 0; i < arguments->rest_count; i++) {
+        struct strbuf why = STRBUF_INIT;
+        if (check_web_file(arguments->rest[i], &why) == OK) {
+            fprintf(stderr, "%s SUCCESS\n", arguments->rest[i]);
+        } else {
+            fprintf(stderr, "%s FAILED: %s\n", arguments->rest[i], strbuf_cstr(&why));
+            status = CTL_FAILED;
+        }
+        strbuf_deinit(&why);
     }
     return status;
 }

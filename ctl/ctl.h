@@ -26,6 +26,7 @@ const char *ctl_option(const struct ctl_arguments *arguments, const char *name,
 
 /* Each returns the exit status. */
 int ctl_check_config(const struct ctl_arguments *arguments);
+int ctl_check_web_config(const struct ctl_arguments *arguments);
 int ctl_check_healthy(const struct ctl_arguments *arguments);
 int ctl_check_ready(const struct ctl_arguments *arguments);
 int ctl_query_instant(const struct ctl_arguments *arguments);

@@ -16,6 +16,7 @@ struct command {
 
 static const struct command commands[] = {
     {"check", "config", "FILE…", ctl_check_config, 1},
+    {"check", "web-config", "FILE…", ctl_check_web_config, 1},
     {"check", "healthy", "[--url=URL]", ctl_check_healthy, 0},
     {"check", "ready", "[--url=URL]", ctl_check_ready, 0},
     {"query", "instant", "[--time=T] [--format=json] URL EXPR", ctl_query_instant, 2},

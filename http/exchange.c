@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "redirect.h"
-
+#include "head_check.h"
 #include "narthex/base/hash.h"
 #include "narthex/model/regex.h"
+#include "redirect.h"
 
 enum { STREAM_BLOCK_BYTES = 4096 };
 
@@ -27,6 +27,7 @@ void *exchange__begin(void *server, const char *uri, struct MHD_Connection *conn
     arena_init(&exchange->request.arena, MEM_HTTP, SIZE_MAX);
     exchange->request.services = exchange->server->services;
     exchange->request.options = &exchange->server->options;
+    connections__reading(&exchange->server->connections, connection, true);
     return exchange;
 }
 
@@ -34,7 +35,6 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
                    enum MHD_RequestTerminationCode code)
 {
     (void)server;
-    (void)connection;
     (void)code;
     struct http_exchange *exchange = *context;
     if (exchange == NULL)
@@ -44,6 +44,10 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
         workers__unwatch_stream(exchange);
         exchange->request.response.stream.close(exchange->request.response.stream.context);
     }
+    connections__reading(&exchange->server->connections, connection, true);
+    atomic_fetch_sub_explicit(&exchange->server->body_bytes, exchange->body.size,
+                              memory_order_relaxed);
+    web_state_unpin(exchange->web);
     strbuf_deinit(&exchange->uri);
     strbuf_deinit(&exchange->body);
     strbuf_deinit(&exchange->request.response.body);
@@ -102,6 +106,7 @@ static void read_head(struct http_exchange *exchange, const char *method)
     request->origin = header(exchange, "Origin");
     request->host = header(exchange, "Host");
     request->content_type = header(exchange, "Content-Type");
+    request->authorization = header(exchange, "Authorization");
     request->client = client_of(exchange);
     size_t fragment = str_find(uri, '#', 0);
     if (fragment != SIZE_MAX)
@@ -185,6 +190,10 @@ static bool admit(struct http_exchange *exchange)
     struct http_request *request = &exchange->request;
     if (!strip_prefix(exchange))
         return false;
+    if (exchange->too_many_bodies) {
+        http__text(request, 503, "Service Unavailable: too many request bodies at once\n");
+        return false;
+    }
     if (exchange->body_too_large) {
         http__text(request, 413, "request body exceeds the 33554432 bytes limit\n");
         return false;
@@ -218,6 +227,54 @@ static bool admit(struct http_exchange *exchange)
     }
     exchange->has_cors = (exchange->route->flags & ROUTE_API) != 0;
     return true;
+}
+
+/* ---- the web configuration ---- */
+
+static void answer_denied(struct http_request *request)
+{
+    http__text(request, 401, "Unauthorized\n");
+    http__header(request, "WWW-Authenticate", STR("Basic"));
+}
+
+/* Rate limit and password, before anything of the request is looked at; false when the answer is
+ * there. A password that must be hashed first leaves the exchange `unproven`. */
+static bool pass_guard(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    struct http_request *request = &exchange->request;
+    if (server->guard == NULL)
+        return true;
+    exchange->web = web_guard_pin(server->guard);
+    const struct web_config *config = web_state_config(exchange->web);
+    if (config == NULL) {
+        http__text(request, 500, "Internal Server Error\n");
+        return false;
+    }
+    if (!web_guard_take_token(server->guard, exchange->started_ns)) {
+        http__text(request, 429, "Too Many Requests\n");
+        return false;
+    }
+    for (uint32_t i = 0; i < config->header_count; i++)
+        http__header(request, config->headers[i].name.data, config->headers[i].value);
+    enum web_verdict verdict = web_guard_judge(server->guard, config, request->authorization);
+    exchange->unproven = verdict == WEB_ASK;
+    if (verdict == WEB_DENY)
+        answer_denied(request);
+    return verdict != WEB_DENY;
+}
+
+/* What can be judged before a body is read; false when the answer is there. */
+static bool pass_head(struct http_exchange *exchange)
+{
+    unsigned status;
+    const char *text;
+    if (!head_check(exchange->connection, &status, &text)) {
+        http__text(&exchange->request, status, text);
+        http__header(&exchange->request, "Connection", STR("close"));
+        return false;
+    }
+    return pass_guard(exchange);
 }
 
 static bool has_media_type(struct str content_type, struct str wanted)
@@ -305,8 +362,32 @@ static void finish(struct http_exchange *exchange)
     count(exchange);
 }
 
+/* Hashes the password; false when the answer, 401, is there. */
+static bool prove_now(struct http_exchange *exchange)
+{
+    exchange->unproven = false;
+    bool right = web_guard_verify(exchange->server->guard, web_state_config(exchange->web),
+                                  exchange->request.authorization);
+    if (!right)
+        answer_denied(&exchange->request);
+    return right;
+}
+
+/* On a worker: the password, then what a proven request would have gone through before. */
+static bool prove(struct http_exchange *exchange)
+{
+    if (!prove_now(exchange) || !admit(exchange))
+        return false;
+    parse_params(exchange);
+    return true;
+}
+
 void exchange__run(struct http_exchange *exchange)
 {
+    if (exchange->unproven && !prove(exchange)) {
+        finish(exchange);
+        return;
+    }
     exchange->route->handle(&exchange->request);
     finish(exchange);
 }
@@ -365,12 +446,14 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
 
 static enum MHD_Result dispatch(struct http_exchange *exchange)
 {
-    if (!admit(exchange) || !upload__is_whole(exchange)) {
+    connections__reading(&exchange->server->connections, exchange->connection, false);
+    if (!exchange->unproven && (!admit(exchange) || !upload__is_whole(exchange))) {
         finish(exchange);
         return send_answer(exchange);
     }
-    parse_params(exchange);
-    if ((exchange->route->flags & ROUTE_WORKER) == 0) {
+    if (!exchange->unproven)
+        parse_params(exchange);
+    if (!exchange->unproven && (exchange->route->flags & ROUTE_WORKER) == 0) {
         exchange__run(exchange);
         return send_answer(exchange);
     }
@@ -381,32 +464,57 @@ static enum MHD_Result dispatch(struct http_exchange *exchange)
     return send_answer(exchange);
 }
 
+static void take_body(struct http_exchange *exchange, const char *data, size_t size)
+{
+    atomic_size_t *all = &exchange->server->body_bytes;
+    /* relaxed: a sum to compare with, nothing hangs on its order */
+    size_t held = atomic_fetch_add_explicit(all, size, memory_order_relaxed);
+    bool too_large = exchange->body.size + size > HTTP_BODY_BYTES_MAX;
+    bool too_many = held + size > HTTP_BODIES_BYTES_MAX;
+    if (too_large || too_many) {
+        atomic_fetch_sub_explicit(all, size, memory_order_relaxed);
+        exchange->body_too_large = exchange->body_too_large || too_large;
+        exchange->too_many_bodies = exchange->too_many_bodies || too_many;
+        return;
+    }
+    strbuf_add(&exchange->body, data, size);
+}
+
 enum MHD_Result exchange__access(void *server, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *upload_data,
                                  size_t *upload_size, void **context)
 {
     (void)server;
-    (void)connection;
     (void)url;
     (void)version;
     struct http_exchange *exchange = *context;
     if (exchange->state == EXCHANGE_HEADERS) {
         read_head(exchange, method);
+        exchange->state = EXCHANGE_BODY;
+        if (!pass_head(exchange)) {
+            finish(exchange);
+            return send_answer(exchange);
+        }
         exchange->uploads = upload__wanted(exchange);
+        /* A file of somebody unproven must not grow: the password is hashed here and now. */
+        if (exchange->uploads && exchange->unproven && !prove_now(exchange)) {
+            finish(exchange);
+            return send_answer(exchange);
+        }
         if (exchange->uploads)
             upload__begin(exchange);
-        exchange->state = EXCHANGE_BODY;
         return MHD_YES;
     }
     if (exchange->state == EXCHANGE_DONE)
         return send_answer(exchange);
     if (*upload_size > 0) {
-        if (exchange->uploads)
+        if (exchange->uploads) {
+            /* A long file may take its time as long as it comes. */
+            connections__reading(&exchange->server->connections, connection, true);
             upload__add(exchange, upload_data, *upload_size);
-        else if (exchange->body.size + *upload_size > HTTP_BODY_BYTES_MAX)
-            exchange->body_too_large = true;
-        else
-            strbuf_add(&exchange->body, upload_data, *upload_size);
+        } else {
+            take_body(exchange, upload_data, *upload_size);
+        }
         *upload_size = 0;
         return MHD_YES;
     }

@@ -3,11 +3,14 @@
 
 #include <microhttpd.h>
 
+#include "connections.h"
 #include "narthex/base/thread.h"
 #include "request.h"
+#include "web_guard.h"
 
 enum {
     HTTP_BODY_BYTES_MAX = 32 * 1024 * 1024,
+    HTTP_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* of all requests being read */
     HTTP_QUEUE_MAX = 1000,
     HTTP_LISTENERS_MAX = 16,
 };
@@ -27,8 +30,11 @@ struct http_exchange {
     const struct http_route *route;
     enum exchange_state state;
     bool body_too_large;
-    bool uploads;      /* the body goes to a file */
-    bool has_cors;     /* the answer carries the headers of CORS */
+    bool uploads;  /* the body goes to a file */
+    bool has_cors; /* the answer carries the headers of CORS */
+    bool too_many_bodies;
+    bool unproven; /* the password must be hashed before anything else */
+    struct web_state *web;
     struct strbuf uri; /* raw request target */
     struct strbuf body;
     char *upload_path; /* in the request's arena; NULL: the body is not written to a file */
@@ -68,6 +74,9 @@ struct http_server {
     struct str route_prefix; /* "" or "/p", no slash at the end */
     struct regex *cors_origin;
     struct http_work work;
+    struct web_guard *guard; /* NULL: no web configuration */
+    struct http_connections connections;
+    atomic_size_t body_bytes; /* held by requests */
     struct metric_family *requests_total;
     struct metric_family *request_duration;
     struct metric_family *response_size;

@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -88,6 +89,24 @@ static uint16_t bound_port(int fd)
     return 0;
 }
 
+/* libmicrohttpd wants some certificate before it starts; each session gets its own when it begins
+ * (connections.c), so that this one is never asked. */
+static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                          gnutls_pcert_st **certificates, unsigned *count,
+                          gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
+                          unsigned *flags)
+{
+    (void)session;
+    (void)info;
+    (void)certificates;
+    (void)count;
+    (void)ocsp;
+    (void)ocsp_count;
+    (void)key;
+    (void)flags;
+    return -1;
+}
+
 static err_t start_daemon(struct http_server *server, const char *address, struct strbuf *why)
 {
     const struct http_server_options *options = &server->options;
@@ -107,12 +126,20 @@ static err_t start_daemon(struct http_server *server, const char *address, struc
     unsigned timeout_s = options->read_timeout_ms == 0
                              ? DEFAULT_READ_TIMEOUT_S
                              : (unsigned)((options->read_timeout_ms + 999) / 1000);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)no_certificate},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    bool has_tls = web_guard_has_tls(server->guard);
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
-        exchange__access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-        threads, MHD_OPTION_CONNECTION_LIMIT, connections < threads ? threads : connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_URI_LOG_CALLBACK, exchange__begin,
-        server, MHD_OPTION_NOTIFY_COMPLETED, exchange__end, server, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+            (has_tls ? MHD_USE_TLS : 0),
+        0, NULL, NULL, exchange__access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, threads, MHD_OPTION_CONNECTION_LIMIT,
+        connections < threads ? threads : connections, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange__begin, server, MHD_OPTION_NOTIFY_COMPLETED,
+        exchange__end, server, MHD_OPTION_NOTIFY_CONNECTION, connections__notify, server,
+        MHD_OPTION_ARRAY, has_tls ? tls : &tls[1], MHD_OPTION_END);
     if (daemon == NULL) {
         close(fd);
         return err_fail(why, ERR_IO, "listen %s: the HTTP daemon does not start", address);
@@ -169,9 +196,14 @@ err_t http_server_start(const struct http_server_options *options, struct http_s
     arena_init(&server->arena, MEM_HTTP, SIZE_MAX);
     set_route_prefix(server);
     register_metrics(server, services->metrics);
-    err_t err =
-        regex_compile(str_from_cstr(options->cors_origin == NULL ? ".*" : options->cors_origin),
-                      &server->cors_origin, why);
+    int64_t read_timeout_ms =
+        options->read_timeout_ms == 0 ? DEFAULT_READ_TIMEOUT_S * 1000 : options->read_timeout_ms;
+    connections__init(&server->connections, read_timeout_ms * 1000000);
+    err_t err = web_guard_create(options->web_config, &server->guard, why);
+    if (err == OK)
+        err =
+            regex_compile(str_from_cstr(options->cors_origin == NULL ? ".*" : options->cors_origin),
+                          &server->cors_origin, why);
     workers__start(server, options->workers == 0 ? DEFAULT_WORKERS : options->workers);
     for (size_t i = 0; i < options->listen_address_count && err == OK; i++) {
         if (server->daemon_count == HTTP_LISTENERS_MAX)
@@ -199,6 +231,8 @@ void http_server_stop(struct http_server *server)
     for (size_t i = 0; i < server->daemon_count; i++)
         MHD_stop_daemon(server->daemons[i]);
     workers__deinit(server);
+    connections__deinit(&server->connections);
+    web_guard_destroy(server->guard);
     regex_destroy(server->cors_origin);
     arena_deinit(&server->arena);
     mem_free(MEM_HTTP, server);

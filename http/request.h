@@ -66,6 +66,7 @@ struct http_request {
     struct str origin;
     struct str host;
     struct str content_type;
+    struct str authorization;
     struct str client; /* address:port */
     atomic_bool cancel;
     struct arena arena;

@@ -1,5 +1,6 @@
 /* Workers that run requests away from libmicrohttpd's threads, and the watcher that notices clients
- * hanging up meanwhile: libmicrohttpd does not look at a suspended connection. */
+ * hanging up meanwhile (libmicrohttpd does not look at a suspended connection) and clients that
+ * take too long to send a request. */
 #include "exchange.h"
 
 #include <errno.h>
@@ -39,10 +40,13 @@ static void cancel(struct http_exchange *exchange)
 
 static void watcher_run(void *context)
 {
-    struct http_work *work = context;
+    struct http_server *server = context;
+    struct http_work *work = &server->work;
+    int look_ms = connections__look_interval_ms(&server->connections);
+    int64_t looked_ns = 0;
     struct epoll_event events[WATCH_EVENTS_MAX];
     for (;;) {
-        int count = epoll_wait(work->epoll_fd, events, WATCH_EVENTS_MAX, -1);
+        int count = epoll_wait(work->epoll_fd, events, WATCH_EVENTS_MAX, look_ms);
         if (count < 0 && errno != EINTR)
             return;
         mutex_lock(&work->lock);
@@ -58,6 +62,11 @@ static void watcher_run(void *context)
         mutex_unlock(&work->lock);
         if (stop)
             return;
+        int64_t now_ns = clock_monotonic_ns(clock_system());
+        if (now_ns - looked_ns >= (int64_t)look_ms * 1000000) {
+            connections__end_slow(&server->connections, now_ns);
+            looked_ns = now_ns;
+        }
     }
 }
 
@@ -121,7 +130,7 @@ void workers__start(struct http_server *server, uint32_t count)
     work->stop_fd = eventfd(0, EFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WATCH_STOP};
     epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, work->stop_fd, &event);
-    thread_start(&work->watcher, "http-watch", watcher_run, work);
+    thread_start(&work->watcher, "http-watch", watcher_run, server);
     work->threads = MEM_NEW_ARRAY(MEM_HTTP, struct thread, count);
     work->thread_count = count;
     for (uint32_t i = 0; i < count; i++)

@@ -23,7 +23,7 @@ ALLOWED = {
     "query": {"base", "model", "query", "tsdb/storage.h"},
     "config": {"base", "model", "scraper", "config", "tsdb/storage.h"},
     "exporters": {"base", "model", "exporters"},
-    "http": {"base", "model", "tsdb", "query", "scraper", "http"},
+    "http": {"base", "model", "tsdb", "query", "scraper", "config", "http"},
     "server": {"base", "model", "tsdb", "query", "scraper", "config", "http", "exporters"},
     "ctl": {"base", "model", "tsdb", "query", "scraper", "config"},
 }

@@ -30,7 +30,7 @@ static const struct flag table[] = {
      "logged and skipped."},
     {"web.listen-address", FLAG_LIST, AT(listen_addresses), "0.0.0.0:9090",
      "Address to serve on, host:port or unix:///path; may be repeated."},
-    {"web.config.file", FLAG_NO_OP, 0, "", NULL},
+    {"web.config.file", FLAG_TEXT, AT(web_config), "", "TLS, users, headers and rate limit."},
     {"web.read-timeout", FLAG_DURATION, AT(read_timeout_ms), "5m",
      "Longest time for reading a request, and for idle connections."},
     {"web.max-connections", FLAG_INT, AT(max_connections), "512", "Connections at the same time."},
@@ -235,10 +235,6 @@ static err_t parse_one(struct server_flags *flags, char **argv, int left, int *u
         flags->config_file_set = true;
     if (strcmp(flag->name, "storage.tsdb.retention.time") == 0)
         flags->retention_ms_set = true;
-    if (flag->kind == FLAG_NO_OP && strcmp(flag->name, "web.config.file") == 0 && value[0] != '\0')
-        return err_fail(why, ERR_UNSUPPORTED,
-                        "--web.config.file is not supported by this version: TLS and "
-                        "authentication must be done by a proxy in front");
     return OK;
 }
 

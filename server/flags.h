@@ -32,6 +32,7 @@ struct server_flags {
     const char *cors_origin;
     int64_t notification_subscribers_max;
     int64_t search_max_limit;
+    const char *web_config;
     int64_t read_timeout_ms;
     int64_t max_connections;
     bool enable_lifecycle;

@@ -371,6 +371,7 @@ static err_t start_http(struct server *server, struct strbuf *why)
         .external_url = flags->external_url[0] == '\0' ? NULL : flags->external_url,
         .route_prefix = flags->route_prefix[0] == '\0' ? NULL : flags->route_prefix,
         .cors_origin = flags->cors_origin,
+        .web_config = flags->web_config,
         .max_connections = (uint32_t)flags->max_connections,
         .read_timeout_ms = flags->read_timeout_ms,
         .workers = (uint32_t)flags->query_max_concurrency + 8,

@@ -88,6 +88,7 @@ struct http_server_options {
     const char *external_url; /* NULL: derived from host name and port */
     const char *route_prefix; /* NULL: path of the external URL */
     const char *cors_origin;  /* anchored regex; NULL: ".*" */
+    const char *web_config;   /* file with TLS, users, headers, rate limit; NULL, "": none */
     uint32_t max_connections; /* 0: 512 */
     int64_t read_timeout_ms;  /* 0: five minutes */
     uint32_t threads;         /* of libmicrohttpd; 0: two */
@@ -96,7 +97,8 @@ struct http_server_options {
     bool enable_admin_api;
 };
 
-/* Binds and serves. ERR_INVALID for a bad address, ERR_IO when it cannot be bound. */
+/* Binds and serves. ERR_INVALID for a bad address or web configuration, ERR_IO when it cannot be
+ * bound. */
 err_t http_server_start(const struct http_server_options *options, struct http_services *services,
                         struct http_server **server, struct strbuf *why);
 /* Ends accepting, cancels running queries, waits for the workers. */

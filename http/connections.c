@@ -1,0 +1,99 @@
+#include "connections.h"
+
+#include <sys/socket.h>
+
+#include "exchange.h"
+#include "narthex/base/clock.h"
+#include "narthex/base/mem.h"
+
+enum { LOOK_MS_MIN = 50, LOOK_MS_MAX = 10000, LOOKS_PER_TIMEOUT = 4 };
+
+void connections__init(struct http_connections *connections, int64_t read_timeout_ns)
+{
+    mutex_init(&connections->lock);
+    connections->read_timeout_ns = read_timeout_ns;
+}
+
+void connections__deinit(struct http_connections *connections)
+{
+    mutex_deinit(&connections->lock);
+}
+
+static void open_connection(struct http_server *server, struct MHD_Connection *handle,
+                            struct http_connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
+    connection->fd = info == NULL ? -1 : info->connect_fd;
+    connection->reading_since_ns = clock_monotonic_ns(clock_system());
+    if (web_guard_has_tls(server->guard)) {
+        const union MHD_ConnectionInfo *tls =
+            MHD_get_connection_info(handle, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        connection->tls = web_guard_pin(server->guard);
+        /* Without credentials the handshake cannot succeed. */
+        if (tls != NULL && !web_state_open_session(connection->tls, tls->tls_session))
+            gnutls_credentials_clear(tls->tls_session);
+    }
+    struct http_connections *all = &server->connections;
+    mutex_lock(&all->lock);
+    connection->next = all->first;
+    connection->link = &all->first;
+    if (all->first != NULL)
+        all->first->link = &connection->next;
+    all->first = connection;
+    mutex_unlock(&all->lock);
+}
+
+static void close_connection(struct http_server *server, struct http_connection *connection)
+{
+    mutex_lock(&server->connections.lock);
+    *connection->link = connection->next;
+    if (connection->next != NULL)
+        connection->next->link = connection->link;
+    mutex_unlock(&server->connections.lock);
+    web_state_unpin(connection->tls);
+    mem_free(MEM_HTTP, connection);
+}
+
+void connections__notify(void *server, struct MHD_Connection *handle, void **socket_context,
+                         enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct http_connection *connection = MEM_NEW(MEM_HTTP, struct http_connection);
+        *socket_context = connection;
+        open_connection(server, handle, connection);
+    } else if (*socket_context != NULL) {
+        close_connection(server, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+void connections__reading(struct http_connections *connections, struct MHD_Connection *handle,
+                          bool reading)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_connection *connection = info == NULL ? NULL : info->socket_context;
+    if (connection == NULL)
+        return;
+    int64_t since_ns = reading ? clock_monotonic_ns(clock_system()) : 0;
+    mutex_lock(&connections->lock);
+    connection->reading_since_ns = since_ns;
+    mutex_unlock(&connections->lock);
+}
+
+void connections__end_slow(struct http_connections *connections, int64_t now_ns)
+{
+    mutex_lock(&connections->lock);
+    for (struct http_connection *c = connections->first; c != NULL; c = c->next) {
+        if (c->reading_since_ns != 0 && now_ns - c->reading_since_ns > connections->read_timeout_ns)
+            shutdown(c->fd, SHUT_RDWR);
+    }
+    mutex_unlock(&connections->lock);
+}
+
+int connections__look_interval_ms(const struct http_connections *connections)
+{
+    int64_t ms = connections->read_timeout_ns / 1000000 / LOOKS_PER_TIMEOUT;
+    return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms > LOOK_MS_MAX ? LOOK_MS_MAX : (int)ms;
+}
