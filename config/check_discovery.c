@@ -217,7 +217,7 @@ err_t check_ionos(struct check_context *context, struct object *object)
     return check_http_client(context, object);
 }
 
-/* "a=b", "a!=b", "a==b", comma separated; labels also take "a", "!a", "a in (b)". */
+/* "a=b", "a!=b", "a==b", comma separated. */
 static bool field_selector_is_valid(struct str text)
 {
     size_t start = 0;
@@ -238,6 +238,10 @@ err_t check_kubernetes_selector(struct check_context *context, struct object *ob
     if (!field_selector_is_valid(field))
         return CHECK_FAIL(context, "invalid selector: '%.*s'; can't understand '%.*s'",
                           STR_ARG(field), STR_ARG(field));
+    struct str label = object_get(object, "label")->text;
+    if (!kubernetes_label_selector_is_valid(label))
+        return CHECK_FAIL(context, "unable to parse requirement: '%.*s' is not a label selector",
+                          STR_ARG(label));
     return OK;
 }
 

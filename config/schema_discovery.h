@@ -35,3 +35,6 @@ err_t check_serverset(struct check_context *context, struct object *object);
 err_t check_stackit(struct check_context *context, struct object *object);
 err_t check_triton(struct check_context *context, struct object *object);
 err_t check_uyuni(struct check_context *context, struct object *object);
+
+/* Whether Kubernetes' API would read the text as a label selector; empty: all objects. */
+bool kubernetes_label_selector_is_valid(struct str text);

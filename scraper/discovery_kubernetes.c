@@ -12,8 +12,12 @@
 
 enum {
     KUBERNETES_CACHE_BYTES_MAX = 512 << 20,
-    SETTLE_MS = 100,         /* changes come in bursts */
-    PUBLISH_PAUSE_MS = 1000, /* between two lists of groups; Prometheus takes one in 5 s */
+    SETTLE_MS = 100, /* changes come in bursts */
+    /* Between two lists of groups: so long that making and taking them costs a twentieth of a core
+     * at most, within these bounds. Prometheus takes one in 5 s. */
+    PUBLISH_SHARE = 20,
+    PAUSE_MIN_MS = 1000,
+    PAUSE_MAX_MS = 5000,
 };
 static const int64_t ns_per_ms = 1000000;
 
@@ -28,9 +32,10 @@ struct kubernetes_discovery {
     bool gave_none; /* an empty list, since the first request failed */
     bool published;
     uint64_t published_version; /* of the cache */
-    int64_t published_ns;
-    int64_t changed_ns;   /* when a later version was seen first; 0: none was */
-    double counted_bytes; /* as the metric has it */
+    int64_t published_ns;       /* when the last list was begun; then, when it had been taken */
+    int64_t pause_ns;           /* until the next one; -1: the last one is with whoever takes it */
+    int64_t changed_ns;         /* when a later version was seen first; 0: none was */
+    double counted_bytes;       /* as the metric has it */
 };
 
 /* ---- metrics ---- */
@@ -208,22 +213,37 @@ static int64_t publish_due_ns(struct kubernetes_discovery *k, int64_t now_ns)
     if (k->changed_ns == 0)
         k->changed_ns = now_ns;
     int64_t settled_ns = k->changed_ns + SETTLE_MS * ns_per_ms;
-    int64_t allowed_ns = k->published_ns + PUBLISH_PAUSE_MS * ns_per_ms;
+    int64_t allowed_ns = k->published_ns + k->pause_ns;
     return settled_ns > allowed_ns ? settled_ns : allowed_ns;
 }
 
 static void publish(struct kubernetes_discovery *k, struct discovered_groups *groups)
 {
+    k->published_ns = clock_monotonic_ns(clock_system());
+    k->pause_ns = -1;
     kubernetes_groups_build(&k->cache, k->role, &k->attach, groups);
     k->published = true;
     k->published_version = k->cache.version;
-    k->published_ns = clock_monotonic_ns(clock_system());
     k->changed_ns = 0;
+}
+
+/* We are called again: the last list has been taken. */
+static void choose_pause(struct kubernetes_discovery *k)
+{
+    if (k->pause_ns >= 0)
+        return;
+    int64_t now_ns = clock_monotonic_ns(clock_system());
+    int64_t pause_ms = (now_ns - k->published_ns) * PUBLISH_SHARE / ns_per_ms;
+    pause_ms = pause_ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause_ms;
+    pause_ms = pause_ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms;
+    k->pause_ns = pause_ms * ns_per_ms;
+    k->published_ns = now_ns;
 }
 
 static err_t kubernetes_watch(void *state, struct discovered_groups *groups, struct strbuf *why)
 {
     struct kubernetes_discovery *k = state;
+    choose_pause(k);
     while (!atomic_load_explicit(k->env->cancel, memory_order_relaxed)) {
         int64_t due_ns = publish_due_ns(k, clock_monotonic_ns(clock_system()));
         if (due_ns <= clock_monotonic_ns(clock_system())) {
