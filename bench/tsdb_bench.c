@@ -1,6 +1,9 @@
 /* tsdb-bench: times the parts of the database.
  *
- *     tsdb-bench ingest|seal|decode|select|query|compact|restart|parse|memory|all [OPTIONS]
+ *     tsdb-bench COMMAND|all [OPTIONS]
+ *
+ * with the commands ingest, seal, decode, histograms, references, select, query, compact, restart,
+ * parse and memory.
  *
  * Data are recorded scrapes (--corpus DIR with JOB/UNIX_MILLISECONDS.txt; by default what
  * $NARTHEX_SHARED/corpus holds, unpacked beside the program) or a synthetic --shape. Times are CPU
@@ -135,9 +138,12 @@ static const struct {
     const char *name;
     void (*run)(struct bench *bench);
 } commands[] = {
-    {"parse", bench_parse},     {"seal", bench_seal},       {"decode", bench_decode},
-    {"ingest", bench_ingest},   {"select", bench_select},   {"query", bench_query},
-    {"compact", bench_compact}, {"restart", bench_restart}, {"memory", bench_memory},
+    {"parse", bench_parse},           {"seal", bench_seal},
+    {"decode", bench_decode},         {"histograms", bench_histograms},
+    {"references", bench_references}, {"ingest", bench_ingest},
+    {"select", bench_select},         {"query", bench_query},
+    {"compact", bench_compact},       {"restart", bench_restart},
+    {"memory", bench_memory},
 };
 
 static bool run_commands(struct bench *bench, const char *name)
@@ -154,16 +160,18 @@ static bool run_commands(struct bench *bench, const char *name)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: tsdb-bench ingest|seal|decode|select|query|compact|restart|parse|memory|all\n"
-            "  --corpus DIR      recorded scrapes, JOB/UNIX_MILLISECONDS.txt\n"
-            "  --row-step N      of them every N-th scrape\n"
-            "  --shape NAME      synthetic: node, k8s, wide, churn, hostile, sets\n"
-            "  --series N --samples N --seed S --rounds N --threads N\n"
-            "  --only TEXT       only queries that contain it\n"
-            "  --scalar          no vector kernels\n"
-            "  --work DIR        where temporary databases are made (default: current folder)\n"
-            "  --json            for programs; --against FILE.json prints ratios to it\n");
+    fprintf(
+        stderr,
+        "usage: tsdb-bench "
+        "ingest|seal|decode|histograms|references|select|query|compact|restart|parse|memory|all\n"
+        "  --corpus DIR      recorded scrapes, JOB/UNIX_MILLISECONDS.txt\n"
+        "  --row-step N      of them every N-th scrape\n"
+        "  --shape NAME      synthetic: node, k8s, wide, churn, hostile, sets\n"
+        "  --series N --samples N --seed S --rounds N --threads N\n"
+        "  --only TEXT       only queries that contain it\n"
+        "  --scalar          no vector kernels\n"
+        "  --work DIR        where temporary databases are made (default: current folder)\n"
+        "  --json            for programs; --against FILE.json prints ratios to it\n");
     return 2;
 }
 

@@ -51,7 +51,9 @@ void bench_restart(struct bench *bench); /* bench_children.c */
 void bench_memory(struct bench *bench);
 void bench_seal(struct bench *bench); /* bench_columns.c */
 void bench_decode(struct bench *bench);
-void bench_compact(struct bench *bench); /* bench_blocks.c */
-void bench_select(struct bench *bench);  /* bench_reads.c */
+void bench_histograms(struct bench *bench); /* bench_histograms.c */
+void bench_references(struct bench *bench); /* bench_references.c */
+void bench_compact(struct bench *bench);    /* bench_blocks.c */
+void bench_select(struct bench *bench);     /* bench_reads.c */
 void bench_query(struct bench *bench);
 void bench_parse(struct bench *bench); /* bench_parse.c */
