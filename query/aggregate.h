@@ -14,7 +14,7 @@ struct aggregate_group {
     double *counts;
     struct histogram_sum **histograms;
     uint8_t *flags;
-    bool mixed;       /* sum, avg: flags say what kinds were seen; else there are floats only */
+    bool mixed; /* sum, avg: flags say what kinds were seen; else there are floats only */
     struct aggregate_heap *heaps; /* topk, bottomk */
     uint32_t *taken;              /* limitk */
 };

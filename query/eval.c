@@ -60,6 +60,15 @@ struct arena *eval__arena(struct eval *eval)
     return &item->arena;
 }
 
+struct arena *eval__scratch(struct eval *eval)
+{
+    struct arena *arena = eval__arena(eval);
+    /* Chunks are as large as the arena: the second one is what resets leave. */
+    arena_alloc(arena, EVAL_SCRATCH_BYTES);
+    arena_alloc(arena, 1);
+    return arena;
+}
+
 void eval__on_end(struct eval *eval, void (*run)(void *context), void *context)
 {
     struct eval_cleanup *cleanup = ARENA_NEW(eval->arena, struct eval_cleanup);

@@ -28,6 +28,7 @@ enum {
     EVAL_BATCH_CELLS = 64 * 1024, /* values of a batch: 512 KiB, a part of the cache */
     EVAL_BATCH_ROWS_MAX = 1024,
     EVAL_LANES_MAX = 64,
+    EVAL_SCRATCH_BYTES = 16 * 1024,
     EVAL_STEPS_MAX = 1 << 24, /* of a query or a subquery */
 };
 
@@ -192,6 +193,9 @@ err_t eval__too_many_samples(struct strbuf *why);
 err_t eval__open(struct eval *eval, struct strbuf *why);
 /* An arena that is freed with the query. */
 struct arena *eval__arena(struct eval *eval);
+/* Such an arena that keeps some memory however often it is reset to a mark: for what is needed per
+ * row. */
+struct arena *eval__scratch(struct eval *eval);
 /* Prepares a table at a fixed address that is freed with the query. */
 void eval__table(struct eval *eval, struct htable *table);
 struct scope *eval__scope(struct eval *eval, enum scope_kind kind, struct scope *parent,

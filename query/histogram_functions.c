@@ -56,7 +56,7 @@ err_t op_histogram__create(struct eval *eval, struct scope *scope, const struct 
 {
     struct histogram_op *histogram = EVAL_OP(eval, struct histogram_op, next, scope, expr);
     histogram->id = expr->call.function->id;
-    histogram->scratch = eval__arena(eval);
+    histogram->scratch = eval__scratch(eval);
     bool outer = eval->histogram_stats;
     eval->histogram_stats = outer || histogram->id == FUNCTION_HISTOGRAM_COUNT ||
                             histogram->id == FUNCTION_HISTOGRAM_SUM ||

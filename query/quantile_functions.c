@@ -391,7 +391,7 @@ err_t op_quantile__create(struct eval *eval, struct scope *scope, const struct e
     row_set__init(&quantile->out, eval, scope->grid.count);
     eval__table(eval, &quantile->index);
     eval__on_end(eval, free_builder, &quantile->builder);
-    quantile->scratch = eval__arena(eval);
+    quantile->scratch = eval__scratch(eval);
     name_check__init(&quantile->names, eval, scope->grid.count, false);
     quantile->op.unique = eval->delayed_names;
     *op = &quantile->op;

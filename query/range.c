@@ -196,6 +196,12 @@ static err_t fill_planned(struct range_op *range, struct lane *lane, struct row 
 static err_t fill_floats(struct range_op *range, struct lane *lane, struct row *row,
                          struct time_plan *plan)
 {
+    if (range__has_lanes(range))
+        return range__fill_lanes(range, lane, row, plan);
+    if (range->id == FUNCTION_CHANGES || range->id == FUNCTION_RESETS) {
+        rate__planned_pairs(range, lane, row, plan);
+        return OK;
+    }
     if (range->kernel != range__rate)
         return fill_planned(range, lane, row, plan);
     const uint32_t *resets;
@@ -289,7 +295,7 @@ static err_t next_subquery(struct range_op *range, struct batch *batch, struct s
         return OK;
     }
     arena_reset_to(range->lane.out, (struct arena_mark){NULL, NULL});
-    arena_reset_to(range->lane.scratch, (struct arena_mark){NULL, NULL});
+    arena_reset_to(range->lane.scratch, range->scratch_mark);
     take_child_row(range, child);
     range->row.labels = child->labels;
     range->row.drop_name = child->drop_name;
@@ -350,7 +356,8 @@ static err_t build_subquery(struct range_op *range, struct strbuf *why)
     range->times.range_ms = range->arg->subquery.range.ms;
     uint32_t steps = range->op.scope->grid.count;
     samples__init(&range->lane.samples, eval);
-    range->lane.scratch = eval__arena(eval);
+    range->lane.scratch = eval__scratch(eval);
+    range->scratch_mark = arena_mark(range->lane.scratch);
     range->lane.out = eval__arena(eval);
     range->lane.queryable = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
     range->lane.read = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);

@@ -96,6 +96,7 @@ struct range_op {
     uint32_t child_at;
     struct batch child_batch;
     struct lane lane;
+    struct arena_mark scratch_mark; /* of an empty lane.scratch */
     struct row row;
 };
 
@@ -163,7 +164,26 @@ err_t range__extend_window(struct sample_buffer *samples, int64_t t_ms,
                            const struct select_times *times, bool anchored, struct strbuf *why);
 err_t range__check_modifiers(const struct range_op *range, struct strbuf *why);
 bool range__extended_rate(const struct range_op *range, const struct window *w, struct cell *cell);
+/* A row of changes or resets over floats. */
+void rate__planned_pairs(const struct range_op *range, struct lane *lane, struct row *row,
+                         const struct time_plan *plan);
+/* window_lanes.c: whole rows of floats, several windows at a time */
+bool range__has_lanes(const struct range_op *range);
+err_t range__fill_lanes(const struct range_op *range, struct lane *lane, struct row *row,
+                        const struct time_plan *plan);
 /* regression.c */
+/* Compensated sums: value, compensation. */
+struct line_sums {
+    uint32_t n;
+    double x[2];
+    double y[2];
+    double xy[2];
+    double xx[2];
+};
+void line_sums__add(struct line_sums *sums, double x, double y);
+/* deriv or predict_linear; `values` are the y. */
+double regression__result(const struct range_op *range, const struct line_sums *sums,
+                          const double *values, uint32_t step);
 bool range__deriv(const struct range_op *range, const struct window *w, struct cell *cell);
 bool range__predict_linear(const struct range_op *range, const struct window *w, struct cell *cell);
 bool range__smoothing(const struct range_op *range, const struct window *w, struct cell *cell);

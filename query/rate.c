@@ -441,3 +441,25 @@ bool range__resets(const struct range_op *range, const struct window *w, struct 
 {
     return count_pairs(range, w, cell);
 }
+
+void rate__planned_pairs(const struct range_op *range, struct lane *lane, struct row *row,
+                         const struct time_plan *plan)
+{
+    const double *v = lane->samples.v;
+    uint32_t count = lane->samples.count;
+    uint32_t steps = range->op.scope->grid.count;
+    /* events[i]: how many of the pairs up to (i - 1, i) count. */
+    uint32_t *events = arena_alloc(lane->scratch, count * sizeof *events);
+    uint32_t total = 0;
+    events[0] = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        bool differ = v[i] != v[i - 1] && !(isnan(v[i]) && isnan(v[i - 1]));
+        total += range->id == FUNCTION_RESETS ? v[i] < v[i - 1] : differ;
+        events[i] = total;
+    }
+    for (uint32_t i = 0; i < steps; i++) {
+        if (plan->low[i] < plan->high[i])
+            row->values[i] = events[plan->high[i] - 1] - events[plan->low[i]];
+    }
+    memcpy(row->present, plan->present, bits__words(steps) * sizeof *row->present);
+}

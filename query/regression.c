@@ -10,40 +10,57 @@ struct line {
     double intercept;
 };
 
-/* Least squares over x = seconds since intercept_ms. */
-static struct line fit(const struct window *w, int64_t intercept_ms)
+void line_sums__add(struct line_sums *sums, double x, double y)
 {
-    const struct sample_buffer *s = w->samples;
-    double n = 0, x_sum = 0, x_lost = 0, y_sum = 0, y_lost = 0;
-    double xy_sum = 0, xy_lost = 0, xx_sum = 0, xx_lost = 0;
-    double first = s->v[w->low];
-    bool constant = true;
-    for (uint32_t i = w->low; i < w->high; i++) {
-        double y = s->v[i];
-        if (constant && i > w->low && y != first)
-            constant = false;
-        n++;
-        double x = (double)(s->t[i] - intercept_ms) / 1000;
-        kahan_add(x, &x_sum, &x_lost);
-        kahan_add(y, &y_sum, &y_lost);
-        kahan_add(x * y, &xy_sum, &xy_lost);
-        kahan_add(x * x, &xx_sum, &xx_lost);
-    }
-    if (constant) {
-        if (isinf(first))
+    kahan_add(x, &sums->x[0], &sums->x[1]);
+    kahan_add(y, &sums->y[0], &sums->y[1]);
+    kahan_add(x * y, &sums->xy[0], &sums->xy[1]);
+    kahan_add(x * x, &sums->xx[0], &sums->xx[1]);
+}
+
+/* `values` are the y of the sums. */
+static struct line fit(const struct line_sums *sums, const double *values)
+{
+    double n = sums->n;
+    uint32_t same = 1;
+    while (same < sums->n && values[same] == values[0])
+        same++;
+    if (same >= sums->n) {
+        if (isinf(values[0]))
             return (struct line){NAN, NAN};
-        return (struct line){0, first};
+        return (struct line){0, values[0]};
     }
-    x_sum += x_lost;
-    y_sum += y_lost;
-    xy_sum += xy_lost;
-    xx_sum += xx_lost;
+    double x_sum = sums->x[0] + sums->x[1];
+    double y_sum = sums->y[0] + sums->y[1];
+    double xy_sum = sums->xy[0] + sums->xy[1];
+    double xx_sum = sums->xx[0] + sums->xx[1];
     double covariance = xy_sum - x_sum * y_sum / n;
     double variance = xx_sum - x_sum * x_sum / n;
     struct line line;
     line.slope = covariance / variance;
     line.intercept = y_sum / n - line.slope * x_sum / n;
     return line;
+}
+
+double regression__result(const struct range_op *range, const struct line_sums *sums,
+                          const double *values, uint32_t step)
+{
+    struct line line = fit(sums, values);
+    if (range->id == FUNCTION_DERIV)
+        return line.slope;
+    return line.slope * range->param_columns[0][step] + line.intercept;
+}
+
+/* Least squares over x = seconds since intercept_ms. */
+static bool regression(const struct range_op *range, const struct window *w, int64_t intercept_ms,
+                       struct cell *cell)
+{
+    const struct sample_buffer *s = w->samples;
+    struct line_sums sums = {.n = window__floats(w)};
+    for (uint32_t i = w->low; i < w->high; i++)
+        line_sums__add(&sums, (double)(s->t[i] - intercept_ms) / 1000, s->v[i]);
+    cell->v = regression__result(range, &sums, s->v + w->low, w->step);
+    return true;
 }
 
 /* Two floats at least; a lonely float among histograms is worth an info. */
@@ -59,17 +76,14 @@ bool range__deriv(const struct range_op *range, const struct window *w, struct c
 {
     if (!enough(range, w))
         return false;
-    cell->v = fit(w, w->samples->t[w->low]).slope;
-    return true;
+    return regression(range, w, w->samples->t[w->low], cell);
 }
 
 bool range__predict_linear(const struct range_op *range, const struct window *w, struct cell *cell)
 {
     if (!enough(range, w))
         return false;
-    struct line line = fit(w, w->eval_ms);
-    cell->v = line.slope * range__param(range, w, 0) + line.intercept;
-    return true;
+    return regression(range, w, w->eval_ms, cell);
 }
 
 static bool factor_is_valid(const struct window *w, const char *name, const char *short_name,

@@ -290,7 +290,7 @@ static void open_lane(struct lane_set *set, struct lane *lane)
     struct eval *eval = set->op->eval;
     uint32_t steps = set->op->scope->grid.count;
     samples__init(&lane->samples, eval);
-    lane->scratch = eval__arena(eval);
+    lane->scratch = eval__scratch(eval);
     lane->out = eval__arena(eval);
     lane->queryable = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);
     lane->read = ARENA_NEW_ARRAY(eval->arena, int64_t, steps);

@@ -7,7 +7,7 @@
 enum {
     PLANS_BYTES_MAX = 2 * 1024 * 1024, /* of one lane, times not counted */
     PLANS_MAX = 128,
-    PLAN_STEPS_MIN = 8,
+    PLAN_STEPS_MIN = 4,
     PLAN_TRIAL = 64, /* lookups after which misses are judged */
 };
 
