@@ -88,6 +88,16 @@ void htable_insert(struct htable *table, uint64_t hash, uint32_t item)
     place(table, stored_hash(hash), item);
 }
 
+void htable_reserve(struct htable *table, uint32_t count)
+{
+    uint64_t capacity = table->capacity == 0 ? HTABLE_FIRST_CAPACITY : table->capacity;
+    while (((uint64_t)count + table->used + 1) * 4 > capacity * 3)
+        capacity *= 2;
+    assert(capacity <= UINT32_MAX);
+    if (capacity > table->capacity)
+        resize(table, (uint32_t)capacity);
+}
+
 bool htable_remove(struct htable *table, uint64_t hash, uint32_t item)
 {
     if (table->count == 0)

@@ -217,14 +217,6 @@ static int64_t end_of_blocks(struct db *db)
     return end;
 }
 
-static err_t open_sealed(struct db *db, struct strbuf *why)
-{
-    char *path = db__join(db->path, "sealed");
-    err_t err = head_open_sealed(db->head, db->fs, path, why);
-    mem_free(MEM_BLOCK, path);
-    return err;
-}
-
 static err_t open_log(struct db *db, struct db_replay *progress, struct strbuf *why)
 {
     struct replay_log log = {.progress = progress};
@@ -299,7 +291,7 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
     if (!options->no_lockfile)
         TRY_OUT(db_lock_folder(db->path, &db->lock_file, why));
     TRY_OUT(db__view_load(db, why));
-    TRY_OUT(open_sealed(db, why));
+    TRY_OUT(head_open_files(db->head, db->fs, db->path, why));
     db->ulid_ms = newest_ulid_ms(db);
     TRY_OUT(open_log(db, options->replay, why));
     if (options->metrics != NULL)

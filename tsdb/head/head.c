@@ -1,5 +1,6 @@
 /* Life of a head, its settings and its figures. */
 #include "head_late.h"
+#include "series_log.h"
 
 enum { WINDOW_RANGE_MS_DEFAULT = 2 * 60 * 60 * 1000 };
 
@@ -43,9 +44,18 @@ struct head *head_create(const struct head_options *options)
     return head;
 }
 
-err_t head_open_sealed(struct head *head, const struct fs *fs, const char *path, struct strbuf *why)
+err_t head_open_files(struct head *head, const struct fs *fs, const char *folder,
+                      struct strbuf *why)
 {
-    return sealed_store_open(fs, path, &head->sealed, why);
+    struct strbuf path = STRBUF_INIT;
+    strbuf_printf(&path, "%s/series", folder);
+    err_t err = series_log_open(fs, strbuf_cstr(&path), &head->series_log, why);
+    strbuf_clear(&path);
+    strbuf_printf(&path, "%s/sealed", folder);
+    if (err == OK)
+        err = sealed_store_open(fs, strbuf_cstr(&path), &head->sealed, why);
+    strbuf_deinit(&path);
+    return err;
 }
 
 void head_destroy(struct head *head)
@@ -73,6 +83,7 @@ void head_destroy(struct head *head)
     label_index_destroy(head->index);
     slab_pool_destroy(head->pool);
     sealed_store_close(head->sealed);
+    series_log_close(head->series_log);
     mutex_deinit(&head->write_lock);
     mem_free(MEM_HEAD, head);
 }

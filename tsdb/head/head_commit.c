@@ -289,9 +289,15 @@ static err_t write_log(struct head_appender *self, struct strbuf *why)
     if (err == OK)
         return OK;
     if (logged) {
-        /* The rows are in the log all the same: their numbers are used up. */
-        for (uint32_t i = 0; i < self->row_count; i++)
-            self->rows[i].group->sequence = self->rows[i].sequence;
+        /* The rows are in the log all the same: their numbers are used up. No window spans them,
+         * so that a start takes all of the commit from the log or nothing. */
+        for (uint32_t i = 0; i < self->row_count; i++) {
+            struct head_group *group = self->rows[i].group;
+            struct head_window *window = atomic_load_explicit(&group->newest, memory_order_relaxed);
+            group->sequence = self->rows[i].sequence;
+            if (window != NULL)
+                head__window_close(head, window);
+        }
         head->late.number += self->late_count;
     }
     for (uint32_t i = 0; i < self->row_count; i++)

@@ -4,8 +4,9 @@
 
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
+#include "series_log.h"
 
-enum { CHECKPOINT_BODY_BYTES = 1 << 20, SERIES_PER_LOCK = 4096 };
+enum { SERIES_PER_LOCK = 4096 };
 
 void head_begin_cut(struct head *head, int64_t t_ms)
 {
@@ -155,6 +156,8 @@ static void collect_series(struct head *head, uint32_t first_fresh)
     }
     mutex_lock(&head->write_lock);
     label_index_sweep(head->index, (struct id_view){dead, dead_count});
+    if (dead_count > 0 && head->series_log != NULL)
+        series_log_invalidate(head->series_log);
     head__publish_locked(head, head->sequence);
     mutex_unlock(&head->write_lock);
     mem_free(MEM_HEAD, dead);
@@ -241,68 +244,4 @@ bool head_drop_cut(struct head *head)
     head__publish_locked(head, head->sequence);
     mutex_unlock(&head->write_lock);
     return true;
-}
-
-/* ---- checkpoints ---- */
-
-static void encode_series(struct head *head, uint32_t ordinal, struct strbuf *body)
-{
-    const struct head_series *series = head__series(head, ordinal);
-    if (series == NULL)
-        return;
-    struct label items[SERIES_LABELS_MAX];
-    series_ref ref = head__ref(head, ordinal);
-    wal_encode_series(body, ref, head__series_labels(head, series, items));
-    head__metadata_encode(head->metadata, ref, body);
-    uint32_t count;
-    const struct head_deletion *deletions = head__deletions_of(head, ordinal, &count);
-    for (uint32_t i = 0; i < count; i++)
-        wal_encode_deletion(body, ref, deletions[i].min_t_ms, deletions[i].max_t_ms);
-    head__late_encode(head, ordinal, body);
-}
-
-static err_t write_checkpoint(struct head *head, struct wal_checkpoint *checkpoint,
-                              struct strbuf *why)
-{
-    struct strbuf body = STRBUF_INIT;
-    err_t err = OK;
-    wal_encode_cut(&body, atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed));
-    wal_encode_late_flushed(&body, head->late.pending_number);
-    uint32_t count = atomic_load_explicit(&head->ordinal_count, memory_order_acquire);
-    for (uint32_t ordinal = 0; ordinal < count && err == OK;) {
-        mutex_lock(&head->write_lock);
-        while (ordinal < count && body.size < CHECKPOINT_BODY_BYTES)
-            encode_series(head, ordinal++, &body);
-        mutex_unlock(&head->write_lock);
-        err = wal_checkpoint_add(checkpoint, &body, why);
-        strbuf_clear(&body);
-    }
-    if (err == OK && body.size > 0)
-        err = wal_checkpoint_add(checkpoint, &body, why);
-    strbuf_deinit(&body);
-    return err;
-}
-
-err_t head_checkpoint(struct head *head, struct strbuf *why)
-{
-    if (head->wal == NULL)
-        return OK;
-    /* Samples from here on go to a segment that a later checkpoint can keep whole. Not between the
-     * encoding and the writing of a commit: its base is of one segment. */
-    mutex_lock(&head->write_lock);
-    err_t roll_err = wal_roll(head->wal, why);
-    mutex_unlock(&head->write_lock);
-    TRY(roll_err);
-    struct wal_checkpoint *checkpoint;
-    TRY(wal_checkpoint_begin(head->wal,
-                             atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed),
-                             &checkpoint, why));
-    if (checkpoint == NULL)
-        return OK;
-    err_t err = write_checkpoint(head, checkpoint, why);
-    if (err != OK) {
-        wal_checkpoint_abort(checkpoint);
-        return err;
-    }
-    return wal_checkpoint_finish(checkpoint, why);
 }

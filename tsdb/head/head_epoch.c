@@ -32,6 +32,10 @@ void head__retire(struct head *head, void (*free_block)(void *, void *, size_t),
                   void *block, size_t size)
 {
     struct head_epochs *epochs = &head->epochs;
+    if (head->exclusive) {
+        free_block(owner, block, size);
+        return;
+    }
     VEC_PUSH(MEM_HEAD, epochs->items, epochs->count, epochs->capacity,
              (struct retired){free_block, owner, block, size, 0});
     epochs->fresh++;

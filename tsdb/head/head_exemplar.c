@@ -146,6 +146,22 @@ void head__exemplars_resize(struct head_exemplars *exemplars, int64_t exemplars_
     htable_deinit(&old.newest);
 }
 
+uint32_t head__exemplars_encode(const struct head_exemplars *exemplars, uint32_t from,
+                                size_t bytes_max, struct strbuf *body)
+{
+    for (; from < exemplars->capacity; from++) {
+        const struct kept_exemplar *kept =
+            &exemplars->ring[(exemplars->next + from) % exemplars->capacity];
+        if (kept->ref == 0)
+            continue;
+        if (body->size >= bytes_max)
+            return from;
+        wal_encode_exemplar(body, kept->ref, kept->exemplar.t_ms, kept->exemplar.value,
+                            kept->exemplar.labels);
+    }
+    return UINT32_MAX;
+}
+
 /* ---- reading ---- */
 
 static int by_time(const void *a, const void *b)

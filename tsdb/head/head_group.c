@@ -73,14 +73,19 @@ void head_source_close(struct head *head, source_ref source)
 
 /* ---- groups ---- */
 
+void head__group_reserve(struct head *head, uint32_t id)
+{
+    while (head->group_count < id)
+        VEC_PUSH(MEM_HEAD, head->groups, head->group_count, head->group_capacity, NULL);
+}
+
 struct head_group *head__group_create(struct head *head, uint32_t source, uint64_t key,
                                       uint32_t lane, uint32_t id)
 {
     struct head_group *group = MEM_NEW(MEM_HEAD, struct head_group);
     if (id == 0)
         id = head->group_count + 1;
-    while (head->group_count < id)
-        VEC_PUSH(MEM_HEAD, head->groups, head->group_count, head->group_capacity, NULL);
+    head__group_reserve(head, id);
     assert(head->groups[id - 1] == NULL);
     head->groups[id - 1] = group;
     group->id = id;
@@ -98,17 +103,17 @@ struct head_group *head__group_create(struct head *head, uint32_t source, uint64
     return group;
 }
 
-uint32_t head__group_take_series(struct head *head, struct head_group *group,
-                                 struct head_series *series)
+static void give_slot(struct head *head, struct head_group *group, uint32_t slot,
+                      struct head_series *series)
 {
     int64_t last_t_ms = series->left_t_ms;
     double value;
     struct str histogram;
-    head__series_last_locked(head, series, &last_t_ms, &value, &histogram);
     struct head_place *old = atomic_load_explicit(&series->newest, memory_order_relaxed);
     struct head_place *place = &series->first;
     if (old != NULL) {
         struct head_group *left = old->group;
+        head__series_last_locked(head, series, &last_t_ms, &value, &histogram);
         VEC_PUSH(MEM_HEAD, left->dead_slots, left->dead_slot_count, left->dead_slot_capacity,
                  (struct dead_slot){old->slot, left->slot_refs[old->slot]});
         left->slot_refs[old->slot] = 0;
@@ -118,14 +123,28 @@ uint32_t head__group_take_series(struct head *head, struct head_group *group,
     }
     if (last_t_ms > group->floor_t_ms)
         group->floor_t_ms = last_t_ms;
-    uint32_t slot = group->slot_count++;
-    VEC_RESERVE(MEM_HEAD, group->slot_refs, group->slot_capacity, group->slot_count);
     group->slot_refs[slot] = (uint32_t)head__ref(head, series->ordinal);
     place->group = group;
     place->slot = slot;
     atomic_store_explicit(&place->older, old, memory_order_relaxed);
     atomic_store_explicit(&series->newest, place, memory_order_release);
+}
+
+uint32_t head__group_take_series(struct head *head, struct head_group *group,
+                                 struct head_series *series)
+{
+    uint32_t slot = group->slot_count++;
+    VEC_RESERVE(MEM_HEAD, group->slot_refs, group->slot_capacity, group->slot_count);
+    give_slot(head, group, slot, series);
     return slot;
+}
+
+void head__group_give_slot(struct head *head, struct head_group *group, uint32_t slot,
+                           struct head_series *series)
+{
+    assert(slot < group->slot_count && group->slot_refs[slot] == 0);
+    group->dead_count--;
+    give_slot(head, group, slot, series);
 }
 
 /* ---- rows ---- */

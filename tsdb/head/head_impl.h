@@ -223,8 +223,10 @@ struct head {
     /* constant */
     int64_t window_range_ms;
     bool sync_each_commit;
-    struct sealed_store *sealed; /* NULL: sealed windows stay in memory, and are long ones only */
-    struct slab_pool *pool;      /* open buffers, slot pages, series records, places */
+    bool exclusive;                /* at the start: no readers, so nothing need be retired */
+    struct series_log *series_log; /* NULL without files */
+    struct sealed_store *sealed;   /* NULL: sealed windows stay in memory, and are long ones only */
+    struct slab_pool *pool;        /* open buffers, slot pages, series records, places */
     struct label_index *index;
 
     struct head_epochs epochs;
@@ -323,6 +325,9 @@ struct head_series *head__series_find_locked(struct head *head, struct labels la
 /* With a given ordinal (replay) or HEAD_ORDINALS_MAX for the next one; ERR_LIMIT. */
 err_t head__series_create_locked(struct head *head, struct labels labels, uint64_t hash,
                                  uint32_t ordinal, struct head_series **series, struct strbuf *why);
+/* A series that was in the files, with pairs of the index; its hash goes to the table apart. */
+void head__series_restore(struct head *head, uint32_t ordinal, const uint32_t *pairs,
+                          uint32_t count);
 void head__series_remove_locked(struct head *head, struct head_series *series);
 /* Views; pairs in label order. */
 struct labels head__series_labels(const struct head *head, const struct head_series *series,
@@ -336,9 +341,14 @@ bool head__series_last_locked(struct head *head, const struct head_series *serie
 /* ---- head_group.c: all under the write lock ---- */
 struct head_group *head__group_create(struct head *head, uint32_t source, uint64_t key,
                                       uint32_t lane, uint32_t id);
+/* Numbers up to this one are not given to new groups. */
+void head__group_reserve(struct head *head, uint32_t id);
 /* Puts the series into a new slot of the group; the place it had is dead. */
 uint32_t head__group_take_series(struct head *head, struct head_group *group,
                                  struct head_series *series);
+/* The same for a slot that is there and nobody's. */
+void head__group_give_slot(struct head *head, struct head_group *group, uint32_t slot,
+                           struct head_series *series);
 /* Begins a row: *row is its number in the window returned. */
 struct head_window *head__group_begin_row(struct head *head, struct head_group *group, int64_t t_ms,
                                           uint32_t *row);
@@ -451,6 +461,15 @@ err_t head__exemplar_judge(const struct head_exemplars *exemplars, series_ref re
 void head__exemplar_add(struct head_exemplars *exemplars, series_ref ref,
                         const struct exemplar *exemplar);
 
+/* Log entries of exemplars, oldest first, from the given one on, until the body has `bytes_max`;
+ * returns where to go on, UINT32_MAX: all are written. */
+uint32_t head__exemplars_encode(const struct head_exemplars *exemplars, uint32_t from,
+                                size_t bytes_max, struct strbuf *body);
+
+/* ---- head_checkpoint.c: maintenance thread, without the write lock ---- */
+/* Removes segments of the log that no start needs. */
+err_t head__trim_log(struct head *head, struct strbuf *why);
+
 /* ---- head_metadata.c: all under the write lock ---- */
 struct head_metadata_store *head__metadata_create(void);
 void head__metadata_destroy(struct head_metadata_store *store);
@@ -459,6 +478,7 @@ bool head__metadata_set(struct head_metadata_store *store, series_ref ref,
                         const struct metadata *metadata);
 bool head__metadata_is(const struct head_metadata_store *store, series_ref ref,
                        const struct metadata *metadata);
+bool head__metadata_is_empty(const struct head_metadata_store *store);
 void head__metadata_remove(struct head_metadata_store *store, series_ref ref);
 /* False when nothing is stored; strings go into the arena. */
 bool head__metadata_get(const struct head_metadata_store *store, series_ref ref,

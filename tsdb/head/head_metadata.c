@@ -109,6 +109,11 @@ bool head__metadata_set(struct head_metadata_store *store, series_ref ref,
     return true;
 }
 
+bool head__metadata_is_empty(const struct head_metadata_store *store)
+{
+    return store->by_ref.count == 0;
+}
+
 void head__metadata_remove(struct head_metadata_store *store, series_ref ref)
 {
     uint32_t item = find_series(store, ref);

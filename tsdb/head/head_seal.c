@@ -1,6 +1,6 @@
 /* Sealing: the open columns of a closed window become one record, in a file if there is a folder
  * for it. Layout: docs/format/sealed.md. */
-#include "head_impl.h"
+#include "series_log.h"
 
 #include <string.h>
 
@@ -267,7 +267,6 @@ void head__seal_copy_refs(struct seal_builder *builder, const struct head_group 
     }
 }
 
-/* A slot without samples in the window whose series is elsewhere by now is of no use. */
 static void put_refs(struct seal_builder *builder, uint32_t slot_count)
 {
     int64_t previous = 0;
@@ -376,6 +375,9 @@ static void seal_window(struct seal_batch *batch, struct head_window *window)
     }
     assert(builder->entries.size <= UINT32_MAX);
     builder->offsets[slot_count] = (uint32_t)builder->entries.size;
+    /* Slots of rows behind this window. */
+    while (slot_count > 0 && builder->offsets[slot_count - 1] == builder->offsets[slot_count])
+        slot_count--;
     head__seal_finish_record(builder, window, slot_count);
     VEC_PUSH(MEM_HEAD, batch->items, batch->count, batch->capacity,
              (struct sealing){window, window->group, builder->records.size});
@@ -425,18 +427,20 @@ static void finish_batch(struct seal_batch *batch)
     batch->count = 0;
 }
 
-/* What is sealed must be in the synced log: see docs/format/sealed.md. */
-static bool sync_log(struct head *head)
+/* What is sealed must be in the synced log, and its series in their files: see
+ * docs/format/sealed.md. */
+static bool sync_before(struct head *head)
 {
     mutex_lock(&head->write_lock);
     struct wal *wal = head->wal;
     mutex_unlock(&head->write_lock);
-    if (wal == NULL || head->sealed == NULL)
+    if (head->sealed == NULL)
         return true;
     struct strbuf why = STRBUF_INIT;
-    bool synced = wal_sync(wal, &why) == OK;
+    bool synced = wal == NULL || wal_sync(wal, &why) == OK;
+    synced = synced && series_log_update(head->series_log, head, &why) == OK;
     if (!synced)
-        LOG_ERROR("windows are not sealed while the log cannot be synced", "err",
+        LOG_ERROR("windows are not sealed while the log and series cannot be synced", "err",
                   strbuf_cstr(&why));
     strbuf_deinit(&why);
     return synced;
@@ -452,6 +456,9 @@ static void sync_files(struct head *head)
         sealed_store_trim(head->sealed);
     else
         LOG_ERROR("syncing sealed windows failed", "err", strbuf_cstr(&why));
+    strbuf_clear(&why);
+    if (head__trim_log(head, &why) != OK)
+        LOG_ERROR("shortening the log failed", "err", strbuf_cstr(&why));
     strbuf_deinit(&why);
 }
 
@@ -484,7 +491,7 @@ uint32_t head_seal(struct head *head, uint32_t windows_max)
     head->merge_all = false;
     uint32_t left = head->closed_count;
     mutex_unlock(&head->write_lock);
-    if ((last == NULL && !merge_all) || !sync_log(head))
+    if ((last == NULL && !merge_all) || !sync_before(head))
         return left;
     head__seal_builder_init(&batch.builder);
     seal_up_to(&batch, last, windows_max);

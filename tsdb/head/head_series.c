@@ -102,6 +102,19 @@ err_t head__series_create_locked(struct head *head, struct labels labels, uint64
     return OK;
 }
 
+void head__series_restore(struct head *head, uint32_t ordinal, const uint32_t *pairs,
+                          uint32_t count)
+{
+    struct head_series *series = series_alloc(head, count);
+    series->ordinal = ordinal;
+    series->left_t_ms = INT64_MIN;
+    memcpy(series->pairs, pairs, count * sizeof *pairs);
+    set_record(head, ordinal, series);
+    label_index_add_series(head->index, series->pairs, count, ordinal);
+    head->stats.series_created++;
+    head->stats.series_count++;
+}
+
 void head__series_remove_locked(struct head *head, struct head_series *series)
 {
     struct label items[SERIES_LABELS_MAX];

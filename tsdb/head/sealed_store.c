@@ -196,7 +196,10 @@ static err_t read_file(struct sealed_file *file,
             continue;
         }
         size_t next = sealed_find_record(data, size, at + 1);
-        report_damage(file, at, next - at, strbuf_cstr(&reason));
+        if (next == size)
+            LOG_WARN("left out unfinished windows at the end of a file", "path", file->path);
+        else
+            report_damage(file, at, next - at, strbuf_cstr(&reason));
         at = next;
     }
     strbuf_deinit(&reason);

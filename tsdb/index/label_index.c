@@ -223,16 +223,22 @@ void label_index_add_series(struct label_index *index, const uint32_t *pairs, ui
     for (uint32_t i = 0; i < count; i++) {
         struct label_pair *pair = label_index__pair(index, pairs[i]);
         list_append(index, &pair->series, ordinal, pair->first_home);
-        atomic_fetch_add_explicit(&pair->live, 1, memory_order_relaxed);
+        /* One writer: no need for a locked instruction. */
+        atomic_store_explicit(&pair->live,
+                              atomic_load_explicit(&pair->live, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     }
     list_append(index, &index->all, ordinal, NULL);
 }
 
 void label_index_drop_series(struct label_index *index, const uint32_t *pairs, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        atomic_fetch_sub_explicit(&label_index__pair(index, pairs[i])->live, 1,
-                                  memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++) {
+        struct label_pair *pair = label_index__pair(index, pairs[i]);
+        atomic_store_explicit(&pair->live,
+                              atomic_load_explicit(&pair->live, memory_order_relaxed) - 1,
+                              memory_order_relaxed);
+    }
 }
 
 /* Replaces the list by what is left of it without `dead`. */

@@ -208,6 +208,14 @@ uint32_t wal_current_segment(struct wal *wal)
     return number;
 }
 
+uint32_t wal_first_segment(struct wal *wal)
+{
+    mutex_lock(&wal->lock);
+    uint32_t number = wal->segments[0].number;
+    mutex_unlock(&wal->lock);
+    return number;
+}
+
 uint64_t wal_bytes(struct wal *wal)
 {
     mutex_lock(&wal->lock);

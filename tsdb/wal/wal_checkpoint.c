@@ -34,12 +34,12 @@ static char *temporary_path(const char *path)
 }
 
 /* Number of the last segment that may go, 0: none. */
-static uint32_t last_removable(struct wal *wal, int64_t cut_t_ms)
+static uint32_t last_removable(struct wal *wal, uint32_t needed)
 {
     uint32_t last = 0;
     mutex_lock(&wal->lock);
     for (uint32_t i = 0; i + 1 < wal->segment_count; i++) {
-        if (wal->segments[i].max_t_ms >= cut_t_ms)
+        if (wal->segments[i].number >= needed)
             break;
         last = wal->segments[i].number;
     }
@@ -47,11 +47,11 @@ static uint32_t last_removable(struct wal *wal, int64_t cut_t_ms)
     return last;
 }
 
-err_t wal_checkpoint_begin(struct wal *wal, int64_t cut_t_ms, struct wal_checkpoint **result,
+err_t wal_checkpoint_begin(struct wal *wal, uint32_t needed, struct wal_checkpoint **result,
                            struct strbuf *why)
 {
     *result = NULL;
-    uint32_t number = last_removable(wal, cut_t_ms);
+    uint32_t number = last_removable(wal, needed);
     if (number == 0)
         return OK;
     struct wal_checkpoint *checkpoint = MEM_NEW(MEM_WAL, struct wal_checkpoint);

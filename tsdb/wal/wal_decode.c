@@ -17,7 +17,7 @@ struct decoded_group {
     uint32_t slot_count;
     uint32_t slot_capacity;
     uint32_t *refs;
-    uint64_t *base;
+    struct wal_base base;
 };
 
 struct wal_decoder {
@@ -25,15 +25,7 @@ struct wal_decoder {
     struct decoded_group *groups;
     uint32_t group_count;
     uint32_t group_capacity;
-    /* Of the row being read; they grow to the largest. */
-    uint32_t *slots;
-    double *values;
-    uint32_t slots_capacity;
-    uint32_t values_capacity;
-    struct wal_histogram *histograms;
-    uint32_t histogram_capacity;
-    struct wal_start *starts;
-    uint32_t start_capacity;
+    struct wal_scratch scratch; /* of the row being read */
     struct label labels[WAL_LABELS_MAX];
 };
 
@@ -48,7 +40,7 @@ void wal__decoder_reset(struct wal_decoder *decoder)
 {
     for (uint32_t i = 0; i < decoder->group_count; i++) {
         mem_free(MEM_WAL, decoder->groups[i].refs);
-        mem_free(MEM_WAL, decoder->groups[i].base);
+        wal_base_deinit(&decoder->groups[i].base);
     }
     decoder->group_count = 0;
     htable_clear(&decoder->by_id);
@@ -59,11 +51,23 @@ void wal__decoder_destroy(struct wal_decoder *decoder)
     wal__decoder_reset(decoder);
     htable_deinit(&decoder->by_id);
     mem_free(MEM_WAL, decoder->groups);
-    mem_free(MEM_WAL, decoder->slots);
-    mem_free(MEM_WAL, decoder->values);
-    mem_free(MEM_WAL, decoder->histograms);
-    mem_free(MEM_WAL, decoder->starts);
+    wal_scratch_deinit(&decoder->scratch);
     mem_free(MEM_WAL, decoder);
+}
+
+void wal_base_deinit(struct wal_base *base)
+{
+    mem_free(MEM_WAL, base->values);
+    *base = (struct wal_base){0};
+}
+
+void wal_scratch_deinit(struct wal_scratch *scratch)
+{
+    mem_free(MEM_WAL, scratch->slots);
+    mem_free(MEM_WAL, scratch->values);
+    mem_free(MEM_WAL, scratch->histograms);
+    mem_free(MEM_WAL, scratch->starts);
+    *scratch = (struct wal_scratch){0};
 }
 
 static bool group_has_id(const void *owner, uint32_t item, const void *key)
@@ -103,7 +107,6 @@ static void read_refs(struct byte_reader *in, struct decoded_group *group, uint3
     if (wanted > group->slot_capacity) {
         group->slot_capacity = wanted + wanted / 4;
         group->refs = mem_realloc(MEM_WAL, group->refs, group->slot_capacity * sizeof *group->refs);
-        group->base = mem_realloc(MEM_WAL, group->base, group->slot_capacity * sizeof *group->base);
     }
     int64_t ref = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -113,22 +116,21 @@ static void read_refs(struct byte_reader *in, struct decoded_group *group, uint3
             return;
         }
         group->refs[group->slot_count + i] = (uint32_t)ref;
-        group->base[group->slot_count + i] = 0;
     }
     group->slot_count = wanted;
 }
 
-static void read_presence(struct byte_reader *in, struct wal_decoder *decoder,
-                          const struct decoded_group *group, uint8_t flags, struct wal_row *row)
+static void read_presence(struct byte_reader *in, const struct wal_raw_row *raw,
+                          struct wal_scratch *scratch, struct wal_row *row)
 {
-    uint32_t slot_count = group->slot_count;
-    VEC_RESERVE(MEM_WAL, decoder->slots, decoder->slots_capacity, slot_count + 1);
-    VEC_RESERVE(MEM_WAL, decoder->values, decoder->values_capacity, slot_count + 1);
+    uint32_t slot_count = raw->slot_count;
+    VEC_RESERVE(MEM_WAL, scratch->slots, scratch->slots_capacity, slot_count + 1);
+    VEC_RESERVE(MEM_WAL, scratch->values, scratch->values_capacity, slot_count + 1);
     uint32_t count = 0;
-    if ((flags & WAL_ROW_ALL) != 0) {
+    if ((raw->flags & WAL_ROW_ALL) != 0) {
         for (; count < slot_count; count++)
-            decoder->slots[count] = count;
-    } else if ((flags & WAL_ROW_LIST) != 0) {
+            scratch->slots[count] = count;
+    } else if ((raw->flags & WAL_ROW_LIST) != 0) {
         uint32_t wanted = (uint32_t)byte_reader_uv_max(in, slot_count);
         uint64_t next = 0;
         for (; count < wanted; count++) {
@@ -137,73 +139,100 @@ static void read_presence(struct byte_reader *in, struct wal_decoder *decoder,
                 in->failed = true;
                 return;
             }
-            decoder->slots[count] = (uint32_t)next++;
+            scratch->slots[count] = (uint32_t)next++;
         }
     } else {
         const uint8_t *bitmap = byte_reader_take(in, ((size_t)slot_count + 7) / 8);
         for (uint32_t i = 0; bitmap != NULL && i < slot_count; i++) {
             if ((bitmap[i / 8] >> (i % 8) & 1) != 0)
-                decoder->slots[count++] = i;
+                scratch->slots[count++] = i;
         }
     }
-    row->slots = decoder->slots;
+    row->slots = scratch->slots;
     row->sample_count = count;
 }
 
-static void read_values(struct byte_reader *in, struct wal_decoder *decoder,
-                        struct decoded_group *group, struct wal_row *row)
+static void read_values(struct byte_reader *in, struct wal_scratch *scratch, struct wal_base *base,
+                        struct wal_row *row)
 {
     const uint8_t *changed = byte_reader_take(in, ((size_t)row->sample_count + 7) / 8);
     for (uint32_t i = 0; i < row->sample_count && !in->failed; i++) {
-        uint64_t *base = &group->base[row->slots[i]];
+        uint64_t *last = &base->values[row->slots[i]];
         if ((changed[i / 8] >> (i % 8) & 1) != 0)
-            *base = byte_reader_change(in, *base);
-        memcpy(&decoder->values[i], base, sizeof *base);
+            *last = byte_reader_change(in, *last);
+        memcpy(&scratch->values[i], last, sizeof *last);
     }
-    row->values = decoder->values;
+    row->values = scratch->values;
 }
 
-static void read_extras(struct byte_reader *in, struct wal_decoder *decoder, struct wal_row *row)
+static void read_extras(struct byte_reader *in, struct wal_scratch *scratch, struct wal_row *row)
 {
     uint32_t count = (uint32_t)byte_reader_uv_max(in, row->slot_count);
     for (uint32_t i = 0; i < count && !in->failed; i++) {
         uint32_t slot = (uint32_t)byte_reader_uv_max(in, row->slot_count - 1);
         struct str bytes = byte_reader_str(in);
-        VEC_PUSH(MEM_WAL, decoder->histograms, row->histogram_count, decoder->histogram_capacity,
+        VEC_PUSH(MEM_WAL, scratch->histograms, row->histogram_count, scratch->histogram_capacity,
                  (struct wal_histogram){slot, bytes});
     }
     count = (uint32_t)byte_reader_uv_max(in, row->slot_count);
     for (uint32_t i = 0; i < count && !in->failed; i++) {
         uint32_t slot = (uint32_t)byte_reader_uv_max(in, row->slot_count - 1);
         int64_t start = (int64_t)((uint64_t)row->t_ms - (uint64_t)byte_reader_zv(in));
-        VEC_PUSH(MEM_WAL, decoder->starts, row->start_count, decoder->start_capacity,
+        VEC_PUSH(MEM_WAL, scratch->starts, row->start_count, scratch->start_capacity,
                  (struct wal_start){slot, start});
     }
-    row->histograms = decoder->histograms;
-    row->starts = decoder->starts;
+    row->histograms = scratch->histograms;
+    row->starts = scratch->starts;
 }
 
-static err_t read_row(struct wal_decoder *decoder, struct byte_reader *body,
-                      const struct wal_handler *handler, struct wal_replay_result *result,
-                      int64_t *max_t_ms, struct strbuf *why)
+err_t wal_raw_row_decode(const struct wal_raw_row *raw, struct wal_base *base,
+                         struct wal_scratch *scratch, struct wal_row *row, struct strbuf *why)
 {
-    size_t size = byte_reader_u32(body);
-    const uint8_t *bytes = byte_reader_take(body, size);
-    struct byte_reader row_bytes = byte_reader_of(bytes, bytes == NULL ? 0 : size);
-    struct byte_reader *in = &row_bytes;
+    struct byte_reader in = byte_reader_of(raw->data, raw->size);
+    if (raw->full)
+        base->count = 0;
+    assert(raw->slot_count >= base->count);
+    VEC_RESERVE(MEM_WAL, base->values, base->capacity, raw->slot_count);
+    if (raw->slot_count > base->count)
+        memset(base->values + base->count, 0,
+               (raw->slot_count - base->count) * sizeof *base->values);
+    base->count = raw->slot_count;
+    row->slot_count = raw->slot_count;
+    row->sequence = raw->sequence;
+    row->t_ms = raw->t_ms;
+    row->sample_count = 0;
+    row->histogram_count = 0;
+    row->start_count = 0;
+    read_presence(&in, raw, scratch, row);
+    read_values(&in, scratch, base, row);
+    if ((raw->flags & WAL_ROW_EXTRAS) != 0 && row->slot_count > 0 && !in.failed)
+        read_extras(&in, scratch, row);
+    if (in.failed || in.at != in.end)
+        return err_fail(why, ERR_CORRUPT, "malformed row");
+    return OK;
+}
+
+/* Reads a row up to its samples; *group_at is NULL when the rows before it are missing. */
+static err_t read_row_head(struct wal_decoder *decoder, struct byte_reader *in,
+                           struct decoded_group **group_at, struct wal_row *row,
+                           struct wal_raw_row *raw, struct wal_replay_result *result,
+                           struct strbuf *why)
+{
     struct decoded_group *group = find_group(decoder, (uint32_t)byte_reader_uv_max(in, UINT32_MAX));
-    uint8_t flags = byte_reader_u8(in);
-    struct wal_row row = {.group = group->id, .sequence = byte_reader_uv(in)};
-    row.t_ms = byte_reader_zv(in);
-    if ((flags & ~WAL_ROW_FLAGS_KNOWN) != 0 || row.sequence == 0)
+    *group_at = NULL;
+    raw->flags = byte_reader_u8(in);
+    raw->full = (raw->flags & WAL_ROW_FULL) != 0;
+    *row = (struct wal_row){.group = group->id, .sequence = byte_reader_uv(in)};
+    row->t_ms = byte_reader_zv(in);
+    if ((raw->flags & ~WAL_ROW_FLAGS_KNOWN) != 0 || row->sequence == 0)
         in->failed = true;
-    if ((flags & WAL_ROW_FULL) != 0) {
+    if (raw->full) {
         group->source_key = byte_reader_u64(in);
         group->lane = (uint32_t)byte_reader_uv_max(in, UINT32_MAX);
         group->slot_count = 0;
     } else {
         uint64_t back = byte_reader_uv(in);
-        if (!in->failed && (group->sequence == 0 || row.sequence - back != group->sequence)) {
+        if (!in->failed && (group->sequence == 0 || row->sequence - back != group->sequence)) {
             group->sequence = 0;
             result->skipped_rows++;
             return OK;
@@ -216,21 +245,41 @@ static err_t read_row(struct wal_decoder *decoder, struct byte_reader *body,
     read_refs(in, group, (uint32_t)byte_reader_uv_max(in, slots_max));
     if (in->failed)
         return err_fail(why, ERR_CORRUPT, "malformed row");
-    row.slot_count = group->slot_count;
-    read_presence(in, decoder, group, flags, &row);
-    read_values(in, decoder, group, &row);
-    if ((flags & WAL_ROW_EXTRAS) != 0 && row.slot_count > 0 && !in->failed)
-        read_extras(in, decoder, &row);
-    if (in->failed || in->at != in->end)
-        return err_fail(why, ERR_CORRUPT, "malformed row");
+    row->slot_count = group->slot_count;
+    row->lane = group->lane;
+    row->source_key = group->source_key;
+    row->slot_refs = group->refs;
+    raw->sequence = row->sequence;
+    raw->t_ms = row->t_ms;
+    raw->slot_count = row->slot_count;
+    raw->data = in->at;
+    raw->size = byte_reader_left(in);
+    *group_at = group;
+    return OK;
+}
+
+static err_t read_row(struct wal_decoder *decoder, struct byte_reader *body,
+                      const struct wal_handler *handler, struct wal_replay_result *result,
+                      int64_t *max_t_ms, struct strbuf *why)
+{
+    size_t size = byte_reader_u32(body);
+    const uint8_t *bytes = byte_reader_take(body, size);
+    struct byte_reader in = byte_reader_of(bytes, bytes == NULL ? 0 : size);
+    struct decoded_group *group;
+    struct wal_row row;
+    struct wal_raw_row raw;
+    TRY(read_row_head(decoder, &in, &group, &row, &raw, result, why));
+    if (group == NULL)
+        return OK;
+    if (handler->raw_row == NULL)
+        TRY(wal_raw_row_decode(&raw, &group->base, &decoder->scratch, &row, why));
     group->sequence = row.sequence;
-    row.lane = group->lane;
-    row.source_key = group->source_key;
-    row.slot_refs = group->refs;
     if (row.t_ms > *max_t_ms)
         *max_t_ms = row.t_ms;
     result->row_count++;
     result->sample_count += row.sample_count + row.histogram_count;
+    if (handler->raw_row != NULL)
+        return handler->raw_row(handler->context, &row, &raw, why);
     return handler->row == NULL ? OK : handler->row(handler->context, &row, why);
 }
 

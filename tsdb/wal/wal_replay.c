@@ -9,6 +9,7 @@
 #include "narthex/base/hash.h"
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
+#include "narthex/base/vec.h"
 #include "wal_files.h"
 
 struct record_view {
@@ -19,7 +20,25 @@ struct record_view {
     uint8_t codec;
 };
 
+/* Records that are decompressed together and kept until their rows are done. */
+struct record_batch {
+    struct batch_record {
+        struct record_view view;
+        size_t offset; /* in the file */
+        size_t body_offset;
+        bool good;
+    } * records;
+    uint32_t count;
+    uint32_t capacity;
+    uint8_t *bodies;
+    size_t bodies_size;
+};
+
+enum { BATCH_BYTES = 128 << 20 };
+
 struct file_reader {
+    uint32_t number;
+    struct record_batch batch; /* when the handler takes raw rows */
     const uint8_t *data;
     size_t size;
     struct wal_decoder *decoder;
@@ -89,15 +108,22 @@ size_t wal__find_record(const void *data, size_t size, size_t at)
     return find_record(&reader, at);
 }
 
+/* LZ4 never expands more than 255 times: a larger claim is damage, and not allocated. */
+static bool sizes_are_possible(const struct record_view *record)
+{
+    if (record->codec == WAL_CODEC_LZ4)
+        return record->raw_size / 255 <= record->stored_size + 1;
+    return record->codec == WAL_CODEC_NONE && record->raw_size == record->stored_size;
+}
+
 static err_t read_record(struct file_reader *reader, const struct record_view *record,
                          struct strbuf *why)
 {
     const void *body = record->stored;
     size_t size = record->stored_size;
+    if (!sizes_are_possible(record))
+        return err_fail(why, ERR_CORRUPT, "impossible size or unknown codec %u", record->codec);
     if (record->codec == WAL_CODEC_LZ4) {
-        /* LZ4 never expands more than 255 times: a larger claim is damage, and not allocated. */
-        if (record->raw_size / 255 > record->stored_size + 1)
-            return err_fail(why, ERR_CORRUPT, "impossible size");
         strbuf_clear(&reader->body);
         char *to = strbuf_reserve(&reader->body, record->raw_size);
         int got = LZ4_decompress_safe((const char *)record->stored, to, (int)record->stored_size,
@@ -106,8 +132,6 @@ static err_t read_record(struct file_reader *reader, const struct record_view *r
             return err_fail(why, ERR_CORRUPT, "compressed bytes are damaged");
         body = to;
         size = record->raw_size;
-    } else if (record->codec != WAL_CODEC_NONE || record->raw_size != record->stored_size) {
-        return err_fail(why, ERR_CORRUPT, "unknown codec %u", record->codec);
     }
     reader->result->record_count++;
     return wal__decode_body(reader->decoder, body, size, reader->handler, reader->result,
@@ -122,6 +146,75 @@ static void report_damage(uint32_t number, size_t at, size_t size, const char *w
     snprintf(bytes, sizeof bytes, "%zu", size);
     LOG_ERROR("write-ahead log is damaged; going on behind the damage", "segment", segment,
               "offset", offset, "bytes", bytes, "err", what);
+}
+
+/* ---- batches ---- */
+
+static void inflate_one(void *context, uint32_t index)
+{
+    struct record_batch *batch = context;
+    struct batch_record *record = &batch->records[index];
+    uint8_t *to = batch->bodies + record->body_offset;
+    record->good = sizes_are_possible(&record->view);
+    if (!record->good)
+        return;
+    if (record->view.codec == WAL_CODEC_NONE)
+        memcpy(to, record->view.stored, record->view.raw_size);
+    else
+        record->good =
+            LZ4_decompress_safe((const char *)record->view.stored, (char *)to,
+                                (int)record->view.stored_size,
+                                (int)record->view.raw_size) == (int)record->view.raw_size;
+}
+
+static err_t read_batched(struct file_reader *reader, const struct batch_record *record,
+                          struct strbuf *why)
+{
+    if (!record->good)
+        return err_fail(why, ERR_CORRUPT, "compressed bytes are damaged");
+    reader->result->record_count++;
+    return wal__decode_body(reader->decoder, reader->batch.bodies + record->body_offset,
+                            record->view.raw_size, reader->handler, reader->result,
+                            &reader->max_t_ms, &reader->complete, why);
+}
+
+static err_t flush_batch(struct file_reader *reader, struct strbuf *why)
+{
+    struct record_batch *batch = &reader->batch;
+    err_t err = OK;
+    if (batch->count == 0)
+        return OK;
+    batch->bodies = mem_alloc(MEM_WAL, batch->bodies_size + 1);
+    worker_pool_run(reader->handler->pool, batch->count, inflate_one, batch);
+    for (uint32_t i = 0; i < batch->count && err == OK; i++) {
+        err = read_batched(reader, &batch->records[i], why);
+        if (err == ERR_CORRUPT) {
+            reader->result->damaged_records++;
+            report_damage(reader->number, batch->records[i].offset,
+                          batch->records[i].view.stored_size, strbuf_cstr(why));
+            err = OK;
+        }
+    }
+    if (err == OK && reader->handler->rows_end != NULL)
+        err = reader->handler->rows_end(reader->handler->context, reader->result, why);
+    mem_free(MEM_WAL, batch->bodies);
+    batch->bodies = NULL;
+    batch->bodies_size = 0;
+    batch->count = 0;
+    return err;
+}
+
+static err_t add_to_batch(struct file_reader *reader, const struct record_view *record,
+                          size_t offset, struct strbuf *why)
+{
+    struct record_batch *batch = &reader->batch;
+    size_t size = sizes_are_possible(record) ? record->raw_size : 0;
+    if (batch->count > 0 && batch->bodies_size + size > BATCH_BYTES)
+        TRY(flush_batch(reader, why));
+    VEC_PUSH(MEM_WAL, batch->records, batch->count, batch->capacity,
+             (struct batch_record){*record, offset, batch->bodies_size, false});
+    batch->bodies_size += size;
+    return OK;
 }
 
 /* *good_bytes: end of the last good record when what follows is a torn tail, else the file's size.
@@ -142,7 +235,8 @@ static err_t read_file(struct file_reader *reader, uint32_t number, bool last, u
     while (at < reader->size) {
         struct record_view record;
         if (record_at(reader, at, &record)) {
-            err_t err = read_record(reader, &record, why);
+            err_t err = reader->handler->raw_row != NULL ? add_to_batch(reader, &record, at, why)
+                                                         : read_record(reader, &record, why);
             if (err == ERR_CORRUPT) {
                 reader->result->damaged_records++;
                 report_damage(number, at, record.stored_size, strbuf_cstr(why));
@@ -172,11 +266,15 @@ err_t wal_replay_bytes(const void *data, size_t size, uint32_t number, bool last
 {
     struct file_reader reader = {.data = data,
                                  .size = size,
+                                 .number = number,
                                  .decoder = wal__decoder_create(),
                                  .handler = handler,
                                  .result = result,
                                  .max_t_ms = INT64_MIN};
     err_t err = read_file(&reader, number, last, good_bytes, why);
+    if (err == OK)
+        err = flush_batch(&reader, why);
+    mem_free(MEM_WAL, reader.batch.records);
     if (err == OK && handler->segment_end != NULL)
         handler->segment_end(handler->context, number, *good_bytes, reader.max_t_ms);
     wal__decoder_destroy(reader.decoder);

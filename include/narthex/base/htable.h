@@ -35,5 +35,15 @@ void htable_insert(struct htable *table, uint64_t hash, uint32_t item);
 /* Removes the entry with this hash and item number; false if there is none. */
 bool htable_remove(struct htable *table, uint64_t hash, uint32_t item);
 void htable_clear(struct htable *table);
+/* Makes room for so many items. */
+void htable_reserve(struct htable *table, uint32_t count);
+/* Brings the place of a hash into the cache, for a find or insert that comes soon. */
+static inline void htable_prefetch(const struct htable *table, uint64_t hash)
+{
+    if (table->capacity > 0) {
+        __builtin_prefetch(&table->hashes[(uint32_t)hash & (table->capacity - 1)], 1);
+        __builtin_prefetch(&table->items[(uint32_t)hash & (table->capacity - 1)], 1);
+    }
+}
 /* Bytes held. */
 size_t htable_bytes(const struct htable *table);

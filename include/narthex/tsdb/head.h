@@ -35,10 +35,10 @@ void head_destroy(struct head *head);
 
 /* ---- start ---- */
 
-/* Sealed windows go to files in this folder (docs/format/sealed.md), made if absent; called first.
- * Without it they stay in memory. */
-err_t head_open_sealed(struct head *head, const struct fs *fs, const char *path,
-                       struct strbuf *why);
+/* Sealed windows and series go to files below this folder (docs/format/sealed.md, series.md), made
+ * if absent; called first. Without it they stay in memory. */
+err_t head_open_files(struct head *head, const struct fs *fs, const char *folder,
+                      struct strbuf *why);
 /* Fills an empty head from the log; *result as wal_replay says. `segment_end` may be NULL; it is
  * told of every segment read. Samples before cut_t_ms are in blocks and left out. */
 err_t head_replay(struct head *head, const struct fs *fs, const char *wal_path, int64_t cut_t_ms,

@@ -15,11 +15,12 @@
 #include "narthex/base/err.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/strbuf.h"
+#include "narthex/base/thread.h"
 #include "narthex/model/labels.h"
 
 enum {
     WAL_RECORD_BYTES_MAX = 256 << 20,
-    WAL_SEGMENT_BYTES_DEFAULT = 128 << 20,
+    WAL_SEGMENT_BYTES_DEFAULT = 64 << 20,
     WAL_SLOTS_MAX = 1 << 26, /* of one group */
 };
 
@@ -123,12 +124,14 @@ err_t wal_sync(struct wal *wal, struct strbuf *why);
 /* Begins a new segment now. */
 err_t wal_roll(struct wal *wal, struct strbuf *why);
 
-/* A checkpoint for all segments whose newest sample is older than cut_t_ms (the first ones up to
- * the first that is not): begin, add bodies, finish; then those segments are removed. */
+/* A checkpoint for all segments before `needed` (the current one always stays): begin, add bodies,
+ * finish; then those segments are removed. */
 struct wal_checkpoint;
 /* *checkpoint is NULL when no segment can be removed. */
-err_t wal_checkpoint_begin(struct wal *wal, int64_t cut_t_ms, struct wal_checkpoint **checkpoint,
+err_t wal_checkpoint_begin(struct wal *wal, uint32_t needed, struct wal_checkpoint **checkpoint,
                            struct strbuf *why);
+/* Number of the oldest segment; any thread. */
+uint32_t wal_first_segment(struct wal *wal);
 err_t wal_checkpoint_add(struct wal_checkpoint *checkpoint, const struct strbuf *body,
                          struct strbuf *why);
 /* Frees the checkpoint, whatever happens. */
@@ -145,6 +148,46 @@ void wal_adopt_segment(struct wal *wal, uint32_t number, uint64_t bytes, int64_t
 
 /* ---- replay ---- */
 
+/* A row whose samples are still bytes. */
+struct wal_raw_row {
+    uint64_t sequence;
+    int64_t t_ms;
+    uint32_t slot_count;
+    uint8_t flags;
+    bool full; /* it can be read without the rows before it */
+    const uint8_t *data;
+    size_t size;
+};
+
+/* Last values of a group's slots while its raw rows are decoded in order. All zero at first. */
+struct wal_base {
+    uint64_t *values;
+    uint32_t count;
+    uint32_t capacity;
+};
+void wal_base_deinit(struct wal_base *base);
+
+/* Arrays of the row being decoded; they grow to the largest. All zero at first. */
+struct wal_scratch {
+    uint32_t *slots;
+    double *values;
+    uint32_t slots_capacity;
+    uint32_t values_capacity;
+    struct wal_histogram *histograms;
+    uint32_t histogram_capacity;
+    struct wal_start *starts;
+    uint32_t start_capacity;
+};
+void wal_scratch_deinit(struct wal_scratch *scratch);
+
+/* Fills what the row says of its samples (views into the scratch and the row's bytes). Rows of a
+ * group in order from a full one on; any thread on distinct bases and scratches. ERR_CORRUPT: the
+ * group's rows up to its next full one are of no use. */
+err_t wal_raw_row_decode(const struct wal_raw_row *raw, struct wal_base *base,
+                         struct wal_scratch *scratch, struct wal_row *row, struct strbuf *why);
+
+struct wal_replay_result;
+
 /* Called in log order. Views live until the call returns. An error ends the replay. */
 struct wal_handler {
     void *context;
@@ -153,6 +196,12 @@ struct wal_handler {
     void (*segment_end)(void *context, uint32_t number, uint64_t bytes, int64_t max_t_ms);
     err_t (*series)(void *context, uint64_t ref, struct labels labels, struct strbuf *why);
     err_t (*row)(void *context, const struct wal_row *row, struct strbuf *why);
+    /* Instead of `row`: samples are left out of *row and can be decoded from *raw until rows_end
+     * returns, which is called after some records and at the end of each file. */
+    err_t (*raw_row)(void *context, const struct wal_row *row, const struct wal_raw_row *raw,
+                     struct strbuf *why);
+    err_t (*rows_end)(void *context, struct wal_replay_result *result, struct strbuf *why);
+    struct worker_pool *pool; /* helps with raw rows; may be NULL */
     err_t (*exemplar)(void *context, uint64_t ref, int64_t t_ms, double value, struct labels labels,
                       struct strbuf *why);
     err_t (*metadata)(void *context, uint64_t ref, uint8_t type, struct str help, struct str unit,
