@@ -6,7 +6,8 @@ usage: sigkill.py NARTHEX WORK_FOLDER [KILLS]
 Targets serve sequence numbers. An outside observer asks the server for the newest one and notes, for
 each run of the server, the first and the last it was answered. After a restart every number between
 the two must still be there, unless a scrape failed meanwhile: then the target counted and the server
-stored up = 0 instead.
+stored up = 0 instead. Each scrape holds a late sample too, older than all before it: it must be there when
+the number of that scrape is.
 """
 import http.server
 import os
@@ -20,6 +21,8 @@ import harness  # noqa: E402
 
 TARGETS = 4
 FILLERS = 300
+LATE_STEP_MS = 10
+LATE_FIRST_MS = round(time.time() * 1000) - 60_000
 
 
 class Sequences(http.server.BaseHTTPRequestHandler):
@@ -32,6 +35,7 @@ class Sequences(http.server.BaseHTTPRequestHandler):
             value = self.next_value.get(self.path, 0)
             self.next_value[self.path] = value + 1
         lines = [f"sequence {value}"] + [f'filler{{n="{i}"}} {value + i}' for i in range(FILLERS)]
+        lines.append(f"late {value} {LATE_FIRST_MS - value * LATE_STEP_MS}")
         body = ("\n".join(lines) + "\n").encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
@@ -83,11 +87,17 @@ def check(server, ranges, kill):
     if not ranges:
         return {}
     sequences, ups = points(server, "sequence[1h]"), points(server, "up[1h]")
+    lates = points(server, "late[1h]")
     for target, first, last in ranges:
         missing = lost(sequences.get(target, []), ups.get(target, []), first, last)
         assert not missing, (
             f"after kill {kill}: target {target} lost {missing[:9]} of {first}…{last}; "
             f"stored {sequences.get(target)}, up {ups.get(target)}")
+        late = {value: t for t, value in lates.get(target, [])}
+        for _, value in sequences[target]:
+            wanted = (LATE_FIRST_MS - value * LATE_STEP_MS) / 1000
+            assert value in late and abs(float(late[value]) - wanted) < 1e-4, (
+                f"after kill {kill}: target {target} lost the late sample {value}: {late.get(value)}")
     return {target: values[-1][1] for target, values in sequences.items()}
 
 
@@ -105,7 +115,8 @@ def main():
     groups = "".join(f"- job_name: t{i}\n  metrics_path: /{i}\n  static_configs:\n"
                      f"  - targets: ['127.0.0.1:{origin.server_address[1]}']\n"
                      f"    labels: {{target: '{i}'}}\n" for i in range(TARGETS))
-    config = "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\nscrape_configs:\n" + groups
+    config = ("storage: {tsdb: {out_of_order_time_window: 1h}}\n"
+              "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\nscrape_configs:\n" + groups)
     ranges = []
     with harness.WorkFolder(work) as folder:
         for kill in range(kills + 1):

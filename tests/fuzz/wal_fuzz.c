@@ -10,6 +10,7 @@
 struct seen {
     uint64_t rows;
     uint64_t series;
+    uint64_t late;
 };
 
 static void require(bool condition)
@@ -48,10 +49,25 @@ static err_t on_row(void *context, const struct wal_row *row, struct strbuf *why
     return OK;
 }
 
+static err_t on_late(void *context, const struct wal_late *sample, struct strbuf *why)
+{
+    struct seen *seen = context;
+    (void)why;
+    require(sample->number > 0);
+    uint32_t sum = 0;
+    for (size_t i = 0; i < sample->histogram.size; i++)
+        sum += (uint8_t)sample->histogram.data[i];
+    volatile uint32_t sink = sum; /* every byte was read */
+    (void)sink;
+    seen->late++;
+    return OK;
+}
+
 static struct seen read_all(const uint8_t *data, size_t size, uint64_t *good_bytes)
 {
     struct seen seen = {0};
-    struct wal_handler handler = {.context = &seen, .series = on_series, .row = on_row};
+    struct wal_handler handler = {
+        .context = &seen, .series = on_series, .row = on_row, .late = on_late};
     struct wal_replay_result result = {0};
     struct strbuf why = STRBUF_INIT;
     require(wal_replay_bytes(data, size, 1, true, &handler, &result, good_bytes, &why) == OK);
@@ -71,6 +87,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t good_bytes, again_bytes;
     struct seen first = read_all(data, size, &good_bytes);
     struct seen again = read_all(data, good_bytes, &again_bytes);
-    require(first.rows == again.rows && first.series == again.series);
+    require(first.rows == again.rows && first.series == again.series && first.late == again.late);
     return 0;
 }
