@@ -74,8 +74,7 @@ static void decode_bits(const struct int_stream *stream, double *values)
 {
     int64_t images[COLUMN_ROWS_MAX];
     int_stream_decode(stream, images);
-    for (uint32_t i = 0; i < stream->count; i++)
-        values[i] = double_from_bits(column__image((uint64_t)images[i]));
+    column__kernels->from_images(images, stream->count, values);
 }
 
 static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *stream,
@@ -91,10 +90,7 @@ static err_t decode_deculp(struct byte_reader *reader, const struct int_stream *
     int_stream_decode_decimal(stream, power, wide, values);
     int64_t added[COLUMN_ROWS_MAX];
     int_stream_decode(&ulps, added);
-    for (uint32_t i = 0; i < stream->count; i++) {
-        uint64_t image = column__image(double_bits(values[i])) + (uint64_t)added[i];
-        values[i] = double_from_bits(column__image(image));
-    }
+    column__kernels->add_to_images(added, stream->count, values);
     return OK;
 }
 

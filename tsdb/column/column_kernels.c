@@ -113,6 +113,20 @@ static void from_decimal(const int64_t *integers, uint32_t count, double power, 
     divide(values, count, power);
 }
 
+static void from_images(const int64_t *images, uint32_t count, double *values)
+{
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = double_from_bits(column__image((uint64_t)images[i]));
+}
+
+static void add_to_images(const int64_t *added, uint32_t count, double *values)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t image = column__image(double_bits(values[i])) + (uint64_t)added[i];
+        values[i] = double_from_bits(column__image(image));
+    }
+}
+
 /* The same loop over elements of three sizes. */
 #define SUM_DELTAS(name, type)                                                                     \
     static void name(const type *deltas, uint32_t count, int64_t first, double power,              \
@@ -138,6 +152,8 @@ const struct column_kernels column__kernels_scalar = {
     .fill = fill,
     .to_decimal = to_decimal,
     .from_decimal = from_decimal,
+    .from_images = from_images,
+    .add_to_images = add_to_images,
     .sum_deltas8 = sum_deltas8,
     .sum_deltas16 = sum_deltas16,
     .sum_deltas32 = sum_deltas32,

@@ -49,6 +49,10 @@ struct column_kernels {
     uint32_t (*to_decimal)(const double *values, uint32_t count, double power, int64_t *mantissas);
     /* values[i] = (double)integers[i] / power; power 1 for e = 0. */
     void (*from_decimal)(const int64_t *integers, uint32_t count, double power, double *values);
+    /* values[i] = the double whose image is images[i]. */
+    void (*from_images)(const int64_t *images, uint32_t count, double *values);
+    /* values[i] becomes the double whose image is the image of values[i] plus added[i]. */
+    void (*add_to_images)(const int64_t *added, uint32_t count, double *values);
     /* values[i] = (double)(first + deltas[0] + ... + deltas[i]) / power. Reads no element beyond
      * count: another thread may be writing there. */
     void (*sum_deltas8)(const int8_t *deltas, uint32_t count, int64_t first, double power,

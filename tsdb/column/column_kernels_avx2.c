@@ -303,6 +303,35 @@ static void from_decimal(const int64_t *integers, uint32_t count, double power, 
     column__kernels_scalar.from_decimal(integers + i, count - i, power, values + i);
 }
 
+/* column__image of four. */
+static __m256i image_of(__m256i bits)
+{
+    __m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), bits);
+    return _mm256_xor_si256(bits, _mm256_srli_epi64(sign, 1));
+}
+
+static void from_images(const int64_t *images, uint32_t count, double *values)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(images + i));
+        _mm256_storeu_si256((__m256i *)(void *)(values + i), image_of(x));
+    }
+    column__kernels_scalar.from_images(images + i, count - i, values + i);
+}
+
+static void add_to_images(const int64_t *added, uint32_t count, double *values)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(values + i));
+        __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(added + i));
+        _mm256_storeu_si256((__m256i *)(void *)(values + i),
+                            image_of(_mm256_add_epi64(image_of(x), y)));
+    }
+    column__kernels_scalar.add_to_images(added + i, count - i, values + i);
+}
+
 /* Sums of deltas this far from zero stay where to_double is exact: 240 * 2^31 < 2^39. */
 #define SUM_FIRST_LIMIT (INT64_C(1) << 49)
 
@@ -372,6 +401,8 @@ static const struct column_kernels kernels_avx2 = {
     .fill = fill,
     .to_decimal = to_decimal,
     .from_decimal = from_decimal,
+    .from_images = from_images,
+    .add_to_images = add_to_images,
     .sum_deltas8 = sum_deltas8,
     .sum_deltas16 = sum_deltas16,
     .sum_deltas32 = sum_deltas32,

@@ -227,39 +227,8 @@ static void residuals_of(const struct int_stream *stream, uint64_t *out)
     }
 }
 
-void int_stream_decode(const struct int_stream *stream, int64_t *out)
-{
-    uint64_t residuals[NUMBERS_MAX];
-    residuals_of(stream, residuals);
-    uint64_t m = stream->first;
-    uint64_t gcd = stream->gcd;
-    uint64_t centre = stream->centre;
-    uint64_t difference = stream->first_difference;
-    *out++ = (int64_t)m;
-    switch (stream->predictor) {
-    case 0:
-        for (uint32_t i = 0; i < stream->residual_count; i++)
-            out[i] = (int64_t)(m + gcd * (residuals[i] + centre));
-        break;
-    case 1:
-        for (uint32_t i = 0; i < stream->residual_count; i++) {
-            m += gcd * (residuals[i] + centre);
-            out[i] = (int64_t)m;
-        }
-        break;
-    default:
-        m += gcd * difference;
-        *out++ = (int64_t)m;
-        for (uint32_t i = 0; i < stream->residual_count; i++) {
-            difference += residuals[i] + centre;
-            m += gcd * difference;
-            out[i] = (int64_t)m;
-        }
-    }
-}
-
-/* Puts the exceptions where a 0 was stored. False if one is too wide for sums of eight in 32 bits:
- * then the numbers are spoilt. */
+/* Puts the exceptions where a 0 was stored. False if one is too wide for sums of eight in 32 bits
+ * or cannot be told as a number: then the numbers are spoilt. */
 static bool patch_narrow(const struct int_stream *stream, uint32_t *numbers)
 {
     struct byte_reader reader = {.at = stream->exceptions, .end = stream->end};
@@ -276,6 +245,96 @@ static bool patch_narrow(const struct int_stream *stream, uint32_t *numbers)
         numbers[position] = (uint32_t)x;
     }
     return true;
+}
+
+/* Where the numbers of a stream without exceptions are read from. */
+enum number_source {
+    NUMBERS_32,     /* an array of uint32_t */
+    NUMBERS_64,     /* an array of uint64_t, zigzag undone */
+    NUMBERS_PACKED, /* the body, of at most PACKED_WIDTH_MAX bits each */
+};
+
+enum { PACKED_WIDTH_MAX = 57 };
+
+/* One pass from numbers to integers. Always inlined with constant source, zigzag and predictor: no
+ * choice is left in the loop. */
+static inline __attribute__((always_inline)) void sum_numbers(const struct int_stream *stream,
+                                                              enum number_source source,
+                                                              const void *numbers, bool zigzag,
+                                                              uint32_t predictor, int64_t *out)
+{
+    uint64_t m = stream->first, difference = stream->first_difference;
+    uint64_t mask = stream->width == 0 ? 0 : ~UINT64_C(0) >> (64 - stream->width);
+    uint32_t count = stream->residual_count;
+    const uint64_t gcd = stream->gcd, centre = stream->centre;
+    size_t bit = 0;
+    *out++ = (int64_t)m;
+    if (predictor == 2) {
+        m += gcd * difference;
+        *out++ = (int64_t)m;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t u;
+        if (source == NUMBERS_PACKED) {
+            u = column__load_u64((const uint8_t *)numbers + bit / 8) >> (bit % 8) & mask;
+            bit += stream->width;
+        } else {
+            u = source == NUMBERS_32 ? ((const uint32_t *)numbers)[i]
+                                     : ((const uint64_t *)numbers)[i];
+        }
+        if (zigzag)
+            u = (uint64_t)coding_unzigzag(u);
+        u += centre;
+        if (predictor == 0) {
+            out[i] = (int64_t)(m + gcd * u);
+            continue;
+        }
+        difference = predictor == 2 ? difference + u : u;
+        m += gcd * difference;
+        out[i] = (int64_t)m;
+    }
+}
+
+static inline __attribute__((always_inline)) void sum_any(const struct int_stream *stream,
+                                                          enum number_source source,
+                                                          const void *numbers, bool zigzag,
+                                                          int64_t *out)
+{
+    switch (stream->predictor) {
+    case 0:
+        sum_numbers(stream, source, numbers, zigzag, 0, out);
+        break;
+    case 1:
+        sum_numbers(stream, source, numbers, zigzag, 1, out);
+        break;
+    default:
+        sum_numbers(stream, source, numbers, zigzag, 2, out);
+    }
+}
+
+void int_stream_decode(const struct int_stream *stream, int64_t *out)
+{
+    if (is_narrow(stream)) {
+        uint32_t numbers[NUMBERS_MAX];
+        unpack_narrow(stream, numbers);
+        if (patch_narrow(stream, numbers)) {
+            if (stream->zigzag)
+                sum_any(stream, NUMBERS_32, numbers, true, out);
+            else
+                sum_any(stream, NUMBERS_32, numbers, false, out);
+            return;
+        }
+    } else if (stream->form == INT_STREAM_PACKED && stream->exception_count == 0 &&
+               stream->width <= PACKED_WIDTH_MAX) {
+        if (stream->zigzag)
+            sum_any(stream, NUMBERS_PACKED, stream->large, true, out);
+        else
+            sum_any(stream, NUMBERS_PACKED, stream->large, false, out);
+        return;
+    }
+    uint64_t residuals[NUMBERS_MAX];
+    residuals_of(stream, residuals);
+    sum_any(stream, NUMBERS_64, residuals, false, out);
 }
 
 /* Quotients add up to 5 bits to a Rice stream's numbers. */

@@ -117,6 +117,12 @@ static void decimals_of_any_values(void **state)
         plain->from_decimal(got, count, power, expected_values);
         vector->from_decimal(got, count, power, got_values);
         assert_memory_equal(got_values, expected_values, count * sizeof *got_values);
+        plain->from_images(got, count, expected_values);
+        vector->from_images(got, count, got_values);
+        assert_memory_equal(got_values, expected_values, count * sizeof *got_values);
+        plain->add_to_images(got, count, expected_values);
+        vector->add_to_images(got, count, got_values);
+        assert_memory_equal(got_values, expected_values, count * sizeof *got_values);
     }
     assert_true(converted > 100000);
 }
