@@ -67,7 +67,9 @@ await assert.rejects(client.instantQuery('(', instant), (error) => {
 });
 // Administration, last: it deletes.
 assert.match((await client.adminSnapshot(true)).name, /^\d{8}T\d{6}Z-[0-9a-f]{16}$/);
-await client.adminDeleteSeries('lonely', start, end);
-await client.adminCleanTombstones();
+// This client takes the 204 without a body, which Prometheus answers too, for a failure.
+const noBody = (error) => assert.equal(error.original.error, 'unexpected client error');
+await client.adminDeleteSeries('lonely', start, end).catch(noBody);
+await client.adminCleanTombstones().catch(noBody);
 assert.deepEqual((await client.instantQuery('lonely', instant)).result, []);
 console.log('prometheus-query works');
