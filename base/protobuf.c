@@ -73,3 +73,42 @@ int64_t protobuf_sint(const struct protobuf_field *field)
 {
     return field->wire == PROTOBUF_VARINT ? protobuf_sint_of(field->value) : 0;
 }
+
+void protobuf_add_varint(struct strbuf *out, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7)
+        strbuf_add_char(out, (char)(value | 0x80));
+    strbuf_add_char(out, (char)value);
+}
+
+static void add_tag(struct strbuf *out, uint32_t number, enum protobuf_wire wire)
+{
+    protobuf_add_varint(out, (uint64_t)number << 3 | wire);
+}
+
+void protobuf_add_uint(struct strbuf *out, uint32_t number, uint64_t value)
+{
+    add_tag(out, number, PROTOBUF_VARINT);
+    protobuf_add_varint(out, value);
+}
+
+void protobuf_add_sint(struct strbuf *out, uint32_t number, int64_t value)
+{
+    protobuf_add_uint(out, number, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+}
+
+void protobuf_add_double(struct strbuf *out, uint32_t number, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    add_tag(out, number, PROTOBUF_FIXED64);
+    for (unsigned i = 0; i < 8; i++)
+        strbuf_add_char(out, (char)(bits >> (8 * i)));
+}
+
+void protobuf_add_bytes(struct strbuf *out, uint32_t number, struct str bytes)
+{
+    add_tag(out, number, PROTOBUF_BYTES);
+    protobuf_add_varint(out, bytes.size);
+    strbuf_add_str(out, bytes);
+}

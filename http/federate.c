@@ -1,15 +1,9 @@
-/* /federate: the newest sample of every matching series in text format 0.0.4. */
-#include "request.h"
+/* /federate: the newest sample of every matching series, as text or protobuf. */
+#include "federate.h"
 
 #include <stdlib.h>
 
 #include "narthex/base/number.h"
-
-struct federated {
-    struct labels labels;
-    int64_t t_ms;
-    double value;
-};
 
 static int compare_federated(const void *a, const void *b)
 {
@@ -19,8 +13,39 @@ static int compare_federated(const void *a, const void *b)
     return order != 0 ? order : labels_compare(x->labels, y->labels);
 }
 
-static void add_label_value(struct strbuf *out, struct str value)
+struct labels federate__labels(struct arena *arena, const struct federated *item,
+                               struct labels external)
 {
+    struct label *out =
+        ARENA_NEW_ARRAY(arena, struct label, item->labels.count + external.count + 1);
+    struct label empty = {STR("instance"), STR("")};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < item->labels.count; i++) {
+        if (!str_equal(item->labels.items[i].name, LABEL_NAME))
+            out[count++] = item->labels.items[i];
+    }
+    /* The empty instance stands among the external labels by its name. */
+    bool needs_instance =
+        !labels_has(item->labels, empty.name) && !labels_has(external, empty.name);
+    for (uint32_t i = 0; i < external.count; i++) {
+        const struct label *label = &external.items[i];
+        if (needs_instance && str_compare(label->name, empty.name) > 0) {
+            out[count++] = empty;
+            needs_instance = false;
+        }
+        if (!labels_has(item->labels, label->name))
+            out[count++] = *label;
+    }
+    if (needs_instance)
+        out[count++] = empty;
+    return (struct labels){out, count};
+}
+
+/* ---- text ---- */
+
+static void add_quoted(struct strbuf *out, struct str value)
+{
+    strbuf_add_char(out, '"');
     for (size_t i = 0; i < value.size; i++) {
         char c = value.data[i];
         if (c == '\\' || c == '"')
@@ -30,119 +55,195 @@ static void add_label_value(struct strbuf *out, struct str value)
         else
             strbuf_add_char(out, c);
     }
-}
-
-static void add_label(struct strbuf *out, bool *first, struct str name, struct str value)
-{
-    strbuf_add_char(out, *first ? '{' : ',');
-    *first = false;
-    strbuf_add_str(out, name);
-    strbuf_add_cstr(out, "=\"");
-    add_label_value(out, value);
     strbuf_add_char(out, '"');
 }
 
-static void add_line(struct strbuf *out, const struct federated *item, struct labels external)
+static struct str escaped(struct arena *arena, struct str name, enum name_escaping escaping)
+{
+    struct strbuf out = STRBUF_INIT;
+    name_escape(name, escaping, &out);
+    struct str copy = arena_str(arena, strbuf_str(&out));
+    strbuf_deinit(&out);
+    return copy;
+}
+
+/* Name and labels; names that only UTF-8 allows stand in quotes, the metric's within the braces. */
+static void add_line(struct strbuf *out, struct arena *arena, const struct federated *item,
+                     struct str name, struct labels labels, enum name_escaping escaping)
 {
     char text[NUMBER_TEXT_MAX];
-    struct str name = labels_get(item->labels, LABEL_NAME);
-    bool first = true;
-    strbuf_add_str(out, name);
-    for (uint32_t i = 0; i < item->labels.count; i++) {
-        const struct label *label = &item->labels.items[i];
-        if (!str_equal(label->name, LABEL_NAME))
-            add_label(out, &first, label->name, label->value);
+    bool plain = metric_name_is_valid(name, NAME_SCHEME_LEGACY);
+    const char *separator = "{";
+    if (plain) {
+        strbuf_add_str(out, name);
+    } else {
+        strbuf_add_char(out, '{');
+        add_quoted(out, name);
+        separator = ",";
     }
-    /* The empty instance stands among the external labels by its name. */
-    bool needs_instance =
-        !labels_has(item->labels, STR("instance")) && !labels_has(external, STR("instance"));
-    for (uint32_t i = 0; i < external.count; i++) {
-        const struct label *label = &external.items[i];
-        if (needs_instance && str_compare(label->name, STR("instance")) > 0) {
-            add_label(out, &first, STR("instance"), STR(""));
-            needs_instance = false;
-        }
-        if (!labels_has(item->labels, label->name))
-            add_label(out, &first, label->name, label->value);
+    for (uint32_t i = 0; i < labels.count; i++) {
+        struct str label = escaped(arena, labels.items[i].name, escaping);
+        strbuf_add_cstr(out, separator);
+        separator = ",";
+        if (label_name_is_valid(label, NAME_SCHEME_LEGACY))
+            strbuf_add_str(out, label);
+        else
+            add_quoted(out, label);
+        strbuf_add_char(out, '=');
+        add_quoted(out, labels.items[i].value);
     }
-    if (needs_instance)
-        add_label(out, &first, STR("instance"), STR(""));
-    strbuf_add_cstr(out, first ? " " : "} ");
+    strbuf_add_cstr(out, plain && labels.count == 0 ? " " : "} ");
     strbuf_add(out, text, number_format_general(item->value, 6, text));
     strbuf_printf(out, " %lld\n", (long long)item->t_ms);
 }
 
-/* Newest float at or before `end_ms`; false when there is none or it is stale. */
-static err_t newest(struct series_cursor *cursor, const struct series *series, int64_t start_ms,
-                    int64_t end_ms, struct federated *item, bool *found, struct strbuf *why)
+static void write_text(struct http_request *request, const struct federated *items, size_t count,
+                       struct labels external, enum name_escaping escaping)
+{
+    struct strbuf *out = &request->response.body;
+    struct str last_name = STR("");
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].histogram != NULL)
+            continue; /* has no form in this text */
+        struct arena_mark mark = arena_mark(&request->arena);
+        struct str raw_name = labels_get(items[i].labels, LABEL_NAME);
+        struct str name = escaped(&request->arena, raw_name, escaping);
+        if (!str_equal(raw_name, last_name)) {
+            strbuf_add_cstr(out, "# TYPE ");
+            if (metric_name_is_valid(name, NAME_SCHEME_LEGACY))
+                strbuf_add_str(out, name);
+            else
+                add_quoted(out, name);
+            strbuf_add_cstr(out, " untyped\n");
+        }
+        last_name = raw_name;
+        add_line(out, &request->arena, &items[i], name,
+                 federate__labels(&request->arena, &items[i], external), escaping);
+        arena_reset_to(&request->arena, mark);
+    }
+}
+
+/* ---- collecting ---- */
+
+/* Takes sample i of a column. */
+static bool take(struct arena *arena, const struct sample_column *column, uint32_t i,
+                 struct federated *item)
+{
+    item->t_ms = column->t_ms[i];
+    item->histogram = NULL;
+    item->value = 0;
+    if (column->kind == SAMPLES_FLOAT) {
+        item->value = column->values[i];
+        return !value_is_stale(item->value);
+    }
+    if (histogram_is_stale(&column->histograms[i]))
+        return false;
+    item->histogram = histogram_to_float(arena, &column->histograms[i]);
+    return true;
+}
+
+/* Newest sample at or before `end_ms`; *found false when there is none or it is stale. */
+static err_t newest(struct arena *arena, struct series_cursor *cursor, const struct series *series,
+                    int64_t start_ms, int64_t end_ms, struct federated *item, bool *found,
+                    struct strbuf *why)
 {
     struct sample_column_info info;
     bool more;
     *found = false;
+    item->labels = series->labels;
     TRY(series_cursor_seek(cursor, series, start_ms, end_ms, why));
     for (;;) {
         TRY(series_cursor_next(cursor, &info, &more, why));
-        if (!more)
-            break;
-        if (info.first_t_ms > end_ms)
-            break;
+        if (!more || info.first_t_ms > end_ms)
+            return OK;
         struct sample_column column;
         TRY(series_cursor_decode(cursor, &column, why));
+        uint32_t last = column.count;
         for (uint32_t i = 0; i < column.count; i++) {
-            if (column.t_ms[i] <= start_ms || column.t_ms[i] > end_ms)
-                continue;
-            *found = column.kind == SAMPLES_FLOAT && !value_is_stale(column.values[i]);
-            item->t_ms = column.t_ms[i];
-            item->value = column.kind == SAMPLES_FLOAT ? column.values[i] : 0;
+            if (column.t_ms[i] > start_ms && column.t_ms[i] <= end_ms)
+                last = i;
         }
+        if (last < column.count)
+            *found = take(arena, &column, last, item);
     }
-    item->labels = series->labels;
-    return OK;
 }
 
-static err_t collect(struct http_request *request, struct querier *querier,
-                     const struct selector *selectors, size_t selector_count, int64_t start_ms,
-                     int64_t end_ms, struct strbuf *why)
+struct federation {
+    int64_t start_ms;
+    int64_t end_ms;
+    const struct selector *selectors;
+    size_t selector_count;
+    struct federated *items; /* sorted by name, then labels */
+    size_t count;
+};
+
+static void sort_and_unite(struct federation *f)
 {
-    struct select_hints hints = {.start_ms = start_ms, .end_ms = end_ms};
+    if (f->count > 0)
+        qsort(f->items, f->count, sizeof *f->items, compare_federated);
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (kept == 0 || !labels_equal(f->items[kept - 1].labels, f->items[i].labels))
+            f->items[kept++] = f->items[i];
+    }
+    f->count = kept;
+}
+
+static err_t collect(struct http_request *request, struct querier *querier, struct federation *f,
+                     struct strbuf *why)
+{
+    struct select_hints hints = {.start_ms = f->start_ms, .end_ms = f->end_ms};
     struct series_cursor *cursor;
     TRY(querier_cursor_open(querier, &hints, &cursor, why));
-    struct federated *items = NULL;
-    size_t count = 0;
     err_t err = OK;
-    for (size_t s = 0; s < selector_count; s++) {
+    for (size_t s = 0; s < f->selector_count; s++) {
         struct series_list list;
         /* A selector of nothing is no wish for everything. */
-        if (selectors[s].count == 0)
+        if (f->selectors[s].count == 0)
             continue;
-        TRY_OUT(querier_select(querier, selectors[s], &hints, &request->arena, &list, why));
+        TRY_OUT(querier_select(querier, f->selectors[s], &hints, &request->arena, &list, why));
         struct federated *grown =
-            ARENA_NEW_ARRAY(&request->arena, struct federated, count + list.count);
-        for (size_t i = 0; i < count; i++)
-            grown[i] = items[i];
-        items = grown;
+            ARENA_NEW_ARRAY(&request->arena, struct federated, f->count + list.count);
+        for (size_t i = 0; i < f->count; i++)
+            grown[i] = f->items[i];
+        f->items = grown;
         for (size_t i = 0; i < list.count; i++) {
             bool found;
-            TRY_OUT(newest(cursor, &list.items[i], start_ms, end_ms, &items[count], &found, why));
-            count += found && labels_has(list.items[i].labels, LABEL_NAME);
+            TRY_OUT(newest(&request->arena, cursor, &list.items[i], f->start_ms, f->end_ms,
+                           &f->items[f->count], &found, why));
+            f->count += found && labels_has(list.items[i].labels, LABEL_NAME);
         }
     }
-    if (count > 0)
-        qsort(items, count, sizeof *items, compare_federated);
-    struct labels external =
-        request->services->external_labels(request->services->owner, &request->arena);
-    struct str last_name = STR("");
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0 && labels_equal(items[i - 1].labels, items[i].labels))
-            continue;
-        struct str name = labels_get(items[i].labels, LABEL_NAME);
-        if (!str_equal(name, last_name))
-            strbuf_printf(&request->response.body, "# TYPE %.*s untyped\n", STR_ARG(name));
-        last_name = name;
-        add_line(&request->response.body, &items[i], external);
-    }
+    sort_and_unite(f);
 out:
     series_cursor_close(cursor);
+    return err;
+}
+
+static err_t answer(struct http_request *request, const struct selector *selectors, size_t count,
+                    struct strbuf *why)
+{
+    struct exposition_form form = negotiate__exposition(request);
+    int64_t now_ms = clock_wall_ms(request->services->clock);
+    struct federation f = {.start_ms = now_ms - request->services->lookback_ms,
+                           .end_ms = now_ms,
+                           .selectors = selectors,
+                           .selector_count = count};
+    struct querier *querier;
+    request->response.status = 200;
+    request->response.content_type = form.content_type;
+    TRY(storage_querier_open(request->services->storage, f.start_ms, f.end_ms, &querier, why));
+    err_t err = collect(request, querier, &f, why);
+    if (err == OK) {
+        struct labels external =
+            request->services->external_labels(request->services->owner, &request->arena);
+        if (form.protobuf)
+            federate__write_protobuf(&request->response.body, f.items, f.count, external,
+                                     form.escaping);
+        else
+            write_text(request, f.items, f.count, external, form.escaping);
+    }
+    querier_close(querier);
     return err;
 }
 
@@ -159,19 +260,8 @@ void http__federate(struct http_request *request)
         if (err != OK)
             break;
     }
-    request->response.status = 200;
-    request->response.content_type = "text/plain; version=0.0.4; charset=utf-8; "
-                                     "escaping=underscores";
-    if (err == OK && count > 0) {
-        int64_t end_ms = clock_wall_ms(request->services->clock);
-        int64_t start_ms = end_ms - request->services->lookback_ms;
-        struct querier *querier;
-        err = storage_querier_open(request->services->storage, start_ms, end_ms, &querier, &why);
-        if (err == OK) {
-            err = collect(request, querier, selectors, count, start_ms, end_ms, &why);
-            querier_close(querier);
-        }
-    }
+    if (err == OK)
+        err = answer(request, selectors, parsed, &why);
     if (err != OK) {
         strbuf_add_char(&why, '\n');
         http__text(request, err == ERR_INVALID ? 400 : 500, strbuf_cstr(&why));

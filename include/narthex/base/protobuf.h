@@ -1,4 +1,4 @@
-/* base/protobuf.h: reading of protocol buffers' wire format.
+/* base/protobuf.h: reading and writing of protocol buffers' wire format.
  *
  *     struct str rest = message;
  *     struct protobuf_field field;
@@ -44,3 +44,12 @@ static inline int64_t protobuf_sint_of(uint64_t raw)
 {
     return (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1);
 }
+
+/* ---- writing: appends one field of a message; messages go in as bytes ---- */
+
+void protobuf_add_varint(struct strbuf *out, uint64_t value);
+void protobuf_add_uint(struct strbuf *out, uint32_t number, uint64_t value);
+/* Of type sint32 or sint64. */
+void protobuf_add_sint(struct strbuf *out, uint32_t number, int64_t value);
+void protobuf_add_double(struct strbuf *out, uint32_t number, double value);
+void protobuf_add_bytes(struct strbuf *out, uint32_t number, struct str bytes);

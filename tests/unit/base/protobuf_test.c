@@ -61,11 +61,44 @@ static void malformed_bytes_are_refused(void **state)
     strbuf_deinit(&why);
 }
 
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    struct strbuf out = STRBUF_INIT;
+    struct strbuf why = STRBUF_INIT;
+    struct protobuf_field field;
+    protobuf_add_uint(&out, 1, UINT64_MAX);
+    protobuf_add_sint(&out, 2, INT64_MIN);
+    protobuf_add_sint(&out, 2, 63);
+    protobuf_add_double(&out, 200, -0.5);
+    protobuf_add_bytes(&out, 4, STR("abc"));
+    protobuf_add_bytes(&out, 5, STR(""));
+    struct str rest = strbuf_str(&out);
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_true(field.number == 1 && field.value == UINT64_MAX);
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_true(field.number == 2 && protobuf_sint(&field) == INT64_MIN);
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_int_equal(protobuf_sint(&field), 63);
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_true(field.number == 200 && protobuf_double(&field) == -0.5);
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_true(field.number == 4 && str_equal(field.bytes, STR("abc")));
+    assert_int_equal(protobuf_next(&rest, &field, &why), OK);
+    assert_true(field.number == 5 && field.bytes.size == 0);
+    assert_int_equal(rest.size, 0);
+    /* 63 is the largest number whose zigzag form has one byte. */
+    assert_memory_equal(out.data + 22, "\x10\x7e", 2);
+    strbuf_deinit(&out);
+    strbuf_deinit(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_wire_type_is_read),
         cmocka_unit_test(malformed_bytes_are_refused),
+        cmocka_unit_test(what_is_written_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
