@@ -14,7 +14,7 @@
 #include "narthex/base/vec.h"
 #include "narthex/scraper/discovery.h"
 
-enum { FILE_BYTES_MAX = 64 << 20 };
+enum { FILE_BYTES_MAX = 64 << 20, GROUP_BYTES_MAX = 256 << 20 };
 
 /* What a file said when it could be read last. */
 struct known_file {
@@ -145,7 +145,7 @@ static void read_file(struct file_discovery *file, const char *path)
 {
     struct known_file made = {.present = true};
     struct strbuf why = STRBUF_INIT;
-    arena_init(&made.arena, MEM_DISCOVERY, SIZE_MAX);
+    arena_init(&made.arena, MEM_DISCOVERY, GROUP_BYTES_MAX);
     made.path = arena_str(&made.arena, str_from_cstr(path));
     made.groups.arena = &made.arena;
     struct known_file *known = find_file(file, made.path);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "discovery_json.h"
 #include "discovery_labels.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
@@ -26,6 +27,8 @@ void discovered_groups_add(struct discovered_groups *groups, const struct str *a
                                   discovery_labels_finish(&shared, arena));
     discovery_labels_deinit(&shared);
 }
+
+enum { GROUP_BYTES_MAX = 8 << 20 }; /* of one group in JSON */
 
 /* One group while it is read; strings are borrowed from the document. */
 struct draft {
@@ -73,11 +76,6 @@ static void draft_finish(struct draft *draft, const struct label *extra,
 
 /* ---- JSON ---- */
 
-static struct str json_text(const json_t *value)
-{
-    return str_from(json_string_value(value), json_string_length(value));
-}
-
 static err_t read_json_targets(struct draft *draft, const json_t *targets, struct strbuf *why)
 {
     if (!json_is_array(targets) && !json_is_null(targets))
@@ -86,7 +84,7 @@ static err_t read_json_targets(struct draft *draft, const json_t *targets, struc
         const json_t *address = json_array_get(targets, i);
         if (!json_is_string(address))
             return err_fail(why, ERR_INVALID, "a target is not a string");
-        draft_add_address(draft, json_text(address));
+        draft_add_address(draft, discovery_json_text(address));
     }
     return OK;
 }
@@ -101,7 +99,7 @@ static err_t read_json_labels(struct draft *draft, json_t *labels, struct strbuf
     {
         if (!json_is_string(value))
             return err_fail(why, ERR_INVALID, "the value of label \"%s\" is not a string", name);
-        TRY(draft_add_label(draft, str_from_cstr(name), json_text(value), why));
+        TRY(draft_add_label(draft, str_from_cstr(name), discovery_json_text(value), why));
     }
     return OK;
 }
@@ -126,25 +124,39 @@ static err_t read_json_group(struct draft *draft, json_t *group, struct strbuf *
     return OK;
 }
 
-err_t discovered_groups_read_json(struct discovered_groups *groups, struct str text,
-                                  const struct label *extra, struct strbuf *why)
+static err_t check_room(const struct discovered_groups *groups, struct strbuf *why)
 {
-    json_error_t error;
-    json_t *root = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL)
-        return err_fail(why, ERR_INVALID, "line %d: %s", error.line, error.text);
-    uint32_t count_before = groups->count;
-    err_t err = OK;
-    if (!json_is_array(root) && !json_is_null(root))
-        err = err_fail(why, ERR_INVALID, "not a list of target groups");
-    for (size_t i = 0; err == OK && i < json_array_size(root); i++) {
+    if (arena_exhausted(groups->arena))
+        return err_fail(why, ERR_LIMIT, "target groups need more than %zu bytes",
+                        groups->arena->budget_bytes);
+    return OK;
+}
+
+static err_t add_json_groups(struct discovered_groups *groups, struct str text,
+                             const struct label *extra, struct strbuf *why)
+{
+    struct discovery_json_list list = {.text = text, .element_bytes_max = GROUP_BYTES_MAX};
+    json_t *group;
+    for (;;) {
+        TRY(check_room(groups, why));
+        TRY(discovery_json_next(&list, &group, why));
+        if (group == NULL)
+            return OK;
         struct draft draft = {0};
-        err = read_json_group(&draft, json_array_get(root, i), why);
+        err_t err = read_json_group(&draft, group, why);
         if (err == OK)
             draft_finish(&draft, extra, groups);
         draft_deinit(&draft);
+        json_decref(group);
+        TRY(err);
     }
-    json_decref(root);
+}
+
+err_t discovered_groups_read_json(struct discovered_groups *groups, struct str text,
+                                  const struct label *extra, struct strbuf *why)
+{
+    uint32_t count_before = groups->count;
+    err_t err = add_json_groups(groups, text, extra, why);
     if (err != OK)
         groups->count = count_before;
     return err;
@@ -247,6 +259,7 @@ static err_t read_yaml_root(struct discovered_groups *groups, yaml_document_t *d
         return err_fail(why, ERR_INVALID, "not a list of target groups");
     for (const yaml_node_item_t *item = root->data.sequence.items.start;
          item < root->data.sequence.items.top; item++) {
+        TRY(check_room(groups, why));
         struct draft draft = {0};
         err_t err = read_yaml_group(&draft, document, yaml_document_get_node(document, *item), why);
         if (err == OK)

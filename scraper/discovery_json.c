@@ -1,5 +1,7 @@
 #include "discovery_json.h"
 
+#include <string.h>
+
 err_t discovery_json_read(struct str text, json_t **root, struct strbuf *why)
 {
     json_error_t error;
@@ -153,9 +155,14 @@ err_t discovery_json_next(struct discovery_json_list *list, json_t **element, st
     size_t end = value_end(list->text, list->at);
     if (end == SIZE_MAX)
         end = list->text.size;
-    if (end - list->at > DISCOVERY_ELEMENT_BYTES_MAX)
-        return err_fail(why, ERR_LIMIT, "json: element %u of a list has more than %d bytes",
-                        list->count, DISCOVERY_ELEMENT_BYTES_MAX);
+    size_t bytes_max =
+        list->element_bytes_max > 0 ? list->element_bytes_max : DISCOVERY_ELEMENT_BYTES_MAX;
+    if (end - list->at > bytes_max)
+        return err_fail(why, ERR_LIMIT, "json: element %u of a list has more than %zu bytes",
+                        list->count, bytes_max);
+    /* jansson takes a NUL for the end. */
+    if (memchr(list->text.data + list->at, '\0', end - list->at) != NULL)
+        return err_fail(why, ERR_INVALID, "json: element %u of a list holds a NUL", list->count);
     json_error_t error;
     *element = json_loadb(list->text.data + list->at, end - list->at, JSON_DECODE_ANY, &error);
     if (*element == NULL)

@@ -32,10 +32,11 @@ enum { DISCOVERY_ELEMENT_BYTES_MAX = 2 << 20 };
 /* A JSON list read one element at a time, so that memory is needed for one only: whoever answers
  * decides how long the list is. Begins as {text}; null is an empty list. */
 struct discovery_json_list {
-    struct str text; /* of the whole list, borrowed */
+    struct str text;          /* of the whole list, borrowed */
+    size_t element_bytes_max; /* 0: DISCOVERY_ELEMENT_BYTES_MAX */
     size_t at;
     uint32_t count; /* elements given */
 };
-/* Gives the next element, to be json_decref'd, or NULL after the last one. ERR_LIMIT for one of
- * more than DISCOVERY_ELEMENT_BYTES_MAX. */
+/* Gives the next element, to be json_decref'd, or NULL after the last one. ERR_LIMIT for one that
+ * is too long. */
 err_t discovery_json_next(struct discovery_json_list *list, json_t **element, struct strbuf *why);

@@ -118,6 +118,50 @@ static void test_bad_documents_add_nothing(void **state)
     }
 }
 
+/* Lists that a server may make as long as it likes are refused once they need too much. */
+static void test_documents_without_end(void **state)
+{
+    (void)state;
+    const struct label extra = {STR("m"), STR("v")};
+    struct strbuf text = STRBUF_INIT;
+    struct found f;
+    begin(&f);
+    arena_init(&f.arena, MEM_TEST, 1 << 20);
+    for (uint32_t i = 0; i < 100000; i++)
+        strbuf_add_cstr(&text, i == 0 ? "[{}" : ",{}");
+    strbuf_add_char(&text, ']');
+    assert_int_equal(discovered_groups_read_json(&f.groups, strbuf_str(&text), &extra, &f.why),
+                     ERR_LIMIT);
+    assert_string_equal(strbuf_cstr(&f.why), "target groups need more than 1048576 bytes");
+    assert_int_equal(f.groups.count, 0);
+    end(&f);
+    /* Aliases make much of little. */
+    begin(&f);
+    arena_init(&f.arena, MEM_TEST, 1 << 20);
+    strbuf_clear(&text);
+    strbuf_add_cstr(&text, "- &a {targets: [");
+    for (uint32_t i = 0; i < 1000; i++)
+        strbuf_add_cstr(&text, i == 0 ? "a" : ",a");
+    strbuf_add_cstr(&text, "]}\n");
+    for (uint32_t i = 0; i < 1000; i++)
+        strbuf_add_cstr(&text, "- *a\n");
+    assert_int_equal(discovered_groups_read_yaml(&f.groups, strbuf_str(&text), &extra, &f.why),
+                     ERR_LIMIT);
+    assert_int_equal(f.groups.count, 0);
+    end(&f);
+    /* One group that is too long. */
+    begin(&f);
+    strbuf_clear(&text);
+    strbuf_add_cstr(&text, "[{\"targets\":[\"");
+    while (text.size < (9u << 20))
+        strbuf_add_cstr(&text, "aaaaaaaaaaaaaaaa");
+    strbuf_add_cstr(&text, "\"]}]");
+    assert_int_equal(discovered_groups_read_json(&f.groups, strbuf_str(&text), &extra, &f.why),
+                     ERR_LIMIT);
+    end(&f);
+    strbuf_deinit(&text);
+}
+
 static void write_file(const char *folder, const char *name, const char *text)
 {
     char path[256];
@@ -241,8 +285,11 @@ int main(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_documents), cmocka_unit_test(test_bad_documents_add_nothing),
-        cmocka_unit_test(test_files),     cmocka_unit_test(test_http),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_bad_documents_add_nothing),
+        cmocka_unit_test(test_documents_without_end),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_http),
         cmocka_unit_test(test_support),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
