@@ -95,6 +95,8 @@ void notifications_set(struct notifications *n, enum notification_kind kind, boo
 
 void notifications_close(struct notifications *n)
 {
+    if (n == NULL)
+        return;
     mutex_lock(&n->lock);
     n->closed = true;
     for (struct subscriber *s = n->subscribers; s != NULL; s = s->next)

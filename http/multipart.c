@@ -4,11 +4,10 @@
 /* Index of `needle` in `text` at or after `from`, or SIZE_MAX. */
 static size_t find_text(struct str text, struct str needle, size_t from)
 {
-    while (from + needle.size <= text.size) {
-        const char *hit = memmem(text.data + from, text.size - from, needle.data, needle.size);
-        return hit == NULL ? SIZE_MAX : (size_t)(hit - text.data);
-    }
-    return SIZE_MAX;
+    if (from + needle.size > text.size)
+        return SIZE_MAX;
+    const char *hit = memmem(text.data + from, text.size - from, needle.data, needle.size);
+    return hit == NULL ? SIZE_MAX : (size_t)(hit - text.data);
 }
 
 /* Value of `name=` among the parameters of a header behind its first ';', unquoted. */
@@ -82,11 +81,11 @@ void http__multipart_parse(struct http_request *request, struct str content_type
     uint32_t before = request->param_count;
     while (at + 2 <= body.size && body.data[at] == '\r' && body.data[at + 1] == '\n') {
         size_t end = find_text(body, delimiter, at);
-        if (end == SIZE_MAX || !add_part(request, str_from(body.data + at + 2, end - at - 2))) {
-            /* A body that is cut off says nothing. */
-            request->param_count = before;
-            return;
-        }
+        if (end == SIZE_MAX || !add_part(request, str_from(body.data + at + 2, end - at - 2)))
+            break;
         at = end + delimiter.size;
     }
+    /* A body that is cut off says nothing. */
+    if (at + 2 > body.size || body.data[at] != '-' || body.data[at + 1] != '-')
+        request->param_count = before;
 }

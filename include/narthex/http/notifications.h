@@ -25,5 +25,5 @@ struct notifications *notifications_create(const struct clock *clock, uint32_t s
 void notifications_destroy(struct notifications *notifications);
 void notifications_set(struct notifications *notifications, enum notification_kind kind,
                        bool active);
-/* Live clients get what waits for them and are let go; later ones are refused. */
+/* Live clients get what waits for them and are let go; later ones are refused. May be NULL. */
 void notifications_close(struct notifications *notifications);
