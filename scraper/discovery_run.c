@@ -9,8 +9,12 @@
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 
-enum { DISCOVERY_GROUP_BYTES_MAX = 512 << 20 }; /* of one mechanism */
-enum { SETTLE_MS = 50 };                        /* a burst of changes is read once, at its end */
+enum {
+    DISCOVERY_GROUP_BYTES_MAX = 256 << 20, /* of one mechanism, like the next */
+    TARGETS_MAX = 250000,
+    TARGET_LABELS_MAX = 4096,
+};
+enum { SETTLE_MS = 50 }; /* a burst of changes is read once, at its end */
 static const int64_t ns_per_ms = 1000000;
 
 /* ---- metrics ---- */
@@ -50,21 +54,30 @@ void discovery_metrics_init(struct discovery_metrics *m, struct metrics *r)
     discovery_mechanisms_register(r);
 }
 
-static uint64_t count_targets(const struct discovered_groups *groups)
+void discovery_metrics_set_targets(const struct discovery_metrics *m, struct str job_name,
+                                   uint64_t count)
 {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < groups->count; i++)
-        count += groups->items[i].target_count;
-    return count;
+    struct str labels[] = {manager_name, job_name};
+    if (m->registry == NULL)
+        return;
+    if (count == UINT64_MAX)
+        metric_remove(m->discovered_targets, labels);
+    else
+        metric_set(metric_with(m->discovered_targets, labels), (double)count);
 }
 
-static void count_groups(const struct discovery_run *run, const struct discovered_groups *groups)
+void discovery_metrics_set_failed(const struct discovery_metrics *m, uint32_t count)
+{
+    if (m->registry != NULL)
+        metric_set(m->failed_configs, count);
+}
+
+static void count_groups(const struct discovery_run *run)
 {
     const struct discovery_metrics *m = run->metrics;
     if (m->registry == NULL)
         return;
     struct str config[] = {manager_name, run->job->config->job_name};
-    metric_set(metric_with(m->discovered_targets, config), (double)count_targets(groups));
     metric_set(metric_with(m->last_update, config), (double)clock_wall_ms(clock_system()) / 1000);
     metric_add(m->received_updates, 1);
     metric_add(m->updates, 1);
@@ -105,20 +118,35 @@ static void settle(struct discovery_run *run, err_t result, struct discovered_gr
                    struct arena *arena)
 {
     if (result == OK)
-        count_groups(run, groups);
+        count_groups(run);
     if (result == OK)
         run->publish(run->context, run, groups, arena);
     else
         arena_deinit(arena);
 }
 
-/* Fails when a server made a mechanism find more than memory is meant for. */
-static err_t check_size(err_t result, const struct arena *arena, struct strbuf *why)
+/* Fails when a server made a mechanism find more than memory, or relabeling's time, is meant for.
+ */
+static err_t check_size(err_t result, const struct discovered_groups *groups, struct strbuf *why)
 {
-    if (result == OK && arena_exhausted(arena))
+    if (result != OK)
+        return result;
+    if (arena_exhausted(groups->arena))
         return err_fail(why, ERR_LIMIT, "target groups need more than %zu bytes",
-                        arena->budget_bytes);
-    return result;
+                        groups->arena->budget_bytes);
+    uint64_t count = 0;
+    for (uint32_t g = 0; g < groups->count; g++) {
+        const struct target_group_config *group = &groups->items[g];
+        count += group->target_count;
+        if (count > TARGETS_MAX)
+            return err_fail(why, ERR_LIMIT, "more than %d targets", TARGETS_MAX);
+        for (uint32_t t = 0; t < group->target_count; t++) {
+            if (group->targets[t].count + group->labels.count > TARGET_LABELS_MAX)
+                return err_fail(why, ERR_LIMIT, "a target has more than %d labels",
+                                TARGET_LABELS_MAX);
+        }
+    }
+    return OK;
 }
 
 /* A first refresh that fails gives an empty list: what another configuration found is not ours. */
@@ -130,7 +158,7 @@ static void refresh(struct discovery_run *run, bool first)
     struct discovered_groups groups = {.arena = &arena};
     int64_t started_ns = clock_monotonic_ns(clock_system());
     err_t err = run->mechanism->refresh(run->state, &groups, &why);
-    err = check_size(err, &arena, &why);
+    err = check_size(err, &groups, &why);
     if (err != ERR_CANCELED)
         count_refresh(run, err, (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
     if (err != OK && !is_stopping(run))
@@ -193,7 +221,7 @@ static void run_watch(struct discovery_run *run)
         arena_init(&arena, MEM_DISCOVERY, DISCOVERY_GROUP_BYTES_MAX);
         struct discovered_groups groups = {.arena = &arena};
         err = run->mechanism->watch(run->state, &groups, &why);
-        err = check_size(err, &arena, &why);
+        err = check_size(err, &groups, &why);
         if (err != OK && !is_stopping(run))
             log_failure(run, "Unable to watch targets", &why);
         settle(run, err, &groups, &arena);
@@ -234,8 +262,6 @@ struct discovery_run *discovery_run_start(struct scrape_job *job,
                     : mechanism->create(config->settings, &run->env, &run->state, &why);
     if (err != OK) {
         LOG_ERROR("Cannot create service discovery", "err", strbuf_cstr(&why));
-        if (metrics->registry != NULL)
-            metric_add(metrics->failed_configs, 1);
         close(run->stop_fd);
         mem_free(MEM_DISCOVERY, run);
         strbuf_deinit(&why);

@@ -19,6 +19,12 @@ struct discovery_metrics {
 };
 void discovery_metrics_init(struct discovery_metrics *metrics, struct metrics *registry);
 
+/* A job's targets before relabeling, static ones too; UINT64_MAX: the job is gone. */
+void discovery_metrics_set_targets(const struct discovery_metrics *metrics, struct str job_name,
+                                   uint64_t count);
+/* How many configured mechanisms could not be started. */
+void discovery_metrics_set_failed(const struct discovery_metrics *metrics, uint32_t count);
+
 struct discovery_run;
 
 /* Takes a complete list of groups: the arena moves to the callee. `run` tells who found them. */
@@ -44,7 +50,7 @@ struct discovery_run {
     struct discovery_run *next;
 };
 
-/* NULL when the mechanism cannot be constructed: logged and counted, as in Prometheus. */
+/* NULL when the mechanism cannot be constructed, which is logged. */
 struct discovery_run *discovery_run_start(struct scrape_job *job,
                                           const struct discovery_config *config, void *pool,
                                           uint32_t provider, discovery_publish_fn publish,

@@ -142,6 +142,24 @@ static void log_pool_failure(const char *message, const struct scrape_config *co
     strbuf_deinit(&name);
 }
 
+static uint64_t count_targets(const struct target_group_config *groups, uint32_t count)
+{
+    uint64_t targets = 0;
+    for (uint32_t i = 0; i < count; i++)
+        targets += groups[i].target_count;
+    return targets;
+}
+
+static void sync_pool(struct scrape_manager *manager, struct scrape_pool *pool)
+{
+    const struct scrape_config *config = pool->job->config;
+    uint64_t targets = count_targets(config->static_groups, config->static_group_count);
+    for (uint32_t i = 0; i < pool->provider_count; i++)
+        targets += count_targets(pool->providers[i].groups, pool->providers[i].group_count);
+    discovery_metrics_set_targets(&manager->discovery_metrics, config->job_name, targets);
+    scrape_pool_sync(pool, &manager->shards);
+}
+
 /* A discovery thread found a complete list of groups. */
 static void publish(void *context, struct discovery_run *run, struct discovered_groups *groups,
                     struct arena *arena)
@@ -153,7 +171,7 @@ static void publish(void *context, struct discovery_run *run, struct discovered_
         arena_deinit(arena); /* its job went meanwhile */
     } else {
         scrape_pool_set_groups(pool, run->provider, groups, arena);
-        scrape_pool_sync(pool, &manager->shards);
+        sync_pool(manager, pool);
     }
     mutex_unlock(&manager->lock);
 }
@@ -180,7 +198,7 @@ static void reload_pool(struct scrape_manager *manager, struct scrape_pool *pool
     scrape_metrics_count(m, m->pool_reloads, 1);
     scrape_pool_set_job(pool, job);
     start_discovery(manager, pool, plan);
-    scrape_pool_sync(pool, &manager->shards);
+    sync_pool(manager, pool);
     scrape_metrics_reload(m, job->config->interval_ms,
                           (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
 }
@@ -206,7 +224,7 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
     } else if (pool == NULL) {
         scrape_metrics_count(m, m->pools, 1);
         pool = scrape_pool_create(job);
-        scrape_pool_sync(pool, &manager->shards);
+        sync_pool(manager, pool);
         start_discovery(manager, pool, plan);
     } else {
         reload_pool(manager, pool, job, plan);
@@ -238,6 +256,8 @@ static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
         if (is_planned(plan, manager->pools[i]))
             continue;
         scrape_pool_detach_runs(manager->pools[i], &plan->stopped);
+        discovery_metrics_set_targets(&manager->discovery_metrics,
+                                      manager->pools[i]->job->config->job_name, UINT64_MAX);
         scrape_pool_destroy(manager->pools[i], &manager->shards);
     }
     mem_free(MEM_SCRAPE, manager->pools);
@@ -245,6 +265,16 @@ static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
     manager->pool_count = plan->count;
     if (plan->count > 0)
         qsort(manager->pools, manager->pool_count, sizeof *manager->pools, by_name);
+}
+
+static void count_failed_discovery(struct scrape_manager *manager)
+{
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < manager->pool_count; i++) {
+        for (uint32_t k = 0; k < manager->pools[i]->provider_count; k++)
+            failed += manager->pools[i]->providers[k].run == NULL;
+    }
+    discovery_metrics_set_failed(&manager->discovery_metrics, failed);
 }
 
 err_t scrape_manager_apply(struct scrape_manager *manager, const struct scrape_config *jobs,
@@ -257,6 +287,7 @@ err_t scrape_manager_apply(struct scrape_manager *manager, const struct scrape_c
     for (uint32_t i = 0; i < job_count; i++)
         plan_job(manager, set, &jobs[i], &plan);
     adopt_plan(manager, &plan);
+    count_failed_discovery(manager);
     mutex_unlock(&manager->lock);
     discovery_runs_stop(plan.stopped);
     scrape_job_set_unref(set);
