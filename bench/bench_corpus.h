@@ -73,6 +73,7 @@ uint32_t corpus_job_render(const struct corpus_job *job, const double *values, i
                            struct strbuf *body);
 
 /* bench_shapes.c: synthetic corpora, the same for the same seed. ERR_NOT_FOUND for an unknown
- * shape; the names are node, k8s, wide, churn, hostile and sets (one job per kind of value). */
+ * shape; the names are node, k8s, wide, churn, hostile, ranges (one job of 1444 series in any case)
+ * and sets (one job per kind of value). */
 err_t corpus_make_shape(struct corpus *corpus, const char *shape, uint32_t series_count,
                         uint32_t row_count, uint64_t seed, struct strbuf *why);

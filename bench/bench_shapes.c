@@ -5,7 +5,13 @@
 #include "bench_corpus.h"
 #include "narthex/model/histogram.h"
 
-enum { JOB_SERIES = 1000, SET_SERIES = 100, INTERVAL_MS = 15000, HOSTILE_KINDS = 8 };
+enum {
+    JOB_SERIES = 1000,
+    RANGES_SERIES = 1444,
+    SET_SERIES = 100,
+    INTERVAL_MS = 15000,
+    HOSTILE_KINDS = 8
+};
 
 struct generator {
     uint64_t state;
@@ -238,6 +244,42 @@ static void hostile_series(struct corpus *corpus, struct corpus_job *job, uint32
     fill_slot(job, slot, hostile, seed);
 }
 
+/* Counters by ones, tens and hundreds, plain and as histograms of eleven buckets, and one series
+ * with a sample now and then: what range queries are measured with (D7). */
+static void ranges_series(struct corpus *corpus, struct corpus_job *job, uint32_t slot,
+                          uint64_t seed)
+{
+    enum { BUCKETS = 11, SPARSE_ROWS = 20 };
+    static const struct {
+        const char *name;
+        uint32_t count;
+        bool histogram;
+    } families[] = {
+        {"a_one", 1, false},       {"b_one", 1, false},        {"a_ten", 10, false},
+        {"b_ten", 10, false},      {"a_hundred", 100, false},  {"b_hundred", 100, false},
+        {"h_one_bucket", 1, true}, {"h_ten_bucket", 10, true}, {"h_hundred_bucket", 100, true},
+        {"sparse", 1, false}};
+    (void)seed;
+    uint32_t rest = slot, family = 0;
+    while (rest >= families[family].count * (families[family].histogram ? BUCKETS : 1u)) {
+        rest -= families[family].count * (families[family].histogram ? BUCKETS : 1u);
+        family++;
+    }
+    uint32_t bucket = families[family].histogram ? rest % BUCKETS : 0;
+    uint32_t number = families[family].histogram ? rest / BUCKETS : rest;
+    struct label labels[2] = {
+        {STR("l"), number_text(corpus, "%u", number)},
+        {STR("le"), bucket == BUCKETS - 1 ? STR("+Inf") : number_text(corpus, "%u", bucket)}};
+    set_labels(corpus, &job->series[slot], families[family].name, labels,
+               families[family].histogram ? 2 : 1);
+    bool sparse = strcmp(families[family].name, "sparse") == 0;
+    for (uint32_t row = 0; row < job->row_count; row++) {
+        double v = (double)row * (bucket + 1) + (double)slot / RANGES_SERIES;
+        job->values[(size_t)row * job->series_count + slot] =
+            sparse && row % SPARSE_ROWS != 0 ? double_from_bits(CORPUS_ABSENT_BITS) : v;
+    }
+}
+
 static void finish(struct corpus *corpus, struct corpus_job *job)
 {
     for (uint32_t row = 0; row < job->row_count; row++)
@@ -261,11 +303,8 @@ static void make_sets(struct corpus *corpus, uint32_t row_count, uint64_t seed)
 static const struct {
     const char *name;
     void (*fill)(struct corpus *corpus, struct corpus_job *job, uint32_t slot, uint64_t seed);
-} shapes[] = {{"node", node_series},
-              {"k8s", k8s_series},
-              {"wide", wide_series},
-              {"churn", churn_series},
-              {"hostile", hostile_series}};
+} shapes[] = {{"node", node_series},   {"k8s", k8s_series},         {"wide", wide_series},
+              {"churn", churn_series}, {"hostile", hostile_series}, {"ranges", ranges_series}};
 
 err_t corpus_make_shape(struct corpus *corpus, const char *shape, uint32_t series_count,
                         uint32_t row_count, uint64_t seed, struct strbuf *why)
@@ -279,6 +318,8 @@ err_t corpus_make_shape(struct corpus *corpus, const char *shape, uint32_t serie
         if (strcmp(shape, shapes[i].name) != 0)
             continue;
         uint32_t width = series_count < JOB_SERIES ? series_count : JOB_SERIES;
+        if (shapes[i].fill == ranges_series)
+            width = RANGES_SERIES;
         struct corpus_job *job = corpus_job_add(corpus, shape, width, row_count);
         for (uint32_t slot = 0; slot < width; slot++)
             shapes[i].fill(corpus, job, slot, seed);

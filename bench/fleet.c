@@ -115,6 +115,11 @@ void fleet_detach(struct fleet *fleet)
         storage_source_close(fleet->storage, fleet->targets[i].source);
 }
 
+const struct corpus_job *fleet_target_job(const struct fleet *fleet, uint32_t index)
+{
+    return fleet->targets[index].job;
+}
+
 static double target_value(const struct fleet_target *target, uint32_t slot, uint32_t row)
 {
     const struct corpus_job *job = target->job;

@@ -33,6 +33,7 @@ uint64_t fleet_render(struct fleet *fleet);
 err_t fleet_commit(struct fleet *fleet, struct strbuf *why);
 /* Timestamp of target 0's latest row. */
 int64_t fleet_newest_ms(const struct fleet *fleet);
+const struct corpus_job *fleet_target_job(const struct fleet *fleet, uint32_t index);
 /* What target `index` shows at `row`: values[slot] for all series of its job, absent ones included.
  * `job` stays the corpus'. May be called by several threads. */
 void fleet_target_row(const struct fleet *fleet, uint32_t index, uint32_t row,

@@ -1,0 +1,1 @@
+"""Narthex beside other systems on one machine; bench/compare is the command."""

@@ -1,0 +1,147 @@
+"""The systems: how each is had, started, filled and asked for the size of its parts."""
+import os
+import shutil
+import subprocess
+import time
+
+import harness
+
+from .measure import tree_bytes
+
+EMPTY_CONFIG = "global: {scrape_interval: 1m}\nscrape_configs: []\n"
+
+
+def version_of(program, package_folder=None):
+    """The program's own words, or the package's version where it has none."""
+    for name in os.listdir(package_folder) if package_folder else []:
+        if name.endswith(".deb"):
+            out = subprocess.run(["dpkg-deb", "-f", os.path.join(package_folder, name), "Version"],
+                                 capture_output=True, text=True, check=False)
+            return f"{os.path.basename(program)} {out.stdout.strip()}"
+    out = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return (out.stdout + out.stderr).strip().splitlines()[0]
+
+
+class System:
+    """Narthex and Prometheus: same flags, same API."""
+
+    ready_path = "/-/ready"
+    query_parameters = {}
+
+    def __init__(self, name, program, importer, package_folder=None):
+        self.name, self.program, self.importer = name, program, importer
+        self.version = version_of(program, package_folder)
+
+    def command(self, folder, port):
+        return [self.program, f"--config.file={folder}/config.yml",
+                f"--storage.tsdb.path={folder}/data", "--storage.tsdb.retention.time=50y",
+                "--query.max-samples=1000000000", f"--web.listen-address=127.0.0.1:{port}"]
+
+    def start(self, folder, cores="0", port=None):
+        port = port or harness.free_port()
+        server = harness.Server(["taskset", "-c", cores, *self.command(folder, port)],
+                                f"http://127.0.0.1:{port}", os.path.join(folder, "log"))
+        server.port = port
+        return server
+
+    def is_ready(self, server):
+        try:
+            return harness.http_get(server.url + self.ready_path, 5)[0] == 200
+        except OSError:
+            return False
+
+    def wait_ready(self, server, seconds=120):
+        def ready():
+            if server.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended:\n{server.log_tail()}")
+            return self.is_ready(server)
+        harness.wait_until(ready, f"{self.name} ready", seconds)
+        return server
+
+    def fill(self, folder, pieces):
+        """Imports the texts that pieces("s") yields, one path after another."""
+        os.makedirs(os.path.join(folder, "data"), exist_ok=True)
+        for path in pieces("s"):
+            subprocess.run([self.importer, "tsdb", "create-blocks-from", "openmetrics", path,
+                            os.path.join(folder, "data")], check=True, stdout=subprocess.DEVNULL,
+                           timeout=1800)
+
+    def parts(self, folder):
+        """Bytes of the data folder: whole, and what stands in files of its own. (A block of ours is
+        one file, so its index has none.)"""
+        data = os.path.join(folder, "data")
+
+        def is_index(path):
+            return os.path.basename(path) == "index"
+
+        def is_log(path):
+            return path.split(os.sep)[0] in ("wal", "chunks_head", "queries.active", "lock")
+        parts = {"whole": tree_bytes(data), "index": tree_bytes(data, is_index),
+                 "log": tree_bytes(data, is_log)}
+        return {part: size for part, size in parts.items() if size > 0}
+
+
+class VictoriaMetrics(System):
+    ready_path = "/health"
+    query_parameters = {"nocache": "1"}
+
+    def command(self, folder, port):
+        return [self.program, f"-promscrape.config={folder}/config.yml",
+                f"-storageDataPath={folder}/data", "-retentionPeriod=100y",
+                "-search.latencyOffset=1ms", "-search.maxUniqueTimeseries=3000000",
+                "-search.maxSamplesPerQuery=2000000000", "-search.maxPointsPerTimeseries=100000",
+                "-search.maxQueryDuration=10m", "-search.maxQueueDuration=10m",
+                f"-httpListenAddr=127.0.0.1:{port}"]
+
+    def fill(self, folder, pieces):
+        with open(os.path.join(folder, "config.yml"), "w") as file:
+            file.write(EMPTY_CONFIG)
+        server = self.wait_ready(self.start(folder, "0,1"))
+        try:
+            for path in pieces("ms"):
+                subprocess.run(["curl", "-sS", "--fail", "-T", path,
+                                server.url + "/api/v1/import/prometheus"], check=True, timeout=1800)
+            for call in ("force_flush", "force_merge"):
+                harness.http_get(f"{server.url}/internal/{call}", 600)
+            self._wait_merged(server)
+        finally:
+            server.stop(120)
+
+    @staticmethod
+    def _wait_merged(server):
+        """force_merge works in the background."""
+        def merging():
+            text = harness.http_get(server.url + "/metrics")[2].decode()
+            return any(line.startswith("vm_active_force_merges") and not line.endswith(" 0")
+                       for line in text.splitlines())
+        time.sleep(2)
+        harness.wait_until(lambda: not merging(), "merged", 600)
+
+    def parts(self, folder):
+        data = os.path.join(folder, "data")
+        return {"whole": tree_bytes(data),
+                "index": tree_bytes(data, lambda path: path.split(os.sep)[0] == "indexdb"),
+                "log": tree_bytes(data, lambda path: path.split(os.sep)[0] not in
+                                  ("data", "indexdb"))}
+
+
+def all_systems(options):
+    """Ours first."""
+    peers = os.path.join(options.work, "peers")
+    prometheus = harness.fetch_peer("prometheus", "usr/bin/prometheus", peers)
+    promtool = os.path.join(os.path.dirname(prometheus), "promtool")
+    victoria = harness.fetch_peer("victoria-metrics", "usr/bin/victoria-metrics", peers)
+    every = [System("narthex", options.narthex, options.narthexctl),
+             System("prometheus", prometheus, promtool),
+             VictoriaMetrics("victoriametrics", victoria, None,
+                             os.path.join(peers, "victoria-metrics"))]
+    return [system for system in every if system.name in ("narthex", *options.peers)]
+
+
+def new_folder(options, name, config):
+    folder = os.path.join(options.work, "run", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    with open(os.path.join(folder, "config.yml"), "w") as file:
+        file.write(config)
+    return folder
