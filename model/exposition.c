@@ -104,6 +104,20 @@ bool exposition_next_known(struct exposition *exposition, size_t key_size, struc
     return exposition__quick_value(exposition, key_size, same_text, entry);
 }
 
+void exposition_skip_plain(struct exposition *exposition, size_t size)
+{
+    struct lexer *lexer = &exposition->lexer;
+    assert(!exposition->ended && lexer->state == LEX_INIT);
+    assert(size <= lexer->size - lexer->at);
+    lexer->at += size;
+    exposition->exemplar.labels.size = 0;
+}
+
+enum metadata_type exposition_type(const struct exposition *exposition)
+{
+    return exposition->type;
+}
+
 void exposition_key_labels(enum exposition_format format, struct str key, enum metadata_type type,
                            struct arena *arena, struct label **items, uint32_t *count)
 {

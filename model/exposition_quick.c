@@ -177,19 +177,48 @@ static bool ends_value(const char *at, const char *end)
     return at < end && (*at == '\n' || *at == ' ');
 }
 
+static bool is_same(const char *at, size_t left, struct str same_text)
+{
+    return same_text.size > 0 && same_text.size < left && at[0] == same_text.data[0] &&
+           memcmp(at, same_text.data, same_text.size) == 0;
+}
+
+static const char *convert_value(const char *at, size_t left, double *value)
+{
+    double v;
+    size_t used = number_scan(at, left, &v);
+    if (used == 0)
+        return NULL;
+    *value = isnan(v) ? double_from_bits(NORMAL_NAN_BITS) : v;
+    return at + used;
+}
+
 /* The value at `at`; the end of its text, or NULL to decline. */
 static const char *read_value(const char *at, const char *end, struct str same_text, double *value)
 {
     size_t left = (size_t)(end - at);
-    if (same_text.size > 0 && same_text.size < left &&
-        memcmp(at, same_text.data, same_text.size) == 0 && ends_value(at + same_text.size, end))
+    if (is_same(at, left, same_text) && ends_value(at + same_text.size, end))
         return at + same_text.size;
-    double v;
-    size_t used = number_scan(at, left, &v);
-    if (used == 0 || !ends_value(at + used, end))
+    const char *behind = convert_value(at, left, value);
+    return behind != NULL && ends_value(behind, end) ? behind : NULL;
+}
+
+const char *exposition_plain_value(const char *at, const char *end, struct str same_text,
+                                   double *value, size_t *text_size, bool *same)
+{
+    if (at >= end || *at != ' ')
         return NULL;
-    *value = isnan(v) ? double_from_bits(NORMAL_NAN_BITS) : v;
-    return at + used;
+    size_t left = (size_t)(end - ++at);
+    *same = is_same(at, left, same_text) && at[same_text.size] == '\n';
+    if (*same)
+        return at + same_text.size + 1;
+    double v;
+    const char *behind = convert_value(at, left, &v);
+    if (behind == NULL || behind == end || *behind != '\n')
+        return NULL;
+    *value = v;
+    *text_size = (size_t)(behind - at);
+    return behind + 1;
 }
 
 bool exposition__quick_value(struct exposition *exposition, size_t key_size, struct str same_text,

@@ -29,12 +29,6 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest)
     mem_free(MEM_SCRAPE, ingest->lost);
 }
 
-static bool is_normalised(enum metadata_type type)
-{
-    return type == METADATA_HISTOGRAM || type == METADATA_GAUGEHISTOGRAM ||
-           type == METADATA_SUMMARY;
-}
-
 static uint64_t key_hash(const struct scrape_ingest *ingest, struct str key)
 {
     return hash_bytes_seeded(key.data, key.size, ingest->seed);
@@ -54,7 +48,7 @@ struct cache_line *ingest__candidate(const struct scrape_ingest *ingest)
 
 static bool line_has_type(const struct cache_line *line, enum metadata_type type)
 {
-    return ((line->flags & CACHE_LINE_NORMALISED) != 0) == is_normalised(type);
+    return ((line->flags & CACHE_LINE_NORMALISED) != 0) == ingest__is_normalised(type);
 }
 
 struct cache_line *ingest__keep_line(struct scrape_ingest *ingest, struct cache_line *line)
@@ -112,7 +106,7 @@ static err_t push_start(struct scrape_ingest *ingest, const struct exposition_en
 static void set_type(struct cache_line *line, enum metadata_type type)
 {
     line->flags &= (uint8_t)~CACHE_LINE_NORMALISED;
-    if (is_normalised(type))
+    if (ingest__is_normalised(type))
         line->flags |= CACHE_LINE_NORMALISED;
 }
 
@@ -321,6 +315,7 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
     for (;;) {
         struct exposition_entry entry;
         struct cache_line *known;
+        ingest__take_plain_lines(ingest);
         if (take_known(ingest, &entry, &known)) {
             TRY(take_known_sample(ingest, &entry, known, why));
             continue;

@@ -130,6 +130,14 @@ err_t ingest__nhcb_collect(struct scrape_ingest *ingest, const struct exposition
 err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why);
 /* The old line that the next one of this scrape is compared with, or NULL. */
 struct cache_line *ingest__candidate(const struct scrape_ingest *ingest);
+/* Takes the lines that stand where they stood and hold a key and a value, no more: nearly all of
+ * them, nearly always. Whatever else comes next is for the caller. */
+void ingest__take_plain_lines(struct scrape_ingest *ingest);
+static inline bool ingest__is_normalised(enum metadata_type type)
+{
+    return type == METADATA_HISTOGRAM || type == METADATA_GAUGEHISTOGRAM ||
+           type == METADATA_SUMMARY;
+}
 /* Passes over a TYPE, HELP or UNIT line that stands where it stood; false when there is none. */
 bool ingest__take_known_comment(struct scrape_ingest *ingest);
 /* Any other of these lines; `rest` is the body from its start. */

@@ -111,6 +111,17 @@ struct str exposition_peek(struct exposition *exposition);
 bool exposition_next_known(struct exposition *exposition, size_t key_size, struct str same_text,
                            struct exposition_entry *entry);
 
+/* The same for many lines at a time, by a caller that walks the rest itself: reads the value of a
+ * line whose key ends at `at`, which must be "key value\n". Returns the start of the next line,
+ * NULL to decline. *same tells that the text was `same_text`; *value is left alone then.
+ * *text_size: of the value's text, which begins at at + 1. */
+const char *exposition_plain_value(const char *at, const char *end, struct str same_text,
+                                   double *value, size_t *text_size, bool *same);
+/* Passes over so many bytes of lines that exposition_plain_value has read. */
+void exposition_skip_plain(struct exposition *exposition, size_t size);
+/* The type of the latest TYPE line. */
+enum metadata_type exposition_type(const struct exposition *exposition);
+
 /* The unread rest if a comment line begins there (blank lines skipped), else empty. Does not move.
  */
 struct str exposition_peek_comment(struct exposition *exposition);
