@@ -23,6 +23,7 @@ static void reset(struct head_appender *self)
     if (self->arena.chunks != NULL)
         arena_deinit(&self->arena);
     self->plain = true;
+    self->scattered = NULL;
     self->explicit_times = false;
     self->next_slot = 0;
 }
@@ -119,6 +120,30 @@ static void become_complex(struct head_appender *self)
     self->plain = false;
     for (uint32_t i = 0; i < self->staged_count; i++)
         remember(self, i);
+}
+
+static void set_slot_bit(struct head_appender *self, uint32_t slot)
+{
+    self->slot_bits[slot / 64] |= UINT64_C(1) << (slot % 64);
+}
+
+/* Whether a sample of the slot would spoil the common case of a scattered commit. */
+static bool is_strange_slot(const struct head_appender *self, const struct head_group *group,
+                            uint32_t slot)
+{
+    return group != self->scattered || slot / 64 >= self->slot_word_count ||
+           (self->slot_bits[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+/* A slot below the last one's: nothing is wrong with that as long as no slot comes twice. */
+static void become_scattered(struct head_appender *self, const struct head_group *lane)
+{
+    self->slot_word_count = (lane->slot_count + 63) / 64;
+    VEC_RESERVE(MEM_HEAD, self->slot_bits, self->slot_bits_capacity, self->slot_word_count);
+    memset(self->slot_bits, 0, self->slot_word_count * sizeof *self->slot_bits);
+    self->scattered = lane;
+    for (uint32_t i = 0; i < self->staged_count; i++)
+        set_slot_bit(self, self->staged[i].slot);
 }
 
 /* Against an earlier sample of the same commit; OK too when there is none (*found false). */
@@ -230,12 +255,17 @@ static bool find_place(const struct add_context *context, series_ref ref,
             sample->group = place->group;
             sample->slot = place->slot;
         }
-        if (sample->group != NULL && sample->group == lane && sample->slot >= self->next_slot)
-            self->next_slot = sample->slot + 1;
-        else
+        if (sample->group == NULL || sample->group != lane)
             become_complex(self);
+        else if (self->plain && self->scattered == NULL && sample->slot < self->next_slot)
+            become_scattered(self, lane);
+        if (sample->group == lane)
+            self->next_slot = sample->slot + 1;
     }
     if (self->plain && self->staged_count > 0 && self->staged[0].t_ms != sample->t_ms)
+        become_complex(self);
+    if (self->plain && self->scattered != NULL &&
+        is_strange_slot(self, sample->group, sample->slot))
         become_complex(self);
     return true;
 }
@@ -245,6 +275,8 @@ static void stage(struct head_appender *self, const struct staged_sample *sample
     VEC_PUSH(MEM_HEAD, self->staged, self->staged_count, self->staged_capacity, *sample);
     if (!self->plain)
         remember(self, self->staged_count - 1);
+    else if (self->scattered != NULL)
+        set_slot_bit(self, sample->slot);
 }
 
 static err_t add_one(const struct add_context *context, size_t i)
@@ -284,8 +316,8 @@ static err_t add_one(const struct add_context *context, size_t i)
 }
 
 /* The common case in a loop of its own: floats at one new time, in the order of the lane's slots.
- * Returns how many samples it took from the front of the batch. */
-static size_t add_in_order(const struct add_context *context)
+ * Returns how many samples it took from sample `from` of the batch on. */
+static size_t add_in_order(const struct add_context *context, size_t from)
 {
     struct head_appender *self = context->self;
     const struct append_batch *batch = context->batch;
@@ -296,14 +328,20 @@ static size_t add_in_order(const struct add_context *context)
         t_ms < context->min_t_ms || t_ms > context->max_t_ms ||
         (self->staged_count > 0 && self->staged[0].t_ms != t_ms))
         return 0;
-    VEC_RESERVE(MEM_HEAD, self->staged, self->staged_capacity, self->staged_count + batch->count);
+    VEC_RESERVE(MEM_HEAD, self->staged, self->staged_capacity,
+                self->staged_count + batch->count - from);
     struct staged_sample *out = self->staged + self->staged_count;
     uint32_t slot = self->next_slot;
-    size_t i = 0;
+    size_t i = from;
     for (; i < batch->count && slot < lane->slot_count; i++, slot++) {
         if (lane->slot_refs[slot] != batch->refs[i] || value_is_stale(batch->values[i]))
             break;
-        out[i] = (struct staged_sample){
+        if (self->scattered != NULL) {
+            if (is_strange_slot(self, lane, slot))
+                break;
+            set_slot_bit(self, slot);
+        }
+        out[i - from] = (struct staged_sample){
             .value = batch->values[i],
             .t_ms = t_ms,
             .group = lane,
@@ -312,9 +350,9 @@ static size_t add_in_order(const struct add_context *context)
         };
         batch->outcomes[i] = OK;
     }
-    self->staged_count += (uint32_t)i;
+    self->staged_count += (uint32_t)(i - from);
     self->next_slot = slot;
-    return i;
+    return i - from;
 }
 
 static err_t appender_op_add(struct appender *appender, const struct append_batch *batch,
@@ -341,8 +379,11 @@ static err_t appender_op_add(struct appender *appender, const struct append_batc
     }
     if (batch->t_ms != NULL)
         self->explicit_times = true;
-    for (size_t i = add_in_order(&context); i < batch->count; i++)
-        batch->outcomes[i] = (uint8_t)add_one(&context, i);
+    for (size_t i = 0; i < batch->count; i++) {
+        i += add_in_order(&context, i);
+        if (i < batch->count)
+            batch->outcomes[i] = (uint8_t)add_one(&context, i);
+    }
     mutex_unlock(&head->write_lock);
     return OK;
 }
@@ -426,6 +467,8 @@ static void appender_op_close(struct appender *appender)
     mem_free(MEM_HEAD, self->rows);
     mem_free(MEM_HEAD, self->slots);
     mem_free(MEM_HEAD, self->values);
+    mem_free(MEM_HEAD, self->values_by_slot);
+    mem_free(MEM_HEAD, self->slot_bits);
     mem_free(MEM_HEAD, self->wal_histograms);
     mem_free(MEM_HEAD, self->wal_starts);
     mem_free(MEM_HEAD, self);

@@ -57,8 +57,14 @@ struct head_appender {
     uint32_t late_capacity;
     struct wal_late *wal_late; /* scratch of the commit */
     uint32_t wal_late_capacity;
-    /* The common case: all are of the source's first lane, at one time, slots ascending. */
+    /* The common case: floats of different slots of the source's first lane, at one time. */
     bool plain;
+    /* In it: slots do not ascend, as when a series began late that stands early in a scrape. Which
+     * ones are staged is in slot_bits; the commit sorts by that. */
+    const struct head_group *scattered; /* that lane; NULL: they ascend */
+    uint64_t *slot_bits;
+    uint32_t slot_word_count; /* of scattered */
+    uint32_t slot_bits_capacity;
     bool explicit_times;         /* some batch had timestamps of its own */
     uint32_t next_slot;          /* where the next sample of lane 0 is expected */
     uint64_t seen_sequence;      /* the head's when the first sample was judged */
@@ -85,6 +91,8 @@ struct head_appender {
     uint32_t slots_capacity;
     double *values;
     uint32_t values_capacity;
+    double *values_by_slot; /* of a scattered commit */
+    uint32_t values_by_slot_capacity;
     struct wal_histogram *wal_histograms;
     uint32_t wal_histogram_capacity;
     struct wal_start *wal_starts;

@@ -203,6 +203,41 @@ static void collect_rows(struct head_appender *self)
         self->rows[i].group->staged_rows = 0;
 }
 
+static bool has_extras(const struct head_appender *self)
+{
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        if (self->staged[i].histogram != 0 || self->staged[i].start_t_ms != 0)
+            return true;
+    }
+    return false;
+}
+
+/* As collect_rows for the one row of a scattered commit: sorted by laying the values out. */
+static void collect_scattered_row(struct head_appender *self)
+{
+    uint32_t count = self->staged_count;
+    self->row_count = 0;
+    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, count);
+    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, count);
+    VEC_RESERVE(MEM_HEAD, self->values_by_slot, self->values_by_slot_capacity,
+                self->slot_word_count * 64);
+    for (uint32_t i = 0; i < count; i++)
+        self->values_by_slot[self->staged[i].slot] = self->staged[i].value;
+    uint32_t at = 0;
+    for (uint32_t word = 0; word < self->slot_word_count; word++) {
+        for (uint64_t bits = self->slot_bits[word]; bits != 0; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            self->slots[at] = slot;
+            self->values[at++] = self->values_by_slot[slot];
+        }
+    }
+    assert(at == count);
+    begin_row(self, &self->staged[0], 0, 0);
+    self->rows[0].count = count;
+    self->rows[0].float_count = count;
+    self->staged[0].group->staged_rows = 0;
+}
+
 /* ---- the log ---- */
 
 static void encode_row(struct head_appender *self, const struct commit_row *row, uint32_t segment)
@@ -350,14 +385,17 @@ err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
 {
     struct head *head = self->head;
     judge_all_again(self);
-    bool placed = self->plain;
+    bool placed = self->plain && (self->scattered == NULL || !has_extras(self));
     if (placed && self->staged_count > 0) {
         const struct staged_sample *first = &self->staged[0];
         placed = first->group->last_t_ms <= first->t_ms;
     }
     if (!placed)
         place_all(self);
-    collect_rows(self);
+    if (placed && self->scattered != NULL && self->staged_count > 0)
+        collect_scattered_row(self);
+    else
+        collect_rows(self);
     if (self->row_count == 0 && self->exemplar_count == 0 && self->metadata_count == 0 &&
         self->late_count == 0)
         return OK;

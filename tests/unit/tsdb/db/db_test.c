@@ -69,6 +69,64 @@ static void append(struct fixture *f, const char *name, int64_t t_ms, double val
     appender_close(appender);
 }
 
+/* One batch of one source in one commit; names are single letters. */
+static void append_letters(struct fixture *f, int64_t t_ms, const char *letters,
+                           const double *values, uint8_t *outcomes)
+{
+    enum { LETTERS_MAX = 16 };
+    struct storage *storage = db_storage(f->db);
+    struct appender *appender;
+    series_ref refs[LETTERS_MAX];
+    size_t count = strlen(letters);
+    assert_true(count <= LETTERS_MAX);
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    appender_begin(appender, storage_source_open(storage, 1), NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct label label = {STR("__name__"), str_from(letters + i, 1)};
+        bool created;
+        assert_int_equal(
+            appender_series(appender, (struct labels){&label, 1}, &refs[i], &created, &f->why), OK);
+    }
+    struct append_batch batch = {
+        .count = count, .refs = refs, .t_all_ms = t_ms, .values = values, .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+}
+
+/* The values of one series, as digits. */
+static void read_letter(struct fixture *f, const char *letter, struct strbuf *out)
+{
+    struct matcher matcher;
+    struct arena arena;
+    struct querier *querier;
+    struct series_list list;
+    struct series_cursor *cursor;
+    struct sample_column_info info;
+    struct sample_column column;
+    bool found;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    strbuf_clear(out);
+    assert_int_equal(matcher_init(&matcher, MATCH_EQUAL, LABEL_NAME, str_from_cstr(letter), NULL),
+                     OK);
+    assert_int_equal(
+        storage_querier_open(db_storage(f->db), INT64_MIN, INT64_MAX, &querier, &f->why), OK);
+    assert_int_equal(
+        querier_select(querier, (struct selector){&matcher, 1}, NULL, &arena, &list, &f->why), OK);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &f->why), OK);
+    assert_int_equal(series_cursor_seek(cursor, &list.items[0], INT64_MIN, INT64_MAX, &f->why), OK);
+    while (series_cursor_next(cursor, &info, &found, &f->why) == OK && found) {
+        assert_int_equal(series_cursor_decode(cursor, &column, &f->why), OK);
+        for (uint32_t i = 0; i < column.count; i++)
+            strbuf_printf(out, "%g ", column.values[i]);
+    }
+    series_cursor_close(cursor);
+    querier_close(querier);
+    matcher_deinit(&matcher);
+    arena_deinit(&arena);
+}
+
 /* Number of samples in a database. */
 static uint64_t count_samples(struct db *db)
 {
@@ -105,6 +163,31 @@ static size_t count_blocks(struct db *db)
     size_t count = db_blocks(db, &infos);
     mem_free(MEM_BLOCK, infos);
     return count;
+}
+
+static void a_source_may_change_the_order_of_its_series(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t outcomes[16];
+    append_letters(f, 10000, "abcdef", (const double[]){1, 2, 3, 4, 5, 6}, outcomes);
+    append_letters(f, 20000, "fabced", (const double[]){60, 10, 20, 30, 50, 40}, outcomes);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(outcomes[i], OK);
+    /* The same once more, another value for a series that is there, a new series in between. */
+    append_letters(f, 30000, "cabbaegfd",
+                   (const double[]){300, 100, 200, 200, 101, 500, 700, 600, 400}, outcomes);
+    const uint8_t expected[] = {OK, OK, OK, OK, ERR_DUPLICATE, OK, OK, OK, OK};
+    assert_memory_equal(outcomes, expected, sizeof expected);
+    append_letters(f, 40000, "gfedcba", (const double[]){7, 6, 5, 4, 3, 2, 1}, outcomes);
+    struct strbuf values = STRBUF_INIT;
+    const char *const all[] = {"a 1 10 100 1 ", "b 2 20 200 2 ", "c 3 30 300 3 ", "d 4 40 400 4 ",
+                               "e 5 50 500 5 ", "f 6 60 600 6 ", "g 700 7 "};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char letter[] = {all[i][0], '\0'};
+        read_letter(f, letter, &values);
+        assert_string_equal(strbuf_cstr(&values), all[i] + 2);
+    }
+    strbuf_deinit(&values);
 }
 
 static void a_folder_has_one_user(void **state)
@@ -408,6 +491,8 @@ static void exemplars_are_kept_and_replayed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_source_may_change_the_order_of_its_series, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_folder_has_one_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_of_prometheus_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_head_is_cut_when_it_spans_one_and_a_half_ranges, set_up,
