@@ -82,8 +82,10 @@ void scrape_fetch_release(struct scrape_loop *loop)
     if (request == NULL)
         return;
     scrape_fetch_leave_multi(loop);
-    if (request->wire != NULL)
+    if (request->wire != NULL) {
+        scrape_wire_forget(loop);
         http_wire_close(&shard->wires, request->wire);
+    }
     request->wire = NULL;
     loop->request = NULL;
     assert(shard->body_bytes >= request->body.capacity);

@@ -173,7 +173,8 @@ static void start_scrape(struct scrape_loop *loop)
     loop->started_ns = now_ns;
     if (loop->started_last_ns != 0)
         scrape_metrics_interval(loop->shard->options.metrics, loop->target->interval_ms,
-                                (double)(now_ns - loop->started_last_ns) / 1e9);
+                                (double)(now_ns - loop->started_last_ns) / 1e9,
+                                &loop->shard->interval_place);
     loop->started_last_ns = now_ns;
 
     struct strbuf *why = &loop->shard->why;
@@ -195,8 +196,6 @@ static void on_timer(struct scrape_timer *timer, void *context)
     if (loop->state == LOOP_ENDING) {
         scrape_commit_end(loop);
         scrape_loop_destroy(loop);
-    } else if (loop->state == LOOP_FETCHING) {
-        scrape_wire_expire(loop);
     } else {
         start_scrape(loop);
     }

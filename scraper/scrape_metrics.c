@@ -101,29 +101,36 @@ void scrape_metrics_count(const struct scrape_metrics *metrics, struct metric *c
         metric_add(counter, by);
 }
 
-static void observe_by_interval(struct metric_family *family, int64_t interval_ms, double seconds)
+static struct metric_distribution *of_interval(struct metric_family *family, int64_t interval_ms)
 {
     struct strbuf text = STRBUF_INIT;
     duration_print(interval_ms, &text);
     struct str value = strbuf_str(&text);
-    metric_observe(metric_distribution_with(family, &value), seconds);
+    struct metric_distribution *distribution = metric_distribution_with(family, &value);
     strbuf_deinit(&text);
+    return distribution;
 }
 
 void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
-                             double seconds)
+                             double seconds, struct scrape_interval_place *place)
 {
     if (metrics->registry == NULL)
         return;
-    observe_by_interval(metrics->interval_length, interval_ms, seconds);
-    observe_by_interval(metrics->interval_length_histogram, interval_ms, seconds);
+    if (place->interval_ms != interval_ms) /* these series are never removed */
+        *place = (struct scrape_interval_place){
+            .interval_ms = interval_ms,
+            .length = of_interval(metrics->interval_length, interval_ms),
+            .length_histogram = of_interval(metrics->interval_length_histogram, interval_ms),
+        };
+    metric_observe(place->length, seconds);
+    metric_observe(place->length_histogram, seconds);
 }
 
 void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,
                            double seconds)
 {
     if (metrics->registry != NULL)
-        observe_by_interval(metrics->reload_length, interval_ms, seconds);
+        metric_observe(of_interval(metrics->reload_length, interval_ms), seconds);
 }
 
 void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, double seconds,

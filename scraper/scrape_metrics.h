@@ -35,9 +35,15 @@ struct scrape_metrics {
 void scrape_metrics_init(struct scrape_metrics *metrics, struct metrics *registry);
 /* Counts on one of the plain counters above. */
 void scrape_metrics_count(const struct scrape_metrics *metrics, struct metric *counter, double by);
+/* Where a thread last observed; all zero at first. Finding these takes longer than observing. */
+struct scrape_interval_place {
+    int64_t interval_ms;
+    struct metric_distribution *length;
+    struct metric_distribution *length_histogram;
+};
 /* Distance of two scrapes of a target that is due every interval_ms. */
 void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
-                             double seconds);
+                             double seconds, struct scrape_interval_place *place);
 /* A job whose targets are due every interval_ms took `seconds` to take on a new configuration. */
 void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,
                            double seconds);

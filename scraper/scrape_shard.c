@@ -280,6 +280,7 @@ struct scrape_shard *scrape_shard_start(const struct scrape_shard_options *optio
     watch(shard, shard->wake_fd);
     shard->curl_timer.fire = fire_curl;
     shard->reap_timer.fire = fire_reap;
+    shard->wire_timer.fire = scrape_wire_expire;
     http_wire_pool_init(&shard->wires);
     shard->received = mem_alloc(MEM_SCRAPE, SCRAPE_RECEIVE_BYTES);
     scrape_timers_set(&shard->timers, &shard->reap_timer, now_ns(shard) + reap_ns);

@@ -8,6 +8,7 @@
 #include "http_transfer.h"
 #include "http_wire_pool.h"
 #include "http_wire_reader.h"
+#include "http_wire_request.h"
 #include "narthex/base/number.h"
 #include "narthex/base/thread.h"
 #include "scrape_body.h"
@@ -89,7 +90,7 @@ enum loop_state {
 
 /* The scraping of one target. */
 struct scrape_loop {
-    struct scrape_timer timer; /* the next tick; in FETCH_WIRE the end of the timeout */
+    struct scrape_timer timer; /* the next tick */
     struct scrape_shard *shard;
     struct scrape_target *target; /* holds a reference */
     struct scrape_loop *next, *previous;
@@ -98,11 +99,13 @@ struct scrape_loop {
     struct scrape_cache cache;
     source_ref source;
     series_ref report_refs[SCRAPE_REPORT_SERIES];
-    struct http_endpoint *endpoint; /* NULL: every scrape goes through curl */
-    uint32_t curl_scrapes;          /* so many more go through curl */
-    struct scrape_request *request; /* while fetching */
-    uint32_t scrape;                /* number of the next scrape */
-    bool refresh;                   /* the series of its lines must be asked for again */
+    struct http_endpoint *endpoint;                /* NULL: every scrape goes through curl */
+    struct http_wire_url wire_url;                 /* views of the target's URL */
+    struct scrape_loop *wire_next, *wire_previous; /* those in FETCH_WIRE */
+    uint32_t curl_scrapes;                         /* so many more go through curl */
+    struct scrape_request *request;                /* while fetching */
+    uint32_t scrape;                               /* number of the next scrape */
+    bool refresh; /* the series of its lines must be asked for again */
     size_t body_bytes_last;
     int64_t t_ms;
     int64_t started_ns;
@@ -120,6 +123,10 @@ struct scrape_shard {
     struct scrape_timers timers;
     struct scrape_timer curl_timer;
     struct scrape_timer reap_timer; /* of idle connections */
+    /* Loops in FETCH_WIRE, and one timer for all their timeouts, at or before the earliest: nearly
+     * every answer comes in time, and a timer each would be set for nothing. */
+    struct scrape_loop *wire_first;
+    struct scrape_timer wire_timer;
     struct http_wire_pool wires;
     struct strbuf wire_text; /* the request being sent */
     char *received;          /* SCRAPE_RECEIVE_BYTES */
@@ -134,6 +141,7 @@ struct scrape_shard {
     uint32_t spare_count;
     size_t body_bytes; /* held by all requests in flight */
     struct strbuf why;
+    struct scrape_interval_place interval_place;
 
     struct mutex lock;
     /* guarded by lock */
@@ -194,8 +202,10 @@ err_t scrape_wire_connect(struct scrape_loop *loop, struct strbuf *why);
 bool scrape_wire_connected(struct scrape_loop *loop);
 /* Something is to be read on a connection of the pool. */
 void scrape_wire_ready(struct scrape_shard *shard, struct http_wire *wire);
-/* The time for the answer is over. */
-void scrape_wire_expire(struct scrape_loop *loop);
+/* The loop is no longer in FETCH_WIRE. */
+void scrape_wire_forget(struct scrape_loop *loop);
+/* Ends what has run into its timeout: wire_timer's function. */
+void scrape_wire_expire(struct scrape_timer *timer, void *context);
 
 /* scrape_commit.c: one scrape into the storage. */
 struct scrape_outcome {

@@ -1,4 +1,6 @@
-/* A heap of timers of one thread, ordered by monotonic time. A timer is embedded in its owner. */
+/* A heap of timers of one thread, ordered by monotonic time. A timer is embedded in its owner; the
+ * heap itself lies in arrays of its own, since owners are cold memory and a step down the heap
+ * would touch two of them. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,14 +8,29 @@
 
 struct scrape_timer {
     int64_t due_ns;
-    uint32_t position; /* in the heap, from 1; 0: not set */
+    uint32_t id; /* in the heap's tables, from 1; 0: not set */
     void (*fire)(struct scrape_timer *timer, void *context);
 };
 
+struct scrape_timer_entry {
+    int64_t due_ns;
+    uint32_t id;
+};
+
+/* What the heap knows of an id. */
+struct scrape_timer_id {
+    struct scrape_timer *timer; /* NULL: free */
+    uint32_t position;          /* in the heap; of a free one the next free id */
+};
+
 struct scrape_timers {
-    struct scrape_timer **items;
+    struct scrape_timer_entry *items;
     uint32_t count;
     uint32_t capacity;
+    struct scrape_timer_id *ids; /* ids[0] is unused */
+    uint32_t id_count;
+    uint32_t id_capacity;
+    uint32_t free_id; /* 0: none */
 };
 
 void scrape_timers_deinit(struct scrape_timers *timers);

@@ -12,7 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "http_wire_request.h"
 #include "scrape_shard.h"
 
 enum {
@@ -28,13 +27,12 @@ static int64_t now_ns(const struct scrape_shard *shard)
 
 void scrape_wire_attach(struct scrape_loop *loop)
 {
-    struct http_wire_url url;
     const struct scrape_target *target = loop->target;
     loop->endpoint = NULL;
     loop->curl_scrapes = 0;
     if (target->unix_socket.size == 0 && http_client_is_plain(target->job->client) &&
-        http_wire_url_parse(target->url, &url))
-        loop->endpoint = http_wire_pool_hold(&loop->shard->wires, url.authority);
+        http_wire_url_parse(target->url, &loop->wire_url))
+        loop->endpoint = http_wire_pool_hold(&loop->shard->wires, loop->wire_url.authority);
 }
 
 void scrape_wire_detach(struct scrape_loop *loop)
@@ -55,20 +53,51 @@ bool scrape_wire_fits(struct scrape_loop *loop)
     return false;
 }
 
+/* ---- timeouts ---- */
+
+static int64_t deadline_ns(const struct scrape_loop *loop)
+{
+    return loop->started_ns + loop->target->timeout_ms * ns_per_ms;
+}
+
+static void advance_timer(struct scrape_shard *shard, int64_t due_ns)
+{
+    struct scrape_timer *timer = &shard->wire_timer;
+    if (timer->id == 0 || timer->due_ns > due_ns)
+        scrape_timers_set(&shard->timers, timer, due_ns);
+}
+
+static void watch_timeout(struct scrape_loop *loop)
+{
+    struct scrape_shard *shard = loop->shard;
+    loop->wire_previous = NULL;
+    loop->wire_next = shard->wire_first;
+    if (loop->wire_next != NULL)
+        loop->wire_next->wire_previous = loop;
+    shard->wire_first = loop;
+    advance_timer(shard, deadline_ns(loop));
+}
+
+void scrape_wire_forget(struct scrape_loop *loop)
+{
+    if (loop->wire_previous != NULL)
+        loop->wire_previous->wire_next = loop->wire_next;
+    else
+        loop->shard->wire_first = loop->wire_next;
+    if (loop->wire_next != NULL)
+        loop->wire_next->wire_previous = loop->wire_previous;
+}
+
 /* ---- sending ---- */
 
 static bool send_request(struct scrape_loop *loop, struct http_wire *wire)
 {
     struct scrape_shard *shard = loop->shard;
     struct scrape_request *request = loop->request;
-    struct http_wire_url url = {0};
     char seconds[NUMBER_TEXT_MAX];
     struct name_value headers[SCRAPE_HEADERS];
-    bool plain = http_wire_url_parse(loop->target->url, &url);
-    assert(plain);
-    (void)plain;
     scrape_fetch_headers(loop, seconds, headers);
-    http_wire_request_write(loop->target->job->client, &url, headers, SCRAPE_HEADERS,
+    http_wire_request_write(loop->target->job->client, &loop->wire_url, headers, SCRAPE_HEADERS,
                             &shard->wire_text);
     /* A socket that cannot take a few hundred bytes at once is of no use for this. */
     ssize_t sent = send(wire->fd, shard->wire_text.data, shard->wire_text.size, MSG_NOSIGNAL);
@@ -80,8 +109,7 @@ static bool send_request(struct scrape_loop *loop, struct http_wire *wire)
     request->phase = FETCH_WIRE;
     request->wire = wire;
     wire->user = loop;
-    scrape_timers_set(&shard->timers, &loop->timer,
-                      loop->started_ns + loop->target->timeout_ms * ns_per_ms);
+    watch_timeout(loop);
     return true;
 }
 
@@ -146,7 +174,7 @@ static void end_exchange(struct scrape_loop *loop, bool keep, enum fetch_phase p
 {
     struct scrape_shard *shard = loop->shard;
     struct scrape_request *request = loop->request;
-    scrape_timers_remove(&shard->timers, &loop->timer);
+    scrape_wire_forget(loop);
     if (keep)
         http_wire_keep(request->wire, now_ns(shard));
     else
@@ -228,8 +256,21 @@ void scrape_wire_ready(struct scrape_shard *shard, struct http_wire *wire)
     }
 }
 
-void scrape_wire_expire(struct scrape_loop *loop)
+static struct scrape_loop *find_late(struct scrape_shard *shard, int64_t until_ns)
 {
-    assert(loop->request->phase == FETCH_WIRE);
-    end_exchange(loop, false, FETCH_WIRE, CURLE_OPERATION_TIMEDOUT);
+    struct scrape_loop *loop = shard->wire_first;
+    while (loop != NULL && deadline_ns(loop) > until_ns)
+        loop = loop->wire_next;
+    return loop;
+}
+
+void scrape_wire_expire(struct scrape_timer *timer, void *context)
+{
+    struct scrape_shard *shard = context;
+    struct scrape_loop *loop;
+    /* Not the present: a timer may fire a little early. */
+    while ((loop = find_late(shard, timer->due_ns)) != NULL)
+        end_exchange(loop, false, FETCH_WIRE, CURLE_OPERATION_TIMEDOUT);
+    for (loop = shard->wire_first; loop != NULL; loop = loop->wire_next)
+        advance_timer(shard, deadline_ns(loop));
 }

@@ -99,7 +99,7 @@ static void test_timers_fire_in_order(void **state)
     struct scrape_timer *timer;
     while ((timer = scrape_timers_take(&timers, 1000)) != NULL) {
         assert_true(timer->due_ns >= last);
-        assert_int_equal(timer->position, 0);
+        assert_int_equal(timer->id, 0);
         last = timer->due_ns;
         fired++;
     }
