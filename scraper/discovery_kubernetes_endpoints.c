@@ -75,12 +75,14 @@ static void write_target(struct kubernetes_writer *writer,
                       address->target.kind);
     kubernetes__write(writer, "__meta_kubernetes_endpoint_address_target_name",
                       address->target.name);
-    bool is_node = str_equal(address->target.kind, STR("Node"));
-    (void)kubernetes__write_node(writer, is_node ? address->target.name : address->node_name);
+    bool by_target = address->node_name.size == 0 && str_equal(address->target.kind, STR("Node"));
+    (void)kubernetes__write_node(writer, by_target ? address->target.name : address->node_name);
     const struct kubernetes_pod *pod = kubernetes__find_pod(writer, &address->target);
     if (pod != NULL) {
         kubernetes__write_pod(writer, pod);
-        kubernetes__write_port_owner(writer, pod, number);
+        if (kubernetes__write_port_owner(writer, pod, number))
+            kubernetes__write(writer, "__meta_kubernetes_pod_container_port_protocol",
+                              port->protocol);
         kubernetes__seen_add(seen, pod, number);
     }
     kubernetes__end_target(writer);

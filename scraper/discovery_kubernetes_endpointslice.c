@@ -100,7 +100,7 @@ static void write_target(struct kubernetes_writer *writer, struct str address,
     if (pod != NULL) {
         kubernetes__write_pod(writer, pod);
         if (port->number >= 0)
-            kubernetes__write_port_owner(writer, pod, port->number);
+            (void)kubernetes__write_port_owner(writer, pod, port->number);
         kubernetes__seen_add(seen, pod, port->number);
     }
     kubernetes__end_target(writer);

@@ -69,8 +69,8 @@ void kubernetes__write_pod(struct kubernetes_writer *writer, const struct kubern
 void kubernetes__write_port(struct kubernetes_writer *writer,
                             const struct kubernetes_container *container,
                             const struct kubernetes_container_port *port);
-/* The container whose port this is, if the pod declares it. */
-void kubernetes__write_port_owner(struct kubernetes_writer *writer,
+/* The container whose port this is; false if the pod declares none. */
+bool kubernetes__write_port_owner(struct kubernetes_writer *writer,
                                   const struct kubernetes_pod *pod, int64_t port);
 void kubernetes__write_service(struct kubernetes_writer *writer,
                                const struct kubernetes_service *service);

@@ -141,7 +141,7 @@ void kubernetes__write_port(struct kubernetes_writer *writer,
 }
 
 /* Should several containers declare the port, the last one is named, as in Prometheus. */
-void kubernetes__write_port_owner(struct kubernetes_writer *writer,
+bool kubernetes__write_port_owner(struct kubernetes_writer *writer,
                                   const struct kubernetes_pod *pod, int64_t port)
 {
     for (uint32_t c = pod->container_count; c-- > 0;) {
@@ -150,9 +150,10 @@ void kubernetes__write_port_owner(struct kubernetes_writer *writer,
             if (container->ports[p].number != port)
                 continue;
             kubernetes__write_port(writer, container, &container->ports[p]);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 static void write_container_targets(struct kubernetes_writer *writer,

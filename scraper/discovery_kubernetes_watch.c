@@ -67,6 +67,7 @@ void kubernetes_watch_init(struct kubernetes_watch *watch, enum kubernetes_kind 
         .source = source,
         .space = kinds[kind].namespaced ? space : STR(""),
         .cache = cache,
+        .list_timeout_ms = KUBERNETES_LIST_TIMEOUT_MS,
         .random = seed | 1,
     };
     json_stream_init(&watch->stream, JSON_STREAM_LIST, KUBERNETES_OBJECT_BYTES_MAX, take_value,
@@ -151,7 +152,7 @@ void kubernetes_watch_begin(struct kubernetes_watch *watch, int64_t now_ns, stru
 int64_t kubernetes_watch_timeout_ms(const struct kubernetes_watch *watch)
 {
     return watch->watching ? (int64_t)(watch->watch_s + WATCH_GRACE_S) * 1000
-                           : KUBERNETES_LIST_TIMEOUT_MS;
+                           : watch->list_timeout_ms;
 }
 
 /* ---- answers ---- */

@@ -13,10 +13,9 @@
 
 enum {
     KUBERNETES_PAGE_OBJECTS = 500,
-    KUBERNETES_OBJECT_BYTES_MAX = 16
-                                  << 20, /* of JSON; the API server's own limit is about 1.5 MiB */
+    KUBERNETES_OBJECT_BYTES_MAX = 4 << 20, /* of JSON; the API server takes at most 3 MiB */
     KUBERNETES_PAGES_MAX = 20000,
-    KUBERNETES_LIST_TIMEOUT_MS = 120000,
+    KUBERNETES_LIST_TIMEOUT_MS = 60000,
     KUBERNETES_TEXT_BYTES_MAX = 16 << 10, /* of a version, a token, an error's body */
 };
 
@@ -30,6 +29,7 @@ struct kubernetes_watch {
     struct str label_selector;
     struct str field_selector;
     struct kubernetes_cache *cache;
+    int64_t list_timeout_ms; /* of a page; tests shorten it */
 
     bool watching;                     /* the next or current request watches; else it lists */
     bool synced;                       /* a list was completed */

@@ -319,10 +319,55 @@ def test_tls_and_kubeconfig(rig):
         api.stop()
 
 
+def test_http2(rig):
+    """Lists and watches of several resources are streams of one HTTP/2 connection."""
+    node = shutil.which("node")
+    if node is None or shutil.which("openssl") is None:
+        print("HTTP/2: skipped, there is no node or no openssl")
+        return
+    folder = tempfile.mkdtemp(prefix="http2", dir=rig.folder)
+    mine = make_certificate(folder, "server", "-addext", "subjectAltName=IP:127.0.0.1")
+    api = fake.KubernetesApi()
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "http2_relay.js")
+    relay = subprocess.Popen([node, script, mine["cert"], mine["key"], api.url],
+                             stdout=subprocess.PIPE, text=True)
+    port = int(relay.stdout.readline())
+    api.put("services", {"metadata": {"name": "web", "namespace": "shop"}})
+    api.put("pods", rig.pod("web-1", "shop"))
+    slices = {"metadata": {"name": "web-x", "namespace": "shop"}, "addressType": "IPv4",
+              "endpoints": [{"addresses": ["127.0.0.1"], "targetRef": {
+                  "kind": "Pod", "name": "web-1", "namespace": "shop"}}],
+              "ports": [{"name": "http", "port": rig.target.port}]}
+    api.put("endpointslices", slices)
+    server = rig.start("http2", job("slices", api, f"      tls_config: {{ca_file: {mine['cert']}}}\n",
+                                    role="endpointslice").replace(api.url,
+                                                                  f"https://127.0.0.1:{port}"))
+    try:
+        expect_pods(server, ["web-1"], "slices")
+        wait_until(lambda: api.watching == 3, "three watches")
+        api.delete("pods", "web-1", "shop")
+        wait_until(lambda: pods_of(server, "slices") == [], "the pod is gone")
+        api.put("pods", rig.pod("web-1", "shop"))
+        expect_pods(server, ["web-1"], "slices")
+        api.end_watches()
+        wait_until(lambda: api.watching == 3, "three watches again")
+        api.delete("endpointslices", "web-x", "shop")
+        expect_pods(server, [], "slices")
+    finally:
+        server.stop()
+        relay.kill()
+        sessions = relay.stdout.read().count("session")
+        relay.wait()
+        api.stop()
+    # curl may open another one before it knows that the first can carry several streams.
+    assert 1 <= sessions <= 3, sessions
+
+
 def main():
     program, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
     rig = Rig(program, tempfile.mkdtemp(prefix="kubernetes", dir=folder))
-    tests = [test_life, test_selection, test_joins, test_hostile, test_tls_and_kubeconfig]
+    tests = [test_life, test_selection, test_joins, test_hostile, test_tls_and_kubeconfig,
+             test_http2]
     chosen = sys.argv[3:]
     for test in tests:
         if not chosen or test.__name__ in chosen:

@@ -5,6 +5,7 @@ It speaks as much as kubectl needs too, which is how it is checked (kubernetes_k
 """
 import base64
 import copy
+import gzip
 import json
 import ssl
 import threading
@@ -25,6 +26,7 @@ RESOURCES = {
     "jobs": ("/apis/batch/v1", "Job", True),
 }
 BOOKMARK_SECONDS = 0.3
+GZIP_BYTES = 128 * 1024  # larger answers are packed for who takes that, as the real one does
 
 
 def group_version(plural):
@@ -220,13 +222,22 @@ class KubernetesApi:
 
     def send_watch(self, handler, plural, namespace, query):
         since = int(query.get("resourceVersion") or 0)
+        initial = None
         with self.lock:
+            if query.get("sendInitialEvents") == "true":  # a list as events
+                since = self.version
+                initial = [item for _, item in sorted(self.objects[plural].items())]
             if since < self.oldest:
                 return send_status(handler, 410, "Expired", "too old resource version")
             epoch = self.epoch
             self.watching += 1
         try:
             start_chunks(handler)
+            if initial is not None:
+                for item in initial:
+                    if self.is_selected(item, namespace, query):
+                        send_chunk(handler, event("ADDED", item))
+                send_chunk(handler, bookmark(plural, since, {"k8s.io/initial-events-end": "true"}))
             self.stream(handler, plural, namespace, query, since, epoch)
             handler.wfile.write(b"0\r\n\r\n")
         finally:
@@ -253,9 +264,7 @@ class KubernetesApi:
                 # What the version says was seen in full: nothing newer of this kind exists.
                 since = max(since, version)
                 self.bookmarks += 1
-                send_chunk(handler, event("BOOKMARK", {
-                    "kind": RESOURCES[plural][1], "apiVersion": group_version(plural),
-                    "metadata": {"resourceVersion": str(version), "creationTimestamp": None}}))
+                send_chunk(handler, bookmark(plural, version, {}))
 
 
 # ---- HTTP ----
@@ -264,9 +273,19 @@ def event(change, item):
     return (json.dumps({"type": change, "object": item}) + "\n").encode()
 
 
+def bookmark(plural, version, annotations):
+    return event("BOOKMARK", {"kind": RESOURCES[plural][1], "apiVersion": group_version(plural),
+                              "metadata": {"resourceVersion": str(version),
+                                           "creationTimestamp": None, "annotations": annotations}})
+
+
 def send_json(handler, status, value, headers=()):
     body = json.dumps(value).encode()
+    packed = len(body) > GZIP_BYTES and "gzip" in handler.headers.get("Accept-Encoding", "")
+    body = gzip.compress(body, 1) if packed else body
     handler.send_response(status)
+    if packed:
+        handler.send_header("Content-Encoding", "gzip")
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(body)))
     for name, text in headers:
@@ -308,7 +327,7 @@ def answer_discovery(handler, path):
     """What a general client asks first."""
     groups = sorted({prefix for prefix, _, _ in RESOURCES.values() if prefix != "/api/v1"})
     if path == "/version":
-        send_json(handler, 200, {"major": "1", "minor": "20", "gitVersion": "v1.20.2",
+        send_json(handler, 200, {"major": "1", "minor": "29", "gitVersion": "v1.29.0",
                                  "platform": "linux/amd64"})
     elif path == "/api":
         send_json(handler, 200, {"kind": "APIVersions", "versions": ["v1"]})

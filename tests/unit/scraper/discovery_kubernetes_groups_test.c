@@ -214,7 +214,8 @@ static void test_endpoints_with_nodes(void **state)
     rig_put(&rig, KUBERNETES_ENDPOINTS,
             "{'metadata':{'name':'e','namespace':'a'},'subsets':[{'addresses':[{'ip':'1.1.1.1',"
             "'nodeName':'n1'},{'ip':'1.1.1.2','targetRef':{'kind':'Node','name':'n1'}},"
-            "{'ip':'1.1.1.3','nodeName':'n2'}],'ports':[{'port':9}]}]}");
+            "{'ip':'1.1.1.3','nodeName':'n2','targetRef':{'kind':'Node','name':'n1'}}],"
+            "'ports':[{'port':9}]}]}");
     assert_string_equal(
         rig_groups(&rig, KUBERNETES_ENDPOINTS),
         "group endpoints_name=e namespace=a\n"
@@ -223,7 +224,8 @@ static void test_endpoints_with_nodes(void **state)
         "- __address__=1.1.1.2:9 endpoint_address_target_kind=Node"
         " endpoint_address_target_name=n1 endpoint_ready=true node_label_z=1"
         " node_labelpresent_z=true node_name=n1\n"
-        "- __address__=1.1.1.3:9 endpoint_node_name=n2 endpoint_ready=true\n");
+        "- __address__=1.1.1.3:9 endpoint_address_target_kind=Node"
+        " endpoint_address_target_name=n1 endpoint_node_name=n2 endpoint_ready=true\n");
     rig_deinit(&rig);
 }
 
