@@ -68,7 +68,8 @@ static inline int64_t time__subtract(int64_t a, int64_t b)
 
 enum scope_kind {
     SCOPE_ROOT,
-    SCOPE_SUBQUERY,  /* its samples count at the last step of the parent */
+    SCOPE_SUBQUERY, /* its samples count at the last step of the parent */
+    SCOPE_WINDOWS,  /* a subquery whose windows a function takes: these count, its samples do not */
     SCOPE_INVARIANT, /* one step, its samples count at every step of the parent */
     SCOPE_SHARED,    /* its samples count at the same steps of every scope that uses it */
 };

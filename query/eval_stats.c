@@ -47,6 +47,8 @@ static void add_all(struct scope *parent, const struct scope *scope)
 {
     int64_t queryable = 0;
     int64_t read = 0;
+    if (scope->kind == SCOPE_WINDOWS)
+        return;
     for (uint32_t i = 0; i < scope->grid.count; i++) {
         queryable += scope->queryable[i];
         read += scope->read[i];

@@ -367,7 +367,7 @@ static err_t build_subquery(struct range_op *range, struct strbuf *why)
         range->op.ended = true;
         grid.count = 1;
     }
-    struct scope *scope = eval__scope(eval, SCOPE_SUBQUERY, range->op.scope, grid);
+    struct scope *scope = eval__scope(eval, SCOPE_WINDOWS, range->op.scope, grid);
     eval->histogram_buckets++;
     TRY(plan__build(eval, scope, range->arg->subquery.expr, &range->child, why));
     eval->histogram_buckets--;
