@@ -28,8 +28,9 @@ import harness
 import prometheus_peer
 
 ALWAYS = ("Content-Type", "Content-Encoding", "Location")
-# Wall clock, durations and the machine: only their form is compared.
-VOLATILE_KEYS = {"lastScrape", "lastScrapeDuration", "startTime", "serverTime", "lastConfigTime",
+# Wall clock, durations and the machine: only their form is compared. So for the most samples held at
+# a time, which depends on how a query is evaluated.
+VOLATILE_KEYS = {"peakSamples", "lastScrape", "lastScrapeDuration", "startTime", "serverTime", "lastConfigTime",
                  "evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime",
                  "execQueueTime", "execTotalTime", "goroutineCount"}
 # Which of equals comes first is by chance there; times of the head are the wall clock's.
@@ -213,7 +214,8 @@ def prepare(arguments, folder, prometheus, promtool, target):
         subprocess.run([program, "tsdb", "create-blocks-from", "openmetrics", path,
                         os.path.join(folder, name)], check=True, stdout=subprocess.DEVNULL)
     config = contract_data.CONFIG.format(port=target.port)
-    flags = ["--storage.tsdb.retention.time=100y", "--web.external-url=http://lab.example:9/"]
+    flags = ["--storage.tsdb.retention.time=100y", "--web.external-url=http://lab.example:9/",
+             "--enable-feature=promql-per-step-stats"]
     print(f"{count} samples", flush=True)
     return [harness.start_narthex(arguments.narthex, folder, config, *flags),
             harness.start_prometheus(prometheus, folder, config, *flags)]

@@ -106,6 +106,10 @@ def queries(b):
               [("query", "lonely"), ("time", str(data.END_S + 200)), ("lookback_delta", text)])
     for text in ("true", "all", "1", "false"):
         b.get("query", f"stats {text}", [("query", "lonely"), ("time", T), ("stats", text)])
+    for text in ("rate(requests_total[2m])", "sum(temperature)", "max_over_time(lonely[2m:30s])",
+                 "temperature * 2", "none_such", "1"):
+        b.get("query", f"stats of {text}", [("query", text), ("time", T), ("stats", "all")], loose=True)
+        b.get("query_range", f"stats of {text}", [("query", text), ("stats", "all")] + RANGE, loose=True)
     b.get("query", "no parameters")
     b.get("query", "first value wins", [("query", "1"), ("query", "2"), ("time", T)])
     b.add("query order of checks", "/api/v1/query?limit=x&time=x&timeout=x&query=(")
