@@ -14,7 +14,8 @@ enum {
     TARGETS_MAX = 250000,
     TARGET_LABELS_MAX = 4096,
 };
-enum { SETTLE_MS = 50 }; /* a burst of changes is read once, at its end */
+/* A burst of changes is read once, at its end; one that does not end, all the same. */
+enum { SETTLE_MS = 50, SETTLE_MS_MAX = 1000 };
 static const int64_t ns_per_ms = 1000000;
 
 /* ---- metrics ---- */
@@ -184,6 +185,7 @@ static int wait_ms(int64_t due_ns)
 static bool wait_for_change(struct discovery_run *run, int64_t due_ns)
 {
     const struct discovery_mechanism *mechanism = run->mechanism;
+    int64_t latest_ns = due_ns;
     struct pollfd fds[2] = {{.fd = run->stop_fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
     if (mechanism->wake_fd != NULL)
         fds[1].fd = mechanism->wake_fd(run->state);
@@ -194,7 +196,11 @@ static bool wait_for_change(struct discovery_run *run, int64_t due_ns)
         if (ready < 0 && errno != EINTR)
             return false;
         if (fds[1].revents != 0 && mechanism->woken(run->state)) {
-            due_ns = clock_monotonic_ns(clock_system()) + SETTLE_MS * ns_per_ms;
+            int64_t now_ns = clock_monotonic_ns(clock_system());
+            if (now_ns + SETTLE_MS_MAX * ns_per_ms < latest_ns)
+                latest_ns = now_ns + SETTLE_MS_MAX * ns_per_ms;
+            due_ns = now_ns + SETTLE_MS * ns_per_ms;
+            due_ns = due_ns < latest_ns ? due_ns : latest_ns;
         }
     }
     return false;
