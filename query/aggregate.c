@@ -279,7 +279,7 @@ err_t op_aggregate__create(struct eval *eval, struct scope *scope, const struct 
     if (aggregation->op == AGGREGATION_COUNT_VALUES)
         return op_count_values__create(eval, scope, expr, op, why);
     struct aggregate_op *aggregate = EVAL_OP(eval, struct aggregate_op, next, scope, expr);
-    aggregate->op.is_aggregation = true;
+    aggregate->op.peak_rule = PEAK_RESULT;
     aggregate->aggregation = aggregation;
     aggregate->steps = scope->grid.count;
     aggregate->arena = eval__arena(eval);

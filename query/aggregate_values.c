@@ -233,7 +233,6 @@ err_t op_count_values__create(struct eval *eval, struct scope *scope, const stru
                               struct op **op, struct strbuf *why)
 {
     struct count_values_op *count = EVAL_OP(eval, struct count_values_op, next_count, scope, expr);
-    count->op.is_aggregation = true;
     count->aggregation = &expr->aggregation;
     count->label = expr_strip_parens(count->aggregation->param)->string;
     if (!label_name_is_valid(count->label, NAME_SCHEME_UTF8)) {

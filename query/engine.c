@@ -180,7 +180,7 @@ static err_t evaluate(struct eval *eval, struct parsed_query *parsed, struct que
     result->t_ms = request->start_ms;
     TRY(evaluate_root(eval, parsed->root, scope, &op, result, why));
     eval_stats__fill(eval, op, result);
-    if ((uint64_t)result->stats.peak_samples > eval->options->max_samples)
+    if ((uint64_t)eval->limit_samples > eval->options->max_samples)
         return eval__too_many_samples(why);
     struct str_array warnings =
         annotations__render(&eval->annotations, true, eval->text, &result->arena);

@@ -130,6 +130,20 @@ int64_t row__samples(const struct row *row, uint32_t steps)
     return count;
 }
 
+void op__note_windows(struct op *op, const struct batch *batch, const struct row_windows *windows)
+{
+    int64_t produced = op->produced;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int64_t limit = produced + windows[i].widest;
+        produced += row__samples(&batch->rows[i], op->scope->grid.count);
+        int64_t peak = produced + windows[i].last;
+        if (limit > op->window_limit)
+            op->window_limit = limit;
+        if (peak > op->window_peak)
+            op->window_peak = peak;
+    }
+}
+
 /* Per step counts are needed for the peak only. */
 static void count_row(struct op *op, const struct row *row, uint32_t steps)
 {
@@ -163,9 +177,8 @@ err_t op__next(struct op *op, struct batch *batch, struct strbuf *why)
     }
     for (uint32_t i = 0; i < batch->count; i++)
         count_row(op, &batch->rows[i], op->scope->grid.count);
-    if ((uint64_t)op->produced > op->eval->options->max_samples)
-        return eval__too_many_samples(why);
-    return OK;
+    uint64_t most = (uint64_t)(op->window_limit > op->produced ? op->window_limit : op->produced);
+    return most > op->eval->options->max_samples ? eval__too_many_samples(why) : OK;
 }
 
 err_t op__scalar(struct op *op, const double **column, struct strbuf *why)

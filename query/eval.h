@@ -28,6 +28,7 @@ enum {
     EVAL_BATCH_CELLS = 64 * 1024, /* values of a batch: 512 KiB, a part of the cache */
     EVAL_BATCH_ROWS_MAX = 1024,
     EVAL_LANES_MAX = 64,
+    EVAL_INPUTS_MAX = 12,
     EVAL_SCRATCH_BYTES = 16 * 1024,
     EVAL_STEPS_MAX = 1 << 24, /* of a query or a subquery */
 };
@@ -109,6 +110,14 @@ struct batch {
 
 struct op;
 
+/* What an operator holds besides its inputs, for the peak of samples. */
+enum peak_rule {
+    PEAK_STEPS,   /* step by step: the step's inputs and the results so far */
+    PEAK_RESULT,  /* its result, the inputs being gone */
+    PEAK_WINDOWS, /* the results so far and the last window of every series */
+    PEAK_IN_PLACE /* nothing: the result is the input */
+};
+
 typedef err_t (*op_next_fn)(struct op *op, struct batch *batch, struct strbuf *why);
 
 /* What every operator begins with. */
@@ -126,9 +135,13 @@ struct op {
     int64_t *sparse;
     const double *scalar; /* of op__scalar */
     /* For the peak of samples: the operators whose results are held while this one runs. */
-    struct op *inputs[4];
+    struct op *inputs[EVAL_INPUTS_MAX];
     uint32_t input_count;
-    bool is_aggregation;
+    enum peak_rule peak_rule;
+    /* PEAK_WINDOWS: the most that results so far and a window had together, of last windows (what
+     * is reported) and of all (what is limited). */
+    int64_t window_peak;
+    int64_t window_limit;
 };
 
 /* Memory and cursors that end with the query. */
@@ -174,6 +187,7 @@ struct eval {
     int64_t min_t_ms; /* what the selectors need */
     int64_t max_t_ms;
     int64_t peak_samples;
+    int64_t limit_samples; /* as the peak, with what is limited but not reported */
     /* While planning: whether only count and sum of histograms are looked at, and how many parents
      * need their buckets. */
     bool histogram_stats;
@@ -215,6 +229,13 @@ void op__init(struct op *op, op_next_fn next, struct eval *eval, struct scope *s
 void op__add_input(struct op *op, struct op *input);
 /* Samples of the whole row as limits count them. */
 int64_t row__samples(const struct row *row, uint32_t steps);
+/* Samples of a series' windows: at the last step, and the most at any. */
+struct row_windows {
+    int64_t last;
+    int64_t widest;
+};
+/* Notes the rows of a batch before they are counted; windows[i] belongs to rows[i]. */
+void op__note_windows(struct op *op, const struct batch *batch, const struct row_windows *windows);
 int64_t histogram__samples(const struct histogram *h);
 
 #define EVAL_OP(eval, type, next, scope, expr)                                                     \

@@ -9,8 +9,15 @@ static int64_t step_samples(const struct op *op, uint32_t step)
     return op->dense_rows + (op->sparse == NULL ? 0 : op->sparse[step]);
 }
 
+static void note_limit(struct eval *eval, int64_t samples)
+{
+    if (samples > eval->limit_samples)
+        eval->limit_samples = samples;
+}
+
 static void note_peak(struct eval *eval, int64_t samples)
 {
+    note_limit(eval, samples);
     if (samples > eval->peak_samples)
         eval->peak_samples = samples;
 }
@@ -26,7 +33,14 @@ static int64_t account(struct eval *eval, const struct op *op, int64_t held)
     for (uint32_t i = 0; i < op->input_count; i++)
         now = account(eval, op->inputs[i], now);
     int64_t after = held + op->produced;
-    if (op->input_count == 0 || op->is_aggregation) {
+    if (op->peak_rule == PEAK_IN_PLACE)
+        return now;
+    if (op->peak_rule == PEAK_WINDOWS) {
+        note_peak(eval, now + op->window_peak);
+        note_limit(eval, now + op->window_limit);
+        return after;
+    }
+    if (op->input_count == 0 || op->peak_rule == PEAK_RESULT) {
         note_peak(eval, after);
         return after;
     }

@@ -136,6 +136,7 @@ err_t op_label__create(struct eval *eval, struct scope *scope, const struct expr
     eval__on_end(eval, free_label_op, label);
     TRY(plan__build(eval, scope, expr->call.args[0], &label->child, why));
     op__add_input(&label->op, label->child);
+    label->op.peak_rule = PEAK_IN_PLACE;
     row_set__init(&label->rows, eval, scope->grid.count);
     if (expr->call.function->id == FUNCTION_LABEL_REPLACE)
         TRY(init_replace(label, expr, why));

@@ -196,6 +196,7 @@ err_t op_unary__create(struct eval *eval, struct scope *scope, const struct expr
     struct unary_op *unary = EVAL_OP(eval, struct unary_op, next_unary, scope, expr);
     TRY(plan__build(eval, scope, expr->unary.expr, &unary->child, why));
     op__add_input(&unary->op, unary->child);
+    unary->op.peak_rule = PEAK_IN_PLACE;
     row_set__init(&unary->merged, eval, scope->grid.count);
     unary->op.unique = !eval->delayed_names || unary->child->unique;
     unary->op.scalar_type = unary->child->scalar_type;

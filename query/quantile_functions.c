@@ -383,7 +383,8 @@ err_t op_quantile__create(struct eval *eval, struct scope *scope, const struct e
             eval->histogram_buckets--;
         } else {
             quantile->positions[quantile->param_count] = arg->start;
-            TRY(plan__build(eval, scope, arg, &quantile->params[quantile->param_count++], why));
+            TRY(plan__build(eval, scope, arg, &quantile->params[quantile->param_count], why));
+            op__add_input(&quantile->op, quantile->params[quantile->param_count++]);
         }
     }
     op__add_input(&quantile->op, quantile->child);

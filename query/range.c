@@ -76,7 +76,7 @@ static void move_window(struct window *w, const struct range_op *range, int64_t 
 
 /* Samples of the window, and those that no window before had: above the old ends. */
 static void count_window(struct lane *lane, const struct window *w, uint32_t old_high,
-                         uint32_t old_histogram_high)
+                         uint32_t old_histogram_high, struct row_windows *windows)
 {
     int64_t queryable = window__real_floats(w);
     uint32_t new_low = w->low > old_high ? w->low : old_high;
@@ -87,13 +87,18 @@ static void count_window(struct lane *lane, const struct window *w, uint32_t old
         if (i >= old_histogram_high)
             read += samples;
     }
+    windows->last = queryable;
+    if (queryable > windows->widest)
+        windows->widest = queryable;
     lane->queryable[w->step] += queryable;
     lane->read[w->step] += read;
 }
 
 /* Runs the kernel at every step over the lane's samples. */
-static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row)
+static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row,
+                      struct row_windows *windows)
 {
+    *windows = (struct row_windows){0, 0};
     const struct grid *grid = &range->op.scope->grid;
     struct window_memory memory = {.high = 0};
     struct window w = {
@@ -113,7 +118,7 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
         uint32_t old_histogram_high = w.histogram_high;
         w.step = i;
         move_window(&w, range, grid_time(grid, i));
-        count_window(lane, &w, old_high, old_histogram_high);
+        count_window(lane, &w, old_high, old_histogram_high, windows);
         if (w.low == w.high && w.histogram_low == w.histogram_high)
             continue;
         unchecked += window__floats(&w) + window__histograms(&w);
@@ -147,10 +152,13 @@ static void plan_windows(const struct range_op *range, const struct sample_buffe
 {
     const struct grid *grid = &range->op.scope->grid;
     struct window w = {.samples = samples};
+    plan->widest = 0;
     for (uint32_t i = 0; i < grid->count; i++) {
         move_window(&w, range, grid_time(grid, i));
         plan->low[i] = w.low;
         plan->high[i] = w.high;
+        if (w.high - w.low > plan->widest)
+            plan->widest = w.high - w.low;
         if (w.low < w.high)
             bits__set(plan->present, i);
     }
@@ -245,10 +253,13 @@ static err_t fill_series(struct op *op, struct lane *lane, const struct series *
     }
     if (range->stats_only)
         samples__strip_buckets(&lane->samples, lane->scratch);
+    struct row_windows *windows = &range->lanes.windows[row - range->lanes.rows];
     struct time_plan *plan = find_plan(range, lane);
-    if (plan != NULL)
-        return fill_floats(range, lane, row, plan);
-    return fill_row(range, lane, row);
+    if (plan == NULL)
+        return fill_row(range, lane, row, windows);
+    uint32_t last = op->scope->grid.count - 1;
+    *windows = (struct row_windows){plan->high[last] - plan->low[last], plan->widest};
+    return fill_floats(range, lane, row, plan);
 }
 
 /* ---- subqueries ---- */
@@ -317,12 +328,13 @@ static err_t next_subquery(struct range_op *range, struct batch *batch, struct s
     range->row.drop_name = child->drop_name;
     range->row.histograms = NULL;
     memset(range->row.present, 0, bits__words(steps) * sizeof *range->row.present);
-    err_t err = fill_row(range, &range->lane, &range->row);
+    err_t err = fill_row(range, &range->lane, &range->row, &range->row_windows);
     if (err != OK && range->lane.err != OK)
         err = err_fail(why, err, "%s", strbuf_cstr(&range->lane.why));
     strbuf_deinit(&range->lane.why);
     TRY(err);
     *batch = (struct batch){&range->row, 1};
+    op__note_windows(&range->op, batch, &range->row_windows);
     return OK;
 }
 
@@ -431,6 +443,7 @@ err_t op_range_call__create(struct eval *eval, struct scope *scope, const struct
     struct range_op *range = EVAL_OP(eval, struct range_op, next, scope, expr);
     const struct call *call = &expr->call;
     range->id = call->function->id;
+    range->op.peak_rule = PEAK_WINDOWS;
     range__set_function(range);
     range->start_timestamps = eval->options->features.start_timestamps;
     for (uint32_t i = 0; i < call->arg_count; i++) {

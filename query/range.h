@@ -98,6 +98,7 @@ struct range_op {
     struct lane lane;
     struct arena_mark scratch_mark; /* of an empty lane.scratch */
     struct row row;
+    struct row_windows row_windows;
 };
 
 static inline double range__param(const struct range_op *range, const struct window *w, uint32_t i)

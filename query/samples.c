@@ -334,6 +334,8 @@ err_t lanes__select(struct lane_set *set, struct strbuf *why)
         rows = 1;
     set->row_capacity = (uint32_t)rows;
     set->rows = ARENA_NEW_ARRAY(eval->arena, struct row, rows);
+    if (set->op->peak_rule == PEAK_WINDOWS)
+        set->windows = ARENA_NEW_ARRAY(eval->arena, struct row_windows, rows);
     struct arena *columns = eval__arena(eval);
     set->values = arena_alloc(columns, rows * steps * sizeof *set->values);
     set->present = arena_alloc(columns, rows * bits__words(steps) * sizeof *set->present);
@@ -439,5 +441,7 @@ err_t lanes__next(struct lane_set *set, struct batch *batch, struct strbuf *why)
     publish_progress(set);
     set->at += set->row_count;
     batch->count = set->row_count;
+    if (set->windows != NULL)
+        op__note_windows(set->op, batch, set->windows);
     return OK;
 }

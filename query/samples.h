@@ -108,8 +108,9 @@ struct lane_set {
     struct lane *lanes;
     uint32_t lane_count;
     struct series_list series;
-    size_t at;        /* next series */
-    struct row *rows; /* of the batch */
+    size_t at;                   /* next series */
+    struct row *rows;            /* of the batch */
+    struct row_windows *windows; /* of its rows; PEAK_WINDOWS */
     uint32_t row_capacity;
     uint32_t row_count;
     double *values;

@@ -223,6 +223,7 @@ err_t op_broadcast__create(struct eval *eval, struct scope *scope, const struct 
     broadcast->arena = eval__arena(eval);
     TRY(plan__build(eval, inner, expr, &broadcast->child, why));
     op__add_input(&broadcast->op, broadcast->child);
+    broadcast->op.peak_rule = PEAK_RESULT;
     broadcast->op.unique = broadcast->child->unique;
     broadcast->op.scalar_type = broadcast->child->scalar_type;
     *op = &broadcast->op;

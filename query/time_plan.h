@@ -15,6 +15,7 @@ struct time_plan {
     uint32_t *low;
     uint32_t *high;
     uint64_t *present; /* steps that see a sample */
+    uint32_t widest;   /* samples that a step sees at most */
     /* Of rate, increase and delta; made when first needed. */
     bool has_factors;
     double *factor;   /* by what a difference is multiplied, its zero point left out */

@@ -228,6 +228,21 @@ static void test_memory_budget(void **state)
     /* More steps than any query may have, before memory is asked for. */
     assert_int_equal(run(engine, "max_over_time(vector(1)[100y:1ms])", false, &out), ERR_LIMIT);
     query_engine_destroy(engine);
+
+    /* What the result holds counts too. */
+    options.memory_bytes_max = 4 << 20;
+    engine = query_engine_create(&options);
+    struct query_request request = {.text = STR("requests_total"),
+                                    .range = true,
+                                    .start_ms = 300000,
+                                    .end_ms = 840000,
+                                    .step_ms = 300};
+    struct query_result *result;
+    strbuf_clear(&out);
+    assert_int_equal(query_run(engine, &request, &result, &out), ERR_LIMIT);
+    assert_string_equal(strbuf_cstr(&out), "query processing would use more than 4194304 bytes of "
+                                           "memory in query execution");
+    query_engine_destroy(engine);
     strbuf_deinit(&out);
 }
 
@@ -237,6 +252,45 @@ static void test_far_times(void **state)
     check(*state, "requests_total @ 9000000000000000", "");
     check(*state, "rate(requests_total[100y] @ -9000000000000000 offset 100y)", "");
     check(*state, "count_over_time(requests_total[290y:1y] @ -9000000000000000)", "");
+}
+
+/* What is held at most, counted as Prometheus 2.42 answers for the same shapes. */
+static void test_peak(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t peak;
+    } cases[] = {
+        {"requests_total", 300},
+        {"rate(requests_total[1m])", 300 + 4},
+        {"-requests_total", 300},
+        {"requests_total + requests_total", 2 * 300 + 2 * 300 + 300},
+        {"vector(1)", 1 + 1 + 1},
+        {"quantile_over_time(0.5, requests_total[2m])", 1 + 300 + 8},
+        {"sum(rate(requests_total[1m])) + sum(increase(requests_total[2m]))", 1 + 300 + 8},
+        {"max_over_time(requests_total{instance='i000'}[2m:30s])", 4 + 1 + 4},
+    };
+    struct fixture *fixture = *state;
+    struct strbuf why = STRBUF_INIT;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct query_request request = {.text = str_from_cstr(cases[i].text), .start_ms = 600000};
+        struct query_result *result;
+        assert_int_equal(query_run(fixture->engines[0], &request, &result, &why), OK);
+        if (result->stats.peak_samples != cases[i].peak)
+            print_message("%s\n", cases[i].text);
+        assert_int_equal(result->stats.peak_samples, cases[i].peak);
+        query_result_destroy(result);
+    }
+    /* A window counts against the limit while it is held. */
+    struct query_engine_options options = {.storage = fixture->storage, .max_samples = 21};
+    struct query_engine *engine = query_engine_create(&options);
+    assert_int_equal(
+        run(engine, "count_over_time(requests_total{instance='i000'}[5m])", false, &why), OK);
+    assert_int_equal(
+        run(engine, "count_over_time(requests_total{instance='i000'}[6m])", false, &why),
+        ERR_LIMIT);
+    query_engine_destroy(engine);
+    strbuf_deinit(&why);
 }
 
 static void test_stats(void **state)
@@ -257,6 +311,8 @@ static void test_stats(void **state)
     assert_int_equal(result->stats.step_count, 3);
     assert_int_equal(result->stats.read_per_step[0].count, 4);
     assert_int_equal(result->stats.read_per_step[2].count, 2);
+    /* Three results and the last window. */
+    assert_int_equal(result->stats.peak_samples, 3 + 4);
     query_result_destroy(result);
     strbuf_deinit(&why);
 }
@@ -264,10 +320,11 @@ static void test_stats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_instant),       cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_threads),       cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_stats),         cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_memory_budget), cmocka_unit_test(test_far_times),
+        cmocka_unit_test(test_instant),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_peak),      cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_deadline),  cmocka_unit_test(test_memory_budget),
+        cmocka_unit_test(test_far_times),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
