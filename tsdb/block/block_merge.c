@@ -40,6 +40,7 @@ static void merge_deinit(struct merge *merge)
     mem_free(MEM_BLOCK, merge->start_time_bytes);
     mem_free(MEM_BLOCK, merge->time_bytes);
     strbuf_deinit(&merge->histogram);
+    strbuf_deinit(&merge->joined);
 }
 
 /* ---- meta ---- */

@@ -96,9 +96,16 @@ static void shift_rows(uint64_t words[BLOCK_PRESENT_WORDS], uint32_t offset)
     }
 }
 
-/* Picks samples of a histogram column into merge->histogram and points `column` there. */
+static void point_to(struct block_column *column, const struct strbuf *bytes)
+{
+    column->kind = BLOCK_COLUMN_HISTOGRAM;
+    column->bytes = (const uint8_t *)bytes->data;
+    column->size = bytes->size;
+}
+
+/* Appends a column of some samples of a histogram column. */
 static err_t select_histograms(struct merge *merge, const struct block_column_data *data,
-                               const uint8_t *index, uint32_t count, struct block_column *column,
+                               const uint8_t *index, uint32_t count, struct strbuf *out,
                                struct strbuf *why)
 {
     const struct block_histogram_codec *codec = merge->options->histograms;
@@ -107,14 +114,8 @@ static err_t select_histograms(struct merge *merge, const struct block_column_da
     uint8_t encoded[COLUMN_ROWS_MAX];
     for (uint32_t i = 0; i < count; i++)
         encoded[i] = data->encoded_index == NULL ? index[i] : data->encoded_index[index[i]];
-    strbuf_clear(&merge->histogram);
-    TRY(codec->select(codec->context, data->bytes, data->size, data->encoded_count, encoded, count,
-                      &merge->histogram, why));
-    column->kind = BLOCK_COLUMN_HISTOGRAM;
-    column->bytes = (const uint8_t *)merge->histogram.data;
-    column->size = merge->histogram.size;
-    merge->result->columns_encoded++;
-    return OK;
+    return codec->select(codec->context, data->bytes, data->size, data->encoded_count, encoded,
+                         count, out, why);
 }
 
 /* Writes what tombstones left of a histogram column. */
@@ -126,7 +127,10 @@ static err_t write_cut_histograms(struct merge *merge, struct merge__input *inpu
     TRY(block_cursor_decode(input->cursor, &data, why));
     for (uint32_t i = 0; i < data.count; i++)
         index[i] = (uint8_t)i;
-    TRY(select_histograms(merge, &data, index, data.count, column, why));
+    strbuf_clear(&merge->histogram);
+    TRY(select_histograms(merge, &data, index, data.count, &merge->histogram, why));
+    point_to(column, &merge->histogram);
+    merge->result->columns_encoded++;
     if (data.start_t_ms != NULL) {
         column->start_times = merge->start_time_bytes;
         column->start_times_size =
@@ -201,6 +205,49 @@ static err_t made_window(struct merge *merge, const struct merge__samples *sampl
     return OK;
 }
 
+/* The samples taken from one column of one input become part of the column being collected. */
+static err_t end_segment(struct merge *merge, struct strbuf *why)
+{
+    if (merge->segment_input == NULL)
+        return OK;
+    const struct block_column_data *data = &merge->segment_input->data;
+    merge->segment_input = NULL;
+    merge->segments++;
+    return select_histograms(merge, data, merge->segment_index, merge->segment_count,
+                             &merge->joined, why);
+}
+
+/* Whether samples of several columns may become one column. */
+static bool joins_histograms(const struct merge *merge)
+{
+    const struct block_histogram_codec *codec = merge->options->histograms;
+    return codec != NULL && codec->join != NULL;
+}
+
+static err_t add_overlap_histograms(struct merge *merge, struct block_column *column,
+                                    struct strbuf *why)
+{
+    const struct merge__samples *samples = &merge->overlap;
+    TRY(end_segment(merge, why));
+    point_to(column, &merge->joined);
+    if (merge->segments > 1) {
+        const struct block_histogram_codec *codec = merge->options->histograms;
+        strbuf_clear(&merge->histogram);
+        TRY(codec->join(codec->context, column->bytes, column->size, samples->count,
+                        &merge->histogram, why));
+        point_to(column, &merge->histogram);
+    }
+    /* The neighbours come from another column: its layout may differ. */
+    column->cut = true;
+    if (samples->has_start_times) {
+        column->start_times = merge->start_time_bytes;
+        column->start_times_size =
+            time_column_seal(samples->start_times, samples->count, merge->start_time_bytes);
+    }
+    merge->result->columns_encoded++;
+    return block_writer_add_column(merge->writer, column, why);
+}
+
 /* Writes the merged samples collected so far as one column. */
 static err_t flush_overlap(struct merge *merge, struct strbuf *why)
 {
@@ -209,32 +256,38 @@ static err_t flush_overlap(struct merge *merge, struct strbuf *why)
         return OK;
     struct block_column column = {.row_count = samples->count};
     TRY(made_window(merge, samples, &column.group, why));
-    if (merge->segment_input == NULL) {
+    if (merge->overlap_histograms)
+        TRY(add_overlap_histograms(merge, &column, why));
+    else
         TRY(add_floats(merge, samples, &column, why));
-    } else {
-        /* The neighbours come from another column: its layout may differ. */
-        column.cut = true;
-        TRY(select_histograms(merge, &merge->segment_input->data, merge->segment_index,
-                              samples->count, &column, why));
-        if (samples->has_start_times) {
-            column.start_times = merge->start_time_bytes;
-            column.start_times_size =
-                time_column_seal(samples->start_times, samples->count, merge->start_time_bytes);
-        }
-        TRY(block_writer_add_column(merge->writer, &column, why));
-    }
     samples_clear(samples);
+    strbuf_clear(&merge->joined);
+    merge->segments = 0;
     return OK;
+}
+
+/* The input's column is left: its bytes go away. */
+static err_t leave_column(struct merge *merge, const struct merge__input *input, struct strbuf *why)
+{
+    if (merge->segment_input != input)
+        return OK;
+    return joins_histograms(merge) ? end_segment(merge, why) : flush_overlap(merge, why);
 }
 
 static err_t overlap_add(struct merge *merge, const struct merge__input *input, struct strbuf *why)
 {
     bool histogram = input->info.kind == BLOCK_COLUMN_HISTOGRAM;
-    const struct merge__input *segment = histogram ? input : NULL;
-    if (merge->segment_input != segment || merge->overlap.count == COLUMN_ROWS_MAX)
+    if (merge->overlap_histograms != histogram || merge->overlap.count == COLUMN_ROWS_MAX)
         TRY(flush_overlap(merge, why));
-    merge->segment_input = segment;
-    merge->segment_index[merge->overlap.count] = (uint8_t)input->position;
+    merge->overlap_histograms = histogram;
+    if (histogram && merge->segment_input != input) {
+        if (merge->segment_input != NULL)
+            TRY(leave_column(merge, merge->segment_input, why));
+        merge->segment_input = input;
+        merge->segment_count = 0;
+    }
+    if (histogram)
+        merge->segment_index[merge->segment_count++] = (uint8_t)input->position;
     append_sample(&merge->overlap, &input->data, input->position);
     return OK;
 }
@@ -250,8 +303,7 @@ static err_t input_next_sample(struct merge *merge, struct merge__input *input, 
 {
     if (++input->position < input->data.count)
         return OK;
-    if (merge->segment_input == input)
-        TRY(flush_overlap(merge, why)); /* its bytes go away with the column */
+    TRY(leave_column(merge, input, why));
     return input_next_column(input, why);
 }
 

@@ -66,8 +66,13 @@ struct merge {
 
     /* Samples of inputs that overlap. */
     struct merge__samples overlap;
-    const struct merge__input *segment_input; /* of the histograms in it, NULL for floats */
+    bool overlap_histograms; /* what it holds */
+    /* The last of them come from one column: numbers of its samples that are not selected yet. */
+    const struct merge__input *segment_input;
     uint8_t segment_index[COLUMN_ROWS_MAX];
+    uint32_t segment_count;
+    uint32_t segments; /* selected before, in `joined` */
+    struct strbuf joined;
     struct merge__made_window made[MERGE_MADE_WINDOWS];
 
     struct strbuf histogram;

@@ -102,7 +102,18 @@ static err_t select_histograms(void *context, const uint8_t *bytes, size_t size,
     return histogram_column_select(bytes, size, count, index, kept_count, out, why);
 }
 
-static const struct block_histogram_codec histogram_codec = {.select = select_histograms};
+static err_t join_histograms(void *context, const uint8_t *bytes, size_t size, uint32_t count,
+                             struct strbuf *out, struct strbuf *why)
+{
+    (void)context;
+    uint8_t all[COLUMN_ROWS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        all[i] = (uint8_t)i;
+    return histogram_column_select(bytes, size, count, all, count, out, why);
+}
+
+static const struct block_histogram_codec histogram_codec = {.select = select_histograms,
+                                                             .join = join_histograms};
 
 /* A later input of a merge wins. */
 static int by_precedence(const void *a, const void *b)

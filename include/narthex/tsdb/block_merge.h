@@ -30,6 +30,10 @@ struct block_histogram_codec {
     err_t (*select)(void *context, const uint8_t *bytes, size_t size, uint32_t count,
                     const uint8_t *index, uint32_t kept_count, struct strbuf *out,
                     struct strbuf *why);
+    /* Appends to `out` one column with the `count` samples that `bytes` hold, which are what
+     * several calls of select appended one after the other. NULL: such columns stay apart. */
+    err_t (*join)(void *context, const uint8_t *bytes, size_t size, uint32_t count,
+                  struct strbuf *out, struct strbuf *why);
     void *context;
 };
 

@@ -137,7 +137,7 @@ static err_t select_units(void *context, const uint8_t *bytes, size_t size, uint
     return OK;
 }
 
-static const struct block_histogram_codec codec = {select_units, NULL};
+static const struct block_histogram_codec codec = {.select = select_units};
 
 static void expect_column(const struct truth_series *wanted, uint32_t *at,
                           const struct block_column_info *info,
