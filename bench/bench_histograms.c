@@ -169,7 +169,7 @@ static void keep_room(struct rounds *rounds)
 static void measure_window(const struct histogram *rows, struct totals *totals)
 {
     struct strbuf bytes = STRBUF_INIT, column = STRBUF_INIT;
-    struct open_histograms slot = {NULL}, long_slot = {NULL};
+    struct open_histograms slot = {.last = NULL}, long_slot = {.last = NULL};
     uint64_t unused = 0;
     keep_room(&totals->append);
     rounds_start(&totals->append);

@@ -163,7 +163,7 @@ static err_t select_all(void *context, const uint8_t *bytes, size_t size, uint32
 
 static void merge_with_sound(const struct block *block, struct strbuf *why)
 {
-    static const struct block_histogram_codec codec = {select_all, NULL};
+    static const struct block_histogram_codec codec = {.select = select_all};
     struct tombstones *tombstones = tombstones_create();
     tombstones_add(tombstones, 2, 3000, 107000);
     tombstones_add(tombstones, 3, 101000, 202000);

@@ -36,7 +36,7 @@ static void seal(const struct histogram *rows, uint32_t count, struct arena *are
 static void append(const struct histogram *rows, uint32_t count, struct arena *arena)
 {
     struct histogram back[COLUMN_ROWS_MAX];
-    struct open_histograms slot = {NULL};
+    struct open_histograms slot = {.last = NULL};
     struct open_histograms_memory memory = {0};
     struct strbuf bytes = STRBUF_INIT, why = STRBUF_INIT;
     for (uint32_t i = 0; i < count; i++) {

@@ -55,7 +55,7 @@ static void views_stay_as_they_were(void **state)
         struct arena arena;
         arena_init(&arena, MEM_TEST, SIZE_MAX);
         struct histogram_source source = histogram_source_new(&random, &arena);
-        struct open_histograms slot = {NULL};
+        struct open_histograms slot = {.last = NULL};
         struct retired retired = {0};
         struct open_histograms_memory memory = {retire, &retired};
         struct open_histograms_view early = {0};
@@ -100,7 +100,7 @@ static void malformed_bytes_are_refused(void **state)
     struct arena arena;
     arena_init(&arena, MEM_TEST, SIZE_MAX);
     struct histogram_source source = histogram_source_new(&random, &arena);
-    struct open_histograms slot = {NULL};
+    struct open_histograms slot = {.last = NULL};
     struct open_histograms_memory memory = {0};
     struct histogram rows[2];
     static const uint8_t numbers[] = {0, 2};
