@@ -2,6 +2,7 @@
 #pragma once
 
 #include "narthex/base/fs.h"
+#include "narthex/tsdb/head_files.h"
 #include "narthex/tsdb/wal.h"
 
 /* Reads all of a block and its tombstones. *tombstones_only: the block itself is good. */
@@ -29,3 +30,18 @@ err_t ctl_check_log_file(const struct ctl_log_file *file, struct ctl_log_state *
 /* Calls `visit` for each segment and checkpoint of the folder's log; sums up what it returns. */
 int ctl_each_log_file(const char *folder,
                       int (*visit)(const struct ctl_log_file *file, void *context), void *context);
+
+/* A file of the head beside the log: of sealed windows, or of series. */
+struct ctl_head_file {
+    char path[4096];
+    uint32_t number;
+    bool series;
+    bool last;
+};
+/* Calls `visit` for each of them, and sums up what it returns. */
+int ctl_each_head_file(const char *folder,
+                       int (*visit)(const struct ctl_head_file *file, void *context),
+                       void *context);
+/* Reads the file; `whole` as head_check_sealed has it. */
+err_t ctl_check_head_file(const struct ctl_head_file *file, struct head_file_check *check,
+                          struct strbuf *whole, struct strbuf *why);

@@ -2,8 +2,9 @@
  *
  * Nothing is thrown away: what is damaged goes to DIR/damaged/, and what it held is listed. The
  * torn end of the last segment of the log, a commit that was never finished, is cut. A damaged
- * segment or checkpoint is replaced by one with the records that are whole; a damaged block is left
- * out.
+ * segment, checkpoint or file of sealed windows is replaced by one with the records that are whole;
+ * a damaged block is left out. Damaged files of series are copied; the database is opened once,
+ * loads what it can, and writes them anew.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 struct repair {
     const char *folder;
+    bool series; /* some file of series is damaged */
     int repaired;
     int failed;
 };
@@ -172,6 +174,77 @@ static int repair_log_file(const struct ctl_log_file *file, void *context)
     return 0;
 }
 
+/* ---- sealed windows and series ---- */
+
+static err_t replace_sealed(struct repair *repair, const struct ctl_head_file *file,
+                            const struct head_file_check *check, const struct strbuf *whole,
+                            struct strbuf *why)
+{
+    char to[4096];
+    TRY(set_aside(repair, file->path, "sealed-", to, sizeof to, why));
+    TRY(fs_write_atomic(fs_system(), file->path, whole->data, whole->size, why));
+    printf("%s: damaged\n  set aside as %s\n  replaced by its %llu whole windows\n", file->path, to,
+           (unsigned long long)check->record_count);
+    printf(
+        "  lost: %llu bytes of windows in %llu places, the first at %llu; what the log still has "
+        "of them comes back at the next start\n",
+        (unsigned long long)check->damaged_bytes, (unsigned long long)check->damaged_places,
+        (unsigned long long)check->first_damage_at);
+    return OK;
+}
+
+static err_t copy_series(struct repair *repair, const struct ctl_head_file *file,
+                         const struct head_file_check *check, struct strbuf *why)
+{
+    const struct fs *fs = fs_system();
+    char to[4096];
+    snprintf(to, sizeof to, "%s/damaged", repair->folder);
+    TRY(fs_make_dirs(fs, to, why));
+    snprintf(to, sizeof to, "%s/damaged/series-%s", repair->folder, last_part(file->path));
+    TRY(fs->link(fs->context, file->path, to, why));
+    repair->series = true;
+    printf("%s: damaged\n  kept as %s\n", file->path, to);
+    printf("  lost: series from offset %llu on, %llu bytes, unless the log still has them; their "
+           "samples in the head cannot be found\n",
+           (unsigned long long)check->first_damage_at, (unsigned long long)check->damaged_bytes);
+    return OK;
+}
+
+static int repair_head_file(const struct ctl_head_file *file, void *context)
+{
+    struct repair *repair = context;
+    struct head_file_check check;
+    struct strbuf whole = STRBUF_INIT;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = ctl_check_head_file(file, &check, &whole, &why);
+    if (err == OK && check.damaged_places > 0) {
+        err = file->series ? copy_series(repair, file, &check, &why)
+                           : replace_sealed(repair, file, &check, &whole, &why);
+        repair->repaired += err == OK;
+    }
+    if (err != OK)
+        fail(repair, file->path, &why);
+    strbuf_deinit(&why);
+    strbuf_deinit(&whole);
+    return 0;
+}
+
+/* Opening finds the damage again, and the checkpoint writes all series anew. */
+static void rewrite_series(struct repair *repair)
+{
+    struct db_options options = {.path = repair->folder, .no_background = true};
+    struct db *db;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = db_open(&options, &db, &why);
+    if (err == OK) {
+        err = db_checkpoint(db, &why);
+        db_close(db);
+    }
+    if (err != OK)
+        fail(repair, repair->folder, &why);
+    strbuf_deinit(&why);
+}
+
 int ctl_tsdb_repair(const struct ctl_arguments *arguments)
 {
     struct repair repair = {.folder = ctl_folder(arguments)};
@@ -184,7 +257,10 @@ int ctl_tsdb_repair(const struct ctl_arguments *arguments)
     }
     repair.failed += ctl_each_block(repair.folder, repair_block, &repair);
     ctl_each_log_file(repair.folder, repair_log_file, &repair);
+    ctl_each_head_file(repair.folder, repair_head_file, &repair);
     close(lock);
+    if (repair.series && repair.failed == 0)
+        rewrite_series(&repair);
     strbuf_deinit(&why);
     if (repair.repaired == 0 && repair.failed == 0)
         printf("nothing to repair\n");

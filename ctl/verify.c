@@ -131,10 +131,75 @@ static int verify_log_file(const struct ctl_log_file *file, void *context)
     return !good;
 }
 
+/* ---- sealed windows and series ---- */
+
+static int each_in(const char *folder, bool series,
+                   int (*visit)(const struct ctl_head_file *file, void *context), void *context)
+{
+    struct strbuf why = STRBUF_INIT;
+    struct fs_list list;
+    struct ctl_head_file file = {.series = series};
+    char path[sizeof file.path - 64];
+    int sum = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, series ? "series" : "sealed");
+    if (fs_list_dir(path, &list, &why) == OK) {
+        for (size_t i = 0; i < list.count; i++) {
+            /* They are named as segments of the log are. */
+            if (wal_file_kind(str_from_cstr(list.names[i]), &file.number) != WAL_FILE_SEGMENT)
+                continue;
+            snprintf(file.path, sizeof file.path, "%s/%.40s", path, list.names[i]);
+            file.last = i + 1 == list.count; /* names are sorted */
+            sum += visit(&file, context);
+        }
+        fs_list_free(&list);
+    }
+    strbuf_deinit(&why);
+    return sum;
+}
+
+int ctl_each_head_file(const char *folder,
+                       int (*visit)(const struct ctl_head_file *file, void *context), void *context)
+{
+    return each_in(folder, true, visit, context) + each_in(folder, false, visit, context);
+}
+
+err_t ctl_check_head_file(const struct ctl_head_file *file, struct head_file_check *check,
+                          struct strbuf *whole, struct strbuf *why)
+{
+    struct fs_mapping mapping;
+    TRY(fs_map(file->path, &mapping, why));
+    if (file->series)
+        head_check_series(mapping.data, mapping.size, file->number, file->last, check);
+    else
+        head_check_sealed(mapping.data, mapping.size, file->number, check, whole);
+    fs_unmap(&mapping);
+    return OK;
+}
+
+static int verify_head_file(const struct ctl_head_file *file, void *context)
+{
+    (void)context;
+    struct head_file_check check;
+    struct strbuf why = STRBUF_INIT;
+    err_t err = ctl_check_head_file(file, &check, NULL, &why);
+    if (err != OK)
+        fprintf(stderr, "%s: %s\n", file->path, strbuf_cstr(&why));
+    else if (check.damaged_places > 0)
+        fprintf(stderr, "%s: %llu damaged bytes, the first at %llu\n", file->path,
+                (unsigned long long)check.damaged_bytes, (unsigned long long)check.first_damage_at);
+    else
+        printf("%s: ok, %llu %s\n", file->path,
+               (unsigned long long)(file->series ? check.item_count : check.record_count),
+               file->series ? "series" : "windows");
+    strbuf_deinit(&why);
+    return err != OK || check.damaged_places > 0;
+}
+
 int ctl_tsdb_verify(const struct ctl_arguments *arguments)
 {
     const char *folder = ctl_folder(arguments);
     int failures = ctl_each_block(folder, verify_block, NULL);
     failures += ctl_each_log_file(folder, verify_log_file, NULL);
+    failures += ctl_each_head_file(folder, verify_head_file, NULL);
     return failures == 0 ? CTL_OK : CTL_FAILED;
 }

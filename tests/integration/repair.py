@@ -17,10 +17,10 @@ NOISE_SERIES = 100 # make the first block one of many pieces
 ADMIN = "--web.enable-admin-api"
 
 
-def config(port):
+def config(port, job="self"):
     return ("global: {scrape_interval: 50ms, scrape_timeout: 50ms}\n"
             "scrape_configs:\n"
-            "- job_name: self\n"
+            f"- job_name: {job}\n"
             f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")
 
 
@@ -32,9 +32,13 @@ def blocks_of(data):
     return sorted(name for name in os.listdir(data) if len(name) == 26)
 
 
-def segments_of(data):
-    folder = os.path.join(data, "wal")
-    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.isdigit()]
+def files_of(data, part):
+    """Files of a folder that are named by a number."""
+    folder = os.path.join(data, part)
+    if not os.path.exists(folder):
+        return []
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.isdigit()]
+    return [path for path in paths if os.path.getsize(path) > 0]
 
 
 def flip(path, at, count=16):
@@ -57,11 +61,15 @@ def make_data(program, ctl, folder, port):
             for k in range(100):
                 file.write(f'noise{{i="{i}"}} {generator.random()} {OLD_S + k * 10}\n')
         file.write("# EOF\n")
-    server = harness.start_narthex(program, folder, config(port), ADMIN, port=port).wait_ready()
-    try:
-        harness.wait_until(lambda: count(server, 'up{job="self"}') >= 40, "scraped samples")
-    finally:
-        server.kill()
+    for number, job in enumerate(("other", "self")): # windows of 30 rows are sealed
+        server = harness.start_narthex(program, folder, config(port, job), ADMIN,
+                                       port=port).wait_ready()
+        try:
+            harness.wait_until(lambda: count(server, f'up{{job="{job}"}}') >= 70, "samples")
+            harness.wait_until(lambda: all(len(files_of(data, part)) > number
+                                           for part in ("sealed", "series")), "sealed windows")
+        finally:
+            server.kill()
     result = subprocess.run([ctl, "tsdb", "create-blocks-from", "openmetrics", "--quiet", path, data],
                             capture_output=True, text=True)
     assert result.returncode == 0, result
@@ -78,7 +86,7 @@ def count(server, selector, seconds=3600, time=None):
 
 def damage(data):
     """A byte of the first block's columns, all of the second one's footer, the middle of the first
-    segment, and half a record at the end of the last one."""
+    segment, a window, and half a record at the end of the last one."""
     blocks = blocks_of(data)
     first = os.path.join(data, blocks[0], "block")
     flip(first, os.path.getsize(first) // 2)
@@ -86,11 +94,12 @@ def damage(data):
     os.truncate(second, os.path.getsize(second) // 2)
     with open(os.path.join(data, blocks[2], "tombstones"), "wb") as file:
         file.write(b"these are no tombstones")
-    segments = [path for path in segments_of(data) if os.path.getsize(path) > 4096]
+    flip(files_of(data, "sealed")[0], 3000)
+    segments = [path for path in files_of(data, "wal") if os.path.getsize(path) > 4096]
     flip(segments[0], os.path.getsize(segments[0]) // 2)
     with open(segments[0], "rb") as file:
         record = file.read()[16:90]
-    with open(segments_of(data)[-1], "ab") as file:
+    with open(files_of(data, "wal")[-1], "ab") as file:
         file.write(record[:-1])
     return blocks, segments[0]
 
@@ -98,10 +107,26 @@ def damage(data):
 def check_list(output, data, blocks, segment):
     for part in (blocks[0], blocks[1], "10100 samples of 101 series", "what it held cannot be told",
                  blocks[2] + "-tombstones", "the deletions in this block", segment,
-                 "in 1 places, the first at", "of an unfinished commit"):
+                 "in 1 places, the first at", "of an unfinished commit",
+                 "replaced by its 1 whole windows"):
         assert part in output, (part, output)
     aside = os.listdir(os.path.join(data, "damaged"))
-    assert len(aside) == 4 and "wal-" + os.path.basename(segment) in aside, aside
+    assert len(aside) == 5 and "wal-" + os.path.basename(segment) in aside, aside
+
+
+def check_series(program, ctl, folder, port, data):
+    """Series whose labels are lost cost their samples in the head, nothing else."""
+    flip(files_of(data, "series")[0], 40)
+    assert run(ctl, "verify", data).returncode == 1
+    result = run(ctl, "repair", data)
+    assert result.returncode == 0 and "series from offset 16 on" in result.stdout, result
+    assert run(ctl, "verify", data).returncode == 0, run(ctl, "verify", data)
+    server = harness.start_narthex(program, folder, config(port), ADMIN, port=port).wait_ready()
+    try:
+        assert count(server, "old", 1001, OLD_S + 2 * RANGE_S + 1000) == 100
+        harness.wait_until(lambda: count(server, 'up{job="self"}') >= 5, "samples")
+    finally:
+        server.stop()
 
 
 def main():
@@ -131,6 +156,7 @@ def main():
             harness.wait_until(lambda: count(server, 'up{job="self"}') >= 5, "samples")
         finally:
             server.stop()
+        check_series(program, ctl, folder, port, data)
     return 0
 
 

@@ -51,3 +51,11 @@ err_t db_flush_head(struct db *db, struct strbuf *why)
     mutex_unlock(&db->maintain_lock);
     return err;
 }
+
+err_t db_checkpoint(struct db *db, struct strbuf *why)
+{
+    mutex_lock(&db->maintain_lock);
+    err_t err = head_checkpoint(db->head, why);
+    mutex_unlock(&db->maintain_lock);
+    return err;
+}

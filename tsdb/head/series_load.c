@@ -20,12 +20,18 @@ void series_log__put_file_header(struct strbuf *out, uint32_t number, bool whole
     coding_put_u32(out, hash_crc32c(0, out->data + start, HEADER_CHECKED));
 }
 
-static bool header_is_good(const struct fs_mapping *mapping, uint32_t number)
+bool series_log__header_is_good(const void *bytes, size_t size, uint32_t number)
 {
-    const uint8_t *data = mapping->data;
-    return mapping->size >= SERIES_LOG_HEADER_SIZE && memcmp(data, SERIES_LOG_MAGIC, 5) == 0 &&
+    const uint8_t *data = bytes;
+    return size >= SERIES_LOG_HEADER_SIZE && memcmp(data, SERIES_LOG_MAGIC, 5) == 0 &&
            data[5] == SERIES_LOG_VERSION && coding_load_u32(data + 8) == number &&
            coding_load_u32(data + HEADER_CHECKED) == hash_crc32c(0, data, HEADER_CHECKED);
+}
+
+bool series_log__must_be_whole(const void *bytes, size_t at)
+{
+    const uint8_t *data = bytes;
+    return (data[6] & SERIES_LOG_WHOLE) != 0 && at == SERIES_LOG_HEADER_SIZE;
 }
 
 /* ---- records ---- */
@@ -141,7 +147,7 @@ static void collect_records(struct loading *loading, const struct fs_mapping *ma
             continue;
         }
         size_t next = next_record(mapping, at + 1);
-        if (last && next == mapping->size)
+        if (last && next == mapping->size && !series_log__must_be_whole(mapping->data, at))
             break; /* the torn end of a crash: nothing depends on it yet */
         loading->damaged = true;
         report_damage(path, at, next - at, strbuf_cstr(&why));
@@ -158,7 +164,7 @@ static err_t collect_files(struct series_log *log, struct loading *loading, stru
         char *path = series_log__path(log, number);
         struct fs_mapping mapping = {NULL, 0};
         err_t err = fs_exists(path) ? fs_map(path, &mapping, why) : OK;
-        if (err == OK && header_is_good(&mapping, number)) {
+        if (err == OK && series_log__header_is_good(mapping.data, mapping.size, number)) {
             if ((mapping.data[6] & SERIES_LOG_WHOLE) != 0) {
                 loading->record_count = 0;
                 loading->series_count = 0;

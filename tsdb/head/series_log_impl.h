@@ -54,6 +54,9 @@ struct series_log {
     struct strbuf out;
 };
 
+bool series_log__header_is_good(const void *bytes, size_t size, uint32_t number);
+/* Whether the record at `at` was there when the file got its name, so that no crash tears it. */
+bool series_log__must_be_whole(const void *bytes, size_t at);
 /* To be freed under MEM_HEAD. */
 char *series_log__path(const struct series_log *log, uint32_t number);
 bool series_log__is_file(struct str name, uint32_t *number);

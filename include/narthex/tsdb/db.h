@@ -68,6 +68,8 @@ err_t db_maintain(struct db *db, struct strbuf *why);
 err_t db_sync(struct db *db, struct strbuf *why);
 /* Writes the whole head into a block now, whatever its age (tests, tools, shutdown on demand). */
 err_t db_flush_head(struct db *db, struct strbuf *why);
+/* Shortens the log as far as it goes; files of series that were found damaged are written anew. */
+err_t db_checkpoint(struct db *db, struct strbuf *why);
 /* Rewrites blocks that hold deleted samples. */
 err_t db_clean_tombstones(struct db *db, struct strbuf *why);
 /* Hard-linked copy of all blocks (and a block made of the head unless skip_head) under
