@@ -67,9 +67,11 @@ def check_search(server):
     equal(last, {"status": "success", "has_more": False})
     equal(names(search(server, "metric_names", **{"search[]": "ODD_"}, fuzz_threshold="100")), [])
     equal(names(search(server, "metric_names", **{"search[]": "ODD_"}, case_sensitive="false",
-                       fuzz_threshold="100", sort_dir="dsc")), ["odd_value", "odd_time", "odd_label"])
+                       fuzz_threshold="100", sort_dir="dsc")), ["odd_value", "odd_time",
+                                                                "odd_label"])
     equal(names(search(server, "metric_names", **{"search[]": "tmprtr"})), ["temperature"])
-    equal(names(search(server, "metric_names", **{"search[]": "temperatuer"}, fuzz_alg="jarowinkler",
+    equal(names(search(server, "metric_names", **{"search[]": "temperatuer"},
+                       fuzz_alg="jarowinkler",
                        fuzz_threshold="90")), ["temperature"])
     # The best first: the text itself, texts that begin so, texts that hold it.
     equal(names(search(server, "label_values", label="le", **{"search[]": "1"}, sort_by="score",
@@ -87,9 +89,12 @@ def check_search(server):
     equal(body.count(b"\n"), 4)
     for subject, params, text in (
             ("label_values", {}, 'missing required parameter "label"'),
-            ("metric_names", {"limit": "10001"}, 'invalid parameter "limit": must be between 1 and 10000'),
-            ("metric_names", {"sort_by": "score"}, 'invalid parameter "sort_by": score needs search[]'),
-            ("metric_names", {"sort_by": "x"}, 'invalid parameter "sort_by": must be "alpha" or "score"'),
+            ("metric_names", {"limit": "10001"},
+             'invalid parameter "limit": must be between 1 and 10000'),
+            ("metric_names", {"sort_by": "score"},
+             'invalid parameter "sort_by": score needs search[]'),
+            ("metric_names", {"sort_by": "x"},
+             'invalid parameter "sort_by": must be "alpha" or "score"'),
             ("metric_names", {"fuzz_threshold": "101"},
              'invalid parameter "fuzz_threshold": must be an integer between 0 and 100'),
             ("metric_names", {"x": "%zz"}, 'error parsing form values: invalid URL escape "%zz"')):
@@ -120,7 +125,8 @@ def check_self_metrics(server):
     equal(status, 400)
     # The same families as on /metrics.
     text = harness.http_get(server.url + "/metrics")[2].decode()
-    equal({line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}, set(by_name))
+    equal({line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")},
+          set(by_name))
 
 
 def check_status(server):
@@ -186,9 +192,11 @@ class Live:
         self.answer = self.connection.getresponse()
         self.events = []
         self.ended = False
+        self.reader = None
         if self.answer.status == 200:
             equal(self.answer.getheader("Content-Type"), "text/event-stream")
-            threading.Thread(target=self.read, daemon=True).start()
+            self.reader = threading.Thread(target=self.read, daemon=True)
+            self.reader.start()
 
     def read(self):
         try:
@@ -200,9 +208,10 @@ class Live:
         self.ended = True
 
     def close(self):
-        # The reading thread holds the socket too: shut it down for both.
-        if self.connection.sock is not None:
+        # The reading thread ends with the connection.
+        if self.reader is not None:
             self.connection.sock.shutdown(socket.SHUT_RDWR)
+            self.reader.join()
         self.connection.close()
 
 
@@ -256,14 +265,17 @@ def check_admin(server, folder):
             ("snapshot?skip_head=x", 'invalid parameter "skip_head": unable to parse boolean: '
                                      'strconv.ParseBool: parsing "x": invalid syntax'),
             ("delete_series", "no match[] parameter provided"),
-            ("delete_series?match[]=(", 'invalid parameter "match[]": 1:1: parse error: unexpected "("'),
-            ("delete_series?match[]=a&start=x", 'invalid parameter "start": invalid time value for '
-                                                '\'start\': cannot parse "x" to a valid timestamp')):
+            ("delete_series?match[]=(",
+             'invalid parameter "match[]": 1:1: parse error: unexpected "("'),
+            ("delete_series?match[]=a&start=x",
+             'invalid parameter "start": invalid time value for \'start\': cannot parse "x" to a '
+             'valid timestamp')):
         status, _, body = request(server, "PUT", "/api/v1/admin/tsdb/" + target)
         equal((status, json.loads(body)["error"]), (400, text))
     equal(len(server.data("query", query="odd_value", time=contract_data.INSTANT_S)["result"]),
           len(contract_data.ODD_VALUES))
-    status, headers, body = request(server, "POST", "/api/v1/admin/tsdb/delete_series?match[]=odd_value")
+    status, headers, body = request(server, "POST",
+                                    "/api/v1/admin/tsdb/delete_series?match[]=odd_value")
     equal((status, body), (204, b""))
     equal(server.data("query", query="odd_value", time=contract_data.INSTANT_S)["result"], [])
     equal(request(server, "POST", "/api/v1/admin/tsdb/clean_tombstones")[0], 204)

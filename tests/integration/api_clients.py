@@ -4,8 +4,8 @@ Debian's promtool.
 
 usage: api_clients.py NARTHEX NARTHEXCTL WORK_FOLDER
 
-The npm packages are installed below the working folder at first use; where that cannot be, it is said
-and promtool alone is tried.
+The npm packages are installed below the working folder at first use; where that cannot be, it is
+said and promtool alone is tried.
 """
 import os
 import shutil
@@ -74,15 +74,16 @@ def check_queries(promtool):
                     "query", "instant", f"--time={t}", promtool.url, "lonely[30s]")
     promtool.equals("{} =>\n36 @[%d]\n40 @[%d]\n" % (t - 60, t), "query", "range",
                     f"--start={t - 60}", f"--end={t}", "--step=60s", promtool.url, "lonely * 1")
-    promtool.equals('{__name__="build_info", instance="a:80", job="api", version="1.0"}\n', "query", "series",
+    promtool.equals('{__name__="build_info", instance="a:80", job="api", version="1.0"}\n', "query",
+                    "series",
                     f"--start={contract_data.START_S}", f"--end={contract_data.END_S}",
                     '--match=build_info{instance="a:80"}', promtool.url)
     promtool.equals("1.0\n1.1\n1.2\n", "query", "labels", promtool.url, "version",
                     f"--start={contract_data.START_S}", f"--end={contract_data.END_S}",
                     "--match=build_info")
     status, _, text = promtool.run("query", "instant", promtool.url, "(")
-    assert status == 1 and "bad_data: invalid parameter \"query\": 1:2: parse error: unclosed left " \
-                           "parenthesis" in text, text
+    wanted = 'bad_data: invalid parameter "query": 1:2: parse error: unclosed left parenthesis'
+    assert status == 1 and wanted in text, text
 
 
 def check_health(promtool):

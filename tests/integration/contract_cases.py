@@ -5,27 +5,45 @@ import urllib.parse
 
 import contract_data as data
 
-# compare: headers besides those that always are; loose: folds over series, at 1e-9; unordered: a list
-# that comes in any order there.
+# compare: headers besides those that always are; loose: folds over series, at 1e-9; unordered: a
+# list that comes in any order there.
 Case = collections.namedtuple("Case", "name method target body send compare loose unordered")
 
 T = str(data.INSTANT_S)
-RANGE = [("start", str(data.RANGE_START_S)), ("end", str(data.INSTANT_S)), ("step", "60")]
-SPAN = [("start", str(data.START_S)), ("end", str(data.END_S))]
+RANGE = [
+    ("start", str(data.RANGE_START_S)), ("end", str(data.INSTANT_S)), ("step", "60"),
+]
+SPAN = [
+    ("start", str(data.START_S)), ("end", str(data.END_S)),
+]
 FORM = "application/x-www-form-urlencoded"
 CORS = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
         "Access-Control-Expose-Headers", "Access-Control-Allow-Origin")
-BAD_TIMES = ["x", "1,5", "2023-11-15", "2023-11-15T00:00:00", "2023-13-15T00:00:00Z", "1_0", " 1",
-             "0x", "1s"]
-GOOD_TIMES = [T, T + ".5", T + ".0004", "1.700007005e9", "2023-11-15T00:10:05Z",
-              "2023-11-15T00:10:05.25Z", "2023-11-15T01:10:05+01:00", "0x1.95546p+30"]
-BAD_DURATIONS = ["x", "1x", "1.5m", "s", "1m1h", "-1m", "1 m", "1e400", "99999999999y", "1e20"]
-GOOD_DURATIONS = ["30", "30.5", "1m", "1m30s", "90000ms", "1h", "1e2"]
-BAD_LIMITS = ["x", "-1", "1.5", "1e3", "99999999999999999999", " 1", "+", "0x10"]
-GOOD_LIMITS = ["", "0", "1", "3", "+2", "100000"]
-BAD_SELECTORS = ["(", "{", "{}", '{a=""}', '{a!="x"}', '{a=~".*"}', "1", '"x"', "up + up", "rate(up[5m])",
-                 "up[5m]", "up{", 'up{a="b}', "up{a=b}", "up offset 5m", "up @ 1", '{a=~"("}', "",
-                 'up{__name__="x"}', "sum(up)", 'up{1a="b"}', "up{a=\"b\"} #c", "-up"]
+BAD_TIMES = [
+    "x", "1,5", "2023-11-15", "2023-11-15T00:00:00", "2023-13-15T00:00:00Z", "1_0", " 1", "0x",
+    "1s",
+]
+GOOD_TIMES = [
+    T, T + ".5", T + ".0004", "1.700007005e9", "2023-11-15T00:10:05Z", "2023-11-15T00:10:05.25Z",
+    "2023-11-15T01:10:05+01:00", "0x1.95546p+30",
+]
+BAD_DURATIONS = [
+    "x", "1x", "1.5m", "s", "1m1h", "-1m", "1 m", "1e400", "99999999999y", "1e20",
+]
+GOOD_DURATIONS = [
+    "30", "30.5", "1m", "1m30s", "90000ms", "1h", "1e2",
+]
+BAD_LIMITS = [
+    "x", "-1", "1.5", "1e3", "99999999999999999999", " 1", "+", "0x10",
+]
+GOOD_LIMITS = [
+    "", "0", "1", "3", "+2", "100000",
+]
+BAD_SELECTORS = [
+    "(", "{", "{}", '{a=""}', '{a!="x"}', '{a=~".*"}', "1", '"x"', "up + up", "rate(up[5m])",
+    "up[5m]", "up{", 'up{a="b}', "up{a=b}", "up offset 5m", "up @ 1", '{a=~"("}', "",
+    'up{__name__="x"}', "sum(up)", 'up{1a="b"}', "up{a=\"b\"} #c", "-up",
+]
 
 
 class Builder:
@@ -53,28 +71,35 @@ class Builder:
 
 
 INSTANT_QUERIES = [
-    "requests_total", 'requests_total{code="500"}', "odd_value", "odd_label", "odd_time", "lonely[2m]",
-    "odd_time[30s]", "lonely", "1", "-0", "1e21", "1e-7", "NaN", "Inf", "-Inf", "0.1", '"text <&> ü"',
-    '""', "`raw\\n`", "vector(1)", "none_such", "1 == bool 1", "rate(requests_total[2m])",
-    "time()", "timestamp(lonely)", "sort(temperature)", "sort_desc(temperature)", "-lonely",
-    "absent(none_such{a=\"b\"})", "label_replace(lonely, \"x\", \"<&>\", \"\", \"\")",
-    "namespace:rule:sum", "lonely offset 1m", f"lonely @ {T}", "lonely[1m:15s] offset 3s",
-    "histogram_quantile(0.9, rate(latency_seconds_bucket{instance=\"a:80\"}[2m]))", "max_over_time(lonely[2m:30s])",
-    "{__name__=\"lonely\"}", '{job="api",__name__=~"temp.*"}', "scalar(lonely)", "temperature > 21",
-    "count_values(\"v\", build_info)", "requests_total # comment", "day_of_week()",
+    "requests_total", 'requests_total{code="500"}', "odd_value", "odd_label", "odd_time",
+    "lonely[2m]", "odd_time[30s]", "lonely", "1", "-0", "1e21", "1e-7", "NaN", "Inf", "-Inf",
+    "0.1", '"text <&> ü"', '""', "`raw\\n`", "vector(1)", "none_such", "1 == bool 1",
+    "rate(requests_total[2m])", "time()", "timestamp(lonely)", "sort(temperature)",
+    "sort_desc(temperature)", "-lonely", "absent(none_such{a=\"b\"})",
+    "label_replace(lonely, \"x\", \"<&>\", \"\", \"\")", "namespace:rule:sum", "lonely offset 1m",
+    f"lonely @ {T}", "lonely[1m:15s] offset 3s",
+    "histogram_quantile(0.9, rate(latency_seconds_bucket{instance=\"a:80\"}[2m]))",
+    "max_over_time(lonely[2m:30s])", "{__name__=\"lonely\"}", '{job="api",__name__=~"temp.*"}',
+    "scalar(lonely)", "temperature > 21", "count_values(\"v\", build_info)",
+    "requests_total # comment", "day_of_week()",
 ]
-LOOSE_QUERIES = ["sum(temperature)", "sum by (code) (rate(requests_total[2m]))", "avg(temperature)",
-                 "stddev(temperature)", "quantile(0.3, temperature)"]
+LOOSE_QUERIES = [
+    "sum(temperature)", "sum by (code) (rate(requests_total[2m]))", "avg(temperature)",
+    "stddev(temperature)", "quantile(0.3, temperature)",
+]
 BAD_QUERIES = [
-    "", "(", "sum(", "requests_total{", "requests_total[5m", "1 +", "foo bar", "sum by (job", "rate(lonely)",
-    "rate(lonely[0s])", "nosuch(1)", "lonely[5m] + 1", "sum(lonely[5m])", '"a" + 1', "lonely{a=~\"(\"}",
-    "lonely offset", "lonely @", "lonely[5m:1x]", "requests_total * build_info",
-    "requests_total * on (job) build_info{instance=\"a:80\"}", "label_replace(lonely, \"1x\", \"\", \"\", \"\")",
-    "label_replace(lonely, \"x\", \"$1\", \"job\", \"(\")", "{}", "topk(lonely)", "1 and 2", "lonely and 1",
-    "1 == 1", "bool", "lonely{job=\"a\" job=\"b\"}", "lonely{,}", "'unclosed", "\"unclosed", "lonely 5m",
-    "\u00fc", "label_join(requests_total, \"code\", \"\")", "sum(lonely) by (job) by (code)", "!lonely",
-    "lonely{a==\"b\"}", "lonely[-1m]", "lonely[1m]]", "0x", "1..2", "quantile(lonely)", "vector(lonely)",
-    "scalar(1)", "count_values(\"1v\", lonely)", "label_replace(build_info, \"instance\", \"\", \"instance\", \".*\")",
+    "", "(", "sum(", "requests_total{", "requests_total[5m", "1 +", "foo bar", "sum by (job",
+    "rate(lonely)", "rate(lonely[0s])", "nosuch(1)", "lonely[5m] + 1", "sum(lonely[5m])",
+    '"a" + 1', "lonely{a=~\"(\"}", "lonely offset", "lonely @", "lonely[5m:1x]",
+    "requests_total * build_info", "requests_total * on (job) build_info{instance=\"a:80\"}",
+    "label_replace(lonely, \"1x\", \"\", \"\", \"\")",
+    "label_replace(lonely, \"x\", \"$1\", \"job\", \"(\")", "{}", "topk(lonely)", "1 and 2",
+    "lonely and 1", "1 == 1", "bool", "lonely{job=\"a\" job=\"b\"}", "lonely{,}", "'unclosed",
+    "\"unclosed", "lonely 5m", "\u00fc", "label_join(requests_total, \"code\", \"\")",
+    "sum(lonely) by (job) by (code)", "!lonely", "lonely{a==\"b\"}", "lonely[-1m]", "lonely[1m]]",
+    "0x", "1..2", "quantile(lonely)", "vector(lonely)", "scalar(1)",
+    "count_values(\"1v\", lonely)",
+    "label_replace(build_info, \"instance\", \"\", \"instance\", \".*\")",
     "lonely offset 1m offset 1m", "sum(lonely)[5m]", "-\"x\"", "rate(lonely[5m:])[5m]",
 ]
 
@@ -108,8 +133,10 @@ def queries(b):
         b.get("query", f"stats {text}", [("query", "lonely"), ("time", T), ("stats", text)])
     for text in ("rate(requests_total[2m])", "sum(temperature)", "max_over_time(lonely[2m:30s])",
                  "temperature * 2", "none_such", "1"):
-        b.get("query", f"stats of {text}", [("query", text), ("time", T), ("stats", "all")], loose=True)
-        b.get("query_range", f"stats of {text}", [("query", text), ("stats", "all")] + RANGE, loose=True)
+        b.get("query", f"stats of {text}", [("query", text), ("time", T), ("stats", "all")],
+              loose=True)
+        b.get("query_range", f"stats of {text}", [("query", text), ("stats", "all")] + RANGE,
+              loose=True)
     b.get("query", "no parameters")
     b.get("query", "first value wins", [("query", "1"), ("query", "2"), ("time", T)])
     b.add("query order of checks", "/api/v1/query?limit=x&time=x&timeout=x&query=(")
@@ -126,14 +153,16 @@ def queries(b):
 
 
 def range_queries(b):
-    for text in ("lonely", "requests_total", "odd_value", "1", "none_such", "rate(requests_total[2m])",
+    for text in ("lonely", "requests_total", "odd_value", "1", "none_such",
+                 "rate(requests_total[2m])",
                  "odd_time", "temperature > 22", "time()", "vector(1)", "lonely offset 1m", "-1",
                  "absent(none_such)", "sort(temperature)", "max_over_time(lonely[2m:30s])",
                  "scalar(lonely)", "build_info", f"lonely @ {T}", "lonely @ end()"):
         b.get("query_range", f"ok {text}", [("query", text)] + RANGE)
     for text in LOOSE_QUERIES:
         b.get("query_range", f"fold {text}", [("query", text)] + RANGE, loose=True)
-    for text in ("(", "", "lonely[5m]", '"text"', "sum(", "nosuch(1)", "requests_total * build_info"):
+    for text in ("(", "", "lonely[5m]", '"text"', "sum(", "nosuch(1)",
+                 "requests_total * build_info"):
         b.get("query_range", f"bad {text}", [("query", text)] + RANGE)
 
     def ask(label, **changes):
@@ -176,8 +205,10 @@ def range_queries(b):
 def text_forms(b):
     for text in ("1", "sum(rate(foo[5m]))by(job)", "a  +   b # c", "x{b='1',a=\"<&>\"}", "(", "",
                  "foo[5m:1m] offset 1h", "-a ^ b", "sum without(a)(b)", "a*on(x)group_left(y)b",
-                 "sum by (job, instance, region) (rate(http_requests_total_long_name{code=~\"5..\"}[5m])) "
-                 "/ sum by (job, instance, region) (rate(http_requests_total_long_name[5m])) > 0.05"):
+                 "sum by (job, instance, region) "
+                 "(rate(http_requests_total_long_name{code=~\"5..\"}[5m])) "
+                 "/ sum by (job, instance, region) (rate(http_requests_total_long_name[5m])) "
+                 "> 0.05"):
         b.get("format_query", text, [("query", text)])
     b.get("format_query", "none")
     b.get("parse_query", "1", [("query", "1")])
@@ -187,7 +218,8 @@ def exemplars(b):
     for label, params in (
             ("ok", [("query", "lonely")] + SPAN), ("rate", [("query", "rate(x[5m])")] + SPAN),
             ("no selector", [("query", "1")] + SPAN), ("bad", [("query", "(")] + SPAN),
-            ("no query", SPAN), ("no range", [("query", "lonely")]), ("start", [("query", "a"), ("start", "x")]),
+            ("no query", SPAN), ("no range", [("query", "lonely")]), ("start", [("query", "a"),
+                                                                                ("start", "x")]),
             ("end", [("query", "a"), ("end", "x")]),
             ("end before start", [("query", "a"), ("start", "2"), ("end", "1")])):
         b.get("query_exemplars", label, params)
@@ -217,7 +249,8 @@ def series(b):
         b.get(endpoint, "RFC 3339", MATCHES["one"] + [("start", "2023-11-15T00:00:00Z"),
                                                       ("end", "2023-11-15T00:10:00Z")])
         b.get(endpoint, "literal limits", MATCHES["one"] + [
-            ("start", "-292273086-05-16T16:47:06Z"), ("end", "292277025-08-18T07:12:54.999999999Z")])
+            ("start", "-292273086-05-16T16:47:06Z"), ("end",
+                                                      "292277025-08-18T07:12:54.999999999Z")])
         b.get(endpoint, "empty times", MATCHES["one"] + [("start", ""), ("end", "")])
         b.get(endpoint, "another time", MATCHES["one"] + [("start", "1000"), ("end", "2000")])
         b.get(endpoint, "end before start", MATCHES["one"] + [("start", str(data.END_S)),
@@ -228,7 +261,8 @@ def series(b):
     b.get("series", "empty match", [("match[]", "")])
     b.get("labels", "all of the time", SPAN)
     for name in ("job", "code", "none_such", "__name__", "le", "text", "kind", "U__job", "U__none",
-                 "U___5f__5f_name_5f__5f_", "a%2Eb", "a b", "1a", "%C3%BC", "%ff", "a%2Fb", "U__a_2e_b",
+                 "U___5f__5f_name_5f__5f_", "a%2Eb", "a b", "1a", "%C3%BC", "%ff", "a%2Fb",
+                 "U__a_2e_b",
                  "U__", "a-b", "%20", "job%20"):
         # Of the imported series only.
         b.get(f"label/{name.replace(' ', '%20')}/values", f"of {name}",
@@ -255,7 +289,8 @@ def posts(b):
     encoded = urllib.parse.urlencode(ask).encode()
     for label, kind in (("charset", FORM + "; charset=UTF-8"), ("upper case", FORM.upper()),
                         ("JSON", "application/json"), ("text", "text/plain"),
-                        ("broken", "application/x-www-form-urlencoded;;="), ("like a form", FORM + "x")):
+                        ("broken", "application/x-www-form-urlencoded;;="), ("like a form",
+                                                                             FORM + "x")):
         b.add(f"POST query as {label}", "/api/v1/query", method="POST", body=encoded,
               send={"Content-Type": kind})
     b.add("POST query without type", "/api/v1/query", method="POST", body=encoded)
@@ -280,13 +315,15 @@ def targets(b):
     for pool in ("pages", "dropped", "none"):
         b.get("targets", f"pool {pool}", [("scrapePool", pool)])
     for params in ([], [("metric", "level_volts")], [("metric", "none")], [("limit", "0")],
-                   [("limit", "7")], [("limit", "x")], [("limit", "-1")], [("limit_per_metric", "1")],
+                   [("limit", "7")], [("limit", "x")], [("limit", "-1")], [("limit_per_metric",
+                                                                            "1")],
                    [("limit", "1"), ("metric", "mode")],
                    [("limit_per_metric", "x")], [("limit", "")], [("metric", "widgets")],
                    [("metric", "widgets_total")]):
         b.get("metadata", f"with {params}", params)
     for params in ([], [("metric", "level_volts")], [("match_target", '{job="pages"}')],
-                   [("match_target", '{job="x"}')], [("match_target", "(")], [("match_target", "{}")],
+                   [("match_target", '{job="x"}')], [("match_target", "(")], [("match_target",
+                                                                               "{}")],
                    [("limit", "1")], [("limit", "x")], [("limit", "-1")], [("metric", "none")],
                    [("match_target", '{rack=~"r.*"}'), ("metric", "mode")]):
         b.get("targets/metadata", f"with {params}", params, unordered=True)
@@ -325,7 +362,8 @@ def admin(b):
 
 
 def methods(b):
-    paths = ["query", "query_range", "labels", "series", "label/job/values", "targets", "metadata", "rules",
+    paths = ["query", "query_range", "labels", "series", "label/job/values", "targets", "metadata",
+             "rules",
              "status/config", "status/tsdb", "nothing", "format_query", "alerts", "scrape_pools",
              "admin/tsdb/snapshot", "query_exemplars"]
     for path in paths:
@@ -333,39 +371,48 @@ def methods(b):
             b.add(f"{method} {path}", f"/api/v1/{path}", method=method, compare=("Allow",) + CORS)
     for path in ("targets", "metadata", "rules", "status/config", "label/job/values"):
         b.add(f"POST {path}", f"/api/v1/{path}", method="POST", body=b"", compare=("Allow",))
-    for path in ("/metrics", "/-/healthy", "/-/ready", "/federate", "/version", "/-/reload", "/-/quit"):
+    for path in ("/metrics", "/-/healthy", "/-/ready", "/federate", "/version", "/-/reload",
+                 "/-/quit"):
         for method in ("HEAD", "OPTIONS", "POST", "PUT", "DELETE"):
-            b.add(f"{method} {path}", path, method=method, compare=("Allow", "X-Content-Type-Options"))
+            b.add(f"{method} {path}", path, method=method, compare=("Allow",
+                                                                    "X-Content-Type-Options"))
         if path not in ("/metrics", "/federate"):
             b.add(f"GET {path}", path, compare=("Allow", "X-Content-Type-Options"))
 
 
 def routing(b):
     compare = ("Location", "X-Content-Type-Options")
-    for path in ("/", "/graph", "/graph?g0.expr=up&g0.tab=1", "/nothing", "/-/nothing", "/api", "/api/",
-                 "/api/v1/query/", "/api/v1//query", "//api/v1/query", "/API/v1/query", "/-/healthy/",
-                 "/-//healthy", "/federate/", "/metrics/", "/METRICS", "/classic/graph", "/consoles/x",
+    for path in ("/", "/graph", "/graph?g0.expr=up&g0.tab=1", "/nothing", "/-/nothing", "/api",
+                 "/api/",
+                 "/api/v1/query/", "/api/v1//query", "//api/v1/query", "/API/v1/query",
+                 "/-/healthy/",
+                 "/-//healthy", "/federate/", "/metrics/", "/METRICS", "/classic/graph",
+                 "/consoles/x",
                  "/api/v1/label/job/values/", "/api/v1/label/job", "/api/v1/labels/",
                  "/api/v1/../v1/query", "/api/v1/./labels", "/%61pi/v1/query?query=1&time=1",
-                 "/api/v1/label/job%2Fx/values", "/../etc/passwd", "/assets/nothing", "/static/nothing"):
+                 "/api/v1/label/job%2Fx/values", "/../etc/passwd", "/assets/nothing",
+                 "/static/nothing"):
         b.add(f"path {path}", path, compare=compare)
     b.add("POST path /api/v1/query/", "/api/v1/query/", method="POST", compare=compare)
 
 
 def negotiation(b):
     ask = [("query", "lonely"), ("time", T)]
-    for text in ("gzip", "deflate", "identity", "br", "gzip, deflate", "deflate, gzip", "gzip;q=0", "*",
+    for text in ("gzip", "deflate", "identity", "br", "gzip, deflate", "deflate, gzip", "gzip;q=0",
+                 "*",
                  "GZIP", " gzip ", "br, gzip", "gzip;q=1.0, deflate", "", "zstd"):
         b.get("query", f"Accept-Encoding {text!r}", ask, send={"Accept-Encoding": text},
               compare=("Vary",) if text in ("gzip", "") else ())
-    for text in ("text/html", "application/json", "*/*", "text/plain", "application/openmetrics-text"):
+    for text in ("text/html", "application/json", "*/*", "text/plain",
+                 "application/openmetrics-text"):
         b.get("query", f"Accept {text}", ask, send={"Accept": text})
     for origin in ("http://example.org", "null", "https://a.b:1234"):
         for path in ("query", "labels", "nothing"):
             b.get(path, f"Origin {origin}", ask, send={"Origin": origin}, compare=CORS)
     b.get("query", "without Origin", ask, compare=CORS + ("Vary",))
     b.get("query", "with Origin", ask, send={"Origin": "http://x"}, compare=("Vary",))
-    b.get("query", "failing with Origin", [("query", "(")], send={"Origin": "http://x"}, compare=CORS)
+    b.get("query", "failing with Origin", [("query", "(")], send={"Origin": "http://x"},
+          compare=CORS)
     b.add("federate Accept-Encoding gzip", "/federate?match[]=live_gauge",
           send={"Accept-Encoding": "gzip"}, compare=("Vary",))
     b.add("healthy Accept-Encoding gzip", "/-/healthy", send={"Accept-Encoding": "gzip"},
@@ -373,8 +420,10 @@ def negotiation(b):
 
 
 def federate(b):
-    for text in ("live_gauge", "live_total", "live_odd", '{job="live"}', '{__name__=~"live_.*"}', "none_such",
-                 "lonely", "{}", "(", "", '{zone="",__name__=~"live_.*"}', '{job=~".+"} offset 5m', "live_gauge{"):
+    for text in ("live_gauge", "live_total", "live_odd", '{job="live"}', '{__name__=~"live_.*"}',
+                 "none_such",
+                 "lonely", "{}", "(", "", '{zone="",__name__=~"live_.*"}', '{job=~".+"} offset 5m',
+                 "live_gauge{"):
         b.add(f"federate {text}", "/federate", [("match[]", text)])
     b.add("federate two", "/federate", [("match[]", "live_total"), ("match[]", "live_gauge")])
     b.add("federate twice", "/federate", [("match[]", "live_total"), ("match[]", "live_total")])
@@ -389,7 +438,8 @@ def federate(b):
 
 def all_cases():
     b = Builder()
-    for part in (queries, range_queries, text_forms, exemplars, series, posts, targets, status, admin,
+    for part in (queries, range_queries, text_forms, exemplars, series, posts, targets, status,
+                 admin,
                  methods, routing, negotiation, federate):
         part(b)
     return b.cases

@@ -1,4 +1,4 @@
-"""The samples, the scrape target and the configuration that the contract test gives both servers."""
+"""The samples, the scrape target and the configuration of the contract test's servers."""
 import http.server
 import threading
 
@@ -114,7 +114,8 @@ def live(lines, now_s):
     t = now_s - LIVE_AGE_S
     add(lines, "live_gauge", {"instance": "x:1", "job": "live"}, [(t, "1.5")])
     add(lines, "live_gauge", {"job": "live", "zone": "no instance"}, [(t, "-0.25")])
-    add(lines, "live_gauge", {"instance": "x:1", "site": "own", "text": 'a"b\\c\nd<&>'}, [(t, "1e+21")])
+    add(lines, "live_gauge", {"instance": "x:1", "site": "own", "text": 'a"b\\c\nd<&>'},
+        [(t, "1e+21")])
     add(lines, "live_total", {"instance": "x:1"}, [(t - 30, "1"), (t, "1234567.5")])
     add(lines, "live_odd", {"v": "nan"}, [(t, "NaN")])
     add(lines, "live_odd", {"v": "inf"}, [(t, "+Inf")])

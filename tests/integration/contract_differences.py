@@ -14,8 +14,8 @@ import os
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "contract_differences.txt")
 NOT_REVIEWED = "NOT REVIEWED"
 INTRODUCTION = """\
-# Where Prometheus 2.42 rightly answers otherwise than 3.14, which Narthex follows. Read and written by
-# contract_differences.py; every case was looked at before it was given its reason.
+# Where Prometheus 2.42 rightly answers otherwise than 3.14, which Narthex follows. Read and written
+# by contract_differences.py; every case was looked at before it was given its reason.
 """
 Known = collections.namedtuple("Known", "reason differences")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a server federates is what it holds: Debian's Prometheus and another Narthex scrape /federate of
-a Narthex, in text and in protobuf, and answer alike.
+"""What a server federates is what it holds: Debian's Prometheus and another Narthex scrape
+/federate of a Narthex, in text and in protobuf, and answer alike.
 
 usage: federation.py NARTHEX WORK_FOLDER
 
@@ -154,7 +154,8 @@ def check_readers(source, readers):
         assert wanted, query
         for reader in readers:
             harness.wait_until(lambda: answer(reader, query) == wanted,
-                               f"{query} on {reader.url}: {answer(reader, query)}, not {wanted}", 20)
+                               f"{query} on {reader.url}: {answer(reader, query)}, not {wanted}",
+                               20)
             print(f"{query}: {len(wanted)} alike on {reader.url}", flush=True)
 
 

@@ -1,13 +1,14 @@
-// The HTTP client and the completion of npm's @prometheus-io/codemirror-promql, as the Prometheus UI
-// uses them, against a server that scrapes contract_data.py's page.
+// The HTTP client and the completion of npm's @prometheus-io/codemirror-promql, as the Prometheus
+// UI uses them, against a server that scrapes contract_data.py's page.
 // usage: node codemirror_promql_client.mjs FOLDER_OF_PACKAGES URL
 import assert from 'node:assert/strict';
 import {createRequire} from 'node:module';
 
 const [folder, url] = process.argv.slice(2);
 const load = createRequire(folder + '/');
-const {HTTPPrometheusClient} = load('@prometheus-io/codemirror-promql/dist/cjs/client/prometheus.js');
-const {newCompleteStrategy} = load('@prometheus-io/codemirror-promql/dist/cjs/complete/index.js');
+const dist = '@prometheus-io/codemirror-promql/dist/cjs';
+const {HTTPPrometheusClient} = load(`${dist}/client/prometheus.js`);
+const {newCompleteStrategy} = load(`${dist}/complete/index.js`);
 const {PromQLExtension} = load('@prometheus-io/codemirror-promql');
 const {EditorState} = load('@codemirror/state');
 const {CompletionContext} = load('@codemirror/autocomplete');
@@ -18,7 +19,8 @@ for (const httpMethod of ['GET', 'POST']) {
         url, httpMethod, httpErrorHandler: (error) => failures.push(error)});
     const names = await client.metricNames();
     assert.ok(names.includes('widgets_total') && names.includes('up'), names.join());
-    assert.deepEqual(await client.labelNames('widgets_total'), ['__name__', 'instance', 'job', 'kind',
+    assert.deepEqual(await client.labelNames('widgets_total'), ['__name__', 'instance', 'job',
+                                                                'kind',
         'rack']);
     assert.deepEqual(await client.labelValues('kind', 'widgets_total'), ['round', 'square']);
     const series = await client.series('widgets_total');
@@ -37,7 +39,8 @@ const strategy = newCompleteStrategy({remote: {
 async function complete(marked) {
     const at = marked.indexOf('^');
     const text = marked.replace('^', '');
-    const state = EditorState.create({doc: text, extensions: [new PromQLExtension().asExtension()]});
+    const state = EditorState.create({doc: text,
+                                      extensions: [new PromQLExtension().asExtension()]});
     const result = await strategy.promQL(new CompletionContext(state, at, true));
     return result === null ? [] : result.options;
 }
@@ -48,8 +51,8 @@ assert.equal(metric.type, 'constant');
 assert.equal(metric.detail, 'counter');
 assert.ok(options.some((option) => option.label === 'rate'));
 options = await complete('widgets_total{^}');
-assert.deepEqual(options.map((option) => option.label).filter((l) => /^(job|kind|rack)$/.test(l)).sort(),
-    ['job', 'kind', 'rack']);
+const offered = new Set(options.map((option) => option.label));
+assert.ok(['job', 'kind', 'rack'].every((label) => offered.has(label)));
 options = await complete('widgets_total{kind="^"}');
 assert.deepEqual(options.map((option) => option.label).sort(), ['round', 'square']);
 options = await complete('widgets_total{kind="round",job="^"}');
