@@ -258,11 +258,13 @@ static void poll_once(struct dns_discovery *dns)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM + 1];
-    int wanted = ares_getsock(dns->channel, sockets, ARES_GETSOCK_MAXNUM);
+    /* Readable in the low half, writable in the high one; c-ares' macros shift into the sign. */
+    unsigned wanted = (unsigned)ares_getsock(dns->channel, sockets, ARES_GETSOCK_MAXNUM);
     nfds_t count = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(wanted, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(wanted, i) ? POLLOUT : 0));
+        bool reads = (wanted >> i & 1) != 0;
+        bool writes = (wanted >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0;
+        short events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
         if (events != 0)
             fds[count++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
