@@ -35,6 +35,14 @@ class Engine:
                                         stderr=self.log, stdin=subprocess.DEVNULL)
 
     def start(self):
+        try:
+            self.prepare()
+        except BaseException:  # a skip is one, too
+            self.stop()
+            raise
+        return self
+
+    def prepare(self):
         def answers():
             if self.process.poll() is not None:
                 harness.skip("dockerd does not start here: " + self.log_tail())
@@ -42,7 +50,6 @@ class Engine:
         try:
             harness.wait_until(answers, "dockerd answers", 60)
         except AssertionError:
-            self.stop()
             harness.skip("dockerd does not answer here: " + self.log_tail())
         root = os.path.join(self.folder, "rootfs")
         os.makedirs(os.path.join(root, "bin"))
@@ -52,9 +59,7 @@ class Engine:
         # Some machines have the Engine and may not run containers.
         probe = self.try_run("run", "--rm", "--network", "host", IMAGE, "/bin/busybox", "true")
         if probe.returncode != 0:
-            self.stop()
             harness.skip("containers cannot run here: " + probe.stderr.decode()[-500:])
-        return self
 
     def log_tail(self):
         with open(self.log_path, errors="replace") as log:
@@ -89,8 +94,9 @@ class Engine:
 
     def clean(self):
         """Ends what was started, so that nothing outlives the Engine."""
-        for name in list(self.containers):
-            self.remove(name)
+        for name in self.containers:
+            self.try_run("rm", "-f", name)
+        self.containers = []
         for name in self.networks:
             self.try_run("network", "rm", name)
         self.networks = []
