@@ -80,52 +80,6 @@ static void add_scalar(struct strbuf *out, const struct query_result *result)
     strbuf_add_cstr(out, "\"]");
 }
 
-static void add_step_counts(struct strbuf *out, const char *key,
-                            const struct query_step_count *counts, size_t count)
-{
-    if (counts == NULL)
-        return;
-    strbuf_printf(out, "\"%s\":[", key);
-    for (size_t i = 0; i < count; i++) {
-        strbuf_add_cstr(out, i == 0 ? "[" : ",[");
-        add_seconds(out, counts[i].t_ms);
-        strbuf_add_char(out, ',');
-        strbuf_add_int(out, counts[i].count);
-        strbuf_add_char(out, ']');
-    }
-    strbuf_add_cstr(out, "],");
-}
-
-static void add_timing(struct strbuf *out, const char *key, double seconds)
-{
-    strbuf_printf(out, "\"%s\":", key);
-    json_add_number(out, seconds);
-}
-
-static void add_stats(struct strbuf *out, const struct query_stats *stats)
-{
-    strbuf_add_cstr(out, ",\"stats\":{\"timings\":{");
-    add_timing(out, "evalTotalTime", stats->eval_total_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "resultSortTime", stats->result_sort_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "queryPreparationTime", stats->preparation_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "innerEvalTime", stats->inner_eval_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execQueueTime", stats->queue_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execTotalTime", stats->exec_total_s);
-    strbuf_add_cstr(out, "},\"samples\":{");
-    add_step_counts(out, "totalQueryableSamplesPerStep", stats->queryable_per_step,
-                    stats->step_count);
-    strbuf_printf(out, "\"totalQueryableSamples\":%lld,",
-                  (long long)stats->total_queryable_samples);
-    add_step_counts(out, "samplesReadPerStep", stats->read_per_step, stats->step_count);
-    strbuf_printf(out, "\"samplesRead\":%lld,\"peakSamples\":%lld}}",
-                  (long long)stats->samples_read, (long long)stats->peak_samples);
-}
-
 static void answer(struct http_request *request, const struct query_result *result, size_t limit)
 {
     static const char *const types[] = {[QUERY_SCALAR] = "scalar",
@@ -155,8 +109,10 @@ static void answer(struct http_request *request, const struct query_result *resu
             add_matrix(out, result, count);
         strbuf_add_char(out, ']');
     }
-    if (stats.size > 0)
-        add_stats(out, &result->stats);
+    if (stats.size > 0) {
+        strbuf_add_cstr(out, ",\"stats\":");
+        query_stats_add_json(out, &result->stats);
+    }
     strbuf_add_char(out, '}');
 
     struct str *warnings = ARENA_NEW_ARRAY(&request->arena, struct str, result->warning_count + 2);

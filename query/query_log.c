@@ -1,7 +1,6 @@
 /* The query log: one JSON object a line, as Prometheus' logger writes them. */
 #include "engine_state.h"
 #include "narthex/base/log.h"
-#include "narthex/base/number.h"
 
 err_t query_engine_set_log_file(struct query_engine *engine, const char *path, struct strbuf *why)
 {
@@ -46,34 +45,6 @@ static void add_time(struct strbuf *out, int64_t t_ms)
     strbuf_printf(out, "\"%.*s.%03dZ\"", (int)size, text, (int)(t_ms - (int64_t)seconds * 1000));
 }
 
-static void add_timing(struct strbuf *out, const char *name, double seconds)
-{
-    char text[NUMBER_TEXT_MAX];
-    strbuf_printf(out, "\"%s\":", name);
-    strbuf_add(out, text, number_format_json(seconds, text));
-}
-
-static void add_stats(struct strbuf *out, const struct query_stats *stats)
-{
-    strbuf_add_cstr(out, "\"stats\":{\"timings\":{");
-    add_timing(out, "evalTotalTime", stats->eval_total_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "resultSortTime", stats->result_sort_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "queryPreparationTime", stats->preparation_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "innerEvalTime", stats->inner_eval_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execQueueTime", stats->queue_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execTotalTime", stats->exec_total_s);
-    strbuf_printf(out,
-                  "},\"samples\":{\"totalQueryableSamples\":%lld,\"samplesRead\":%lld,"
-                  "\"peakSamples\":%lld}}",
-                  (long long)stats->total_queryable_samples, (long long)stats->samples_read,
-                  (long long)stats->peak_samples);
-}
-
 void engine__log_query(struct query_engine *engine, const struct query_request *request,
                        const struct query_stats *stats, err_t err, struct str error_text)
 {
@@ -95,8 +66,10 @@ void engine__log_query(struct query_engine *engine, const struct query_request *
         strbuf_add_cstr(&line, ",\"error\":");
         add_json(&line, error_text);
     }
-    strbuf_add_char(&line, ',');
-    add_stats(&line, stats);
+    strbuf_add_cstr(&line, ",\"stats\":");
+    struct query_stats totals = *stats;
+    totals.queryable_per_step = totals.read_per_step = NULL;
+    query_stats_add_json(&line, &totals);
     strbuf_add_cstr(&line, "}\n");
     struct strbuf why = STRBUF_INIT;
     mutex_lock(&engine->log_lock);

@@ -88,6 +88,9 @@ struct query_stats {
     size_t step_count;
 };
 
+/* {"timings":{…},"samples":{…}} as Prometheus writes it. */
+void query_stats_add_json(struct strbuf *out, const struct query_stats *stats);
+
 struct query_result {
     enum query_value_type type;
     int64_t t_ms; /* scalar, string */
