@@ -9,54 +9,125 @@
 
 #include "narthex/base/fs.h"
 #include "narthex/base/mem.h"
+#include "scrape_fleet.h"
 #include "tsdb_bench.h"
 
 enum { RESTART_SERIES = 200000, RESTART_ROWS = 120, MEMORY_SERIES = 500000, MEMORY_ROWS = 240 };
 
-/* RssAnon of this process in bytes. */
-static double anonymous_bytes(void)
+/* What this process alone keeps in memory: pages of its own and shared ones, and pages of files
+ * that are not written yet. */
+struct resident {
+    double anonymous;
+    double shared;
+    double dirty_files;
+};
+
+static struct resident resident_bytes(void)
 {
-    char line[256];
-    double kilobytes = 0;
+    char line[512], name[64];
+    struct resident resident = {0};
     FILE *status = fopen("/proc/self/status", "r");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL)
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
         if (strncmp(line, "RssAnon:", 8) == 0)
-            kilobytes = strtod(line + 8, NULL);
+            resident.anonymous = strtod(line + 8, NULL) * 1024;
+        if (strncmp(line, "RssShmem:", 9) == 0)
+            resident.shared = strtod(line + 9, NULL) * 1024;
+    }
     if (status != NULL)
         fclose(status);
-    return kilobytes * 1024;
+    /* Mappings of files have an inode; what is anonymous in them was counted above. */
+    unsigned long inode = 0;
+    double kilobytes;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long found;
+        if (sscanf(line, "%*x-%*x %*s %*x %*s %lu", &found) == 1)
+            inode = found;
+        else if (inode != 0 && sscanf(line, "%63s %lf", name, &kilobytes) == 2) {
+            if (strcmp(name, "Shared_Dirty:") == 0 || strcmp(name, "Private_Dirty:") == 0)
+                resident.dirty_files += kilobytes * 1024;
+            else if (strcmp(name, "Anonymous:") == 0)
+                resident.dirty_files -= kilobytes * 1024;
+        }
+    }
+    if (maps != NULL)
+        fclose(maps);
+    return resident;
+}
+
+static double anonymous_bytes(void)
+{
+    return resident_bytes().anonymous;
 }
 
 /* What a child tells its parent. */
 struct child_figures {
     double series;
     double samples;
-    double empty_bytes; /* RssAnon before the first sample */
-    double first_bytes; /* after the first row */
-    double full_bytes;  /* after the last row */
-    double peak_bytes;
+    struct resident empty;                       /* before the first sample */
+    double first_bytes;                          /* anonymous ones after the first row */
+    struct resident full;                        /* after the last row */
+    double peak_bytes;                           /* the most there was of all three */
     double subsystem_bytes[MEM_SUBSYSTEM_COUNT]; /* grown since the first sample */
 };
 
+static double sum_of(struct resident resident)
+{
+    return resident.anonymous + resident.shared + resident.dirty_files;
+}
+
+static void keep_peak(struct child_figures *figures)
+{
+    double now = sum_of(resident_bytes());
+    if (now > figures->peak_bytes)
+        figures->peak_bytes = now;
+}
+
+/* The database is maintained after every row: a server does it every second. */
+static void fill_by_commits(struct bench *bench, struct db *db, struct fleet *fleet, uint32_t rows,
+                            struct child_figures *figures)
+{
+    for (uint32_t row = 0; row < rows; row++) {
+        figures->samples += (double)fleet_render(fleet);
+        bench_check(bench, fleet_commit(fleet, &bench->why));
+        bench_check(bench, db_maintain(db, &bench->why));
+        if (row == 0)
+            figures->first_bytes = anonymous_bytes();
+    }
+}
+
+static void fill_by_scrapes(struct bench *bench, struct db *db, const struct fleet *fleet,
+                            uint32_t rows, struct child_figures *figures)
+{
+    struct scrape_fleet *scraped;
+    bench_check(bench, scrape_fleet_create(fleet, db_storage(db), &scraped, &bench->why));
+    for (uint32_t row = 0; row < rows; row++) {
+        uint64_t samples;
+        bench_check(bench, scrape_fleet_row(scraped, &samples, &bench->why));
+        figures->samples += (double)samples;
+        if (row % 5 == 4)
+            keep_peak(figures);
+        bench_check(bench, db_maintain(db, &bench->why));
+        if (row == 0)
+            figures->first_bytes = anonymous_bytes();
+    }
+}
+
 static void fill_in_child(struct bench *bench, const char *name, uint32_t series, uint32_t rows,
-                          struct child_figures *figures)
+                          bool scrapes, struct child_figures *figures)
 {
     struct fleet *fleet = fleet_create(bench_corpus(bench), series, bench->options.seed);
     struct db *db = bench_db_open(bench, name);
-    bench_check(bench, fleet_attach(fleet, db_storage(db), &bench->why));
-    fleet_render(fleet); /* touches the fleet's own memory */
-    figures->empty_bytes = anonymous_bytes();
+    if (!scrapes)
+        bench_check(bench, fleet_attach(fleet, db_storage(db), &bench->why));
+    figures->empty = resident_bytes();
     for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++)
         figures->subsystem_bytes[i] = -(double)mem_bytes((enum mem_subsystem)i);
-    bench_check(bench, fleet_commit(fleet, &bench->why));
-    figures->first_bytes = anonymous_bytes();
-    for (uint32_t row = 1; row < rows; row += 20) {
-        figures->samples += (double)bench_fill(bench, db, fleet, rows - row < 20 ? rows - row : 20);
-        double now = anonymous_bytes();
-        if (now > figures->peak_bytes)
-            figures->peak_bytes = now;
-    }
-    figures->full_bytes = anonymous_bytes();
+    if (scrapes)
+        fill_by_scrapes(bench, db, fleet, rows, figures);
+    else
+        fill_by_commits(bench, db, fleet, rows, figures);
+    figures->full = resident_bytes();
     figures->series = fleet_series_count(fleet);
     for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++)
         figures->subsystem_bytes[i] += (double)mem_bytes((enum mem_subsystem)i);
@@ -65,7 +136,7 @@ static void fill_in_child(struct bench *bench, const char *name, uint32_t series
 
 /* Runs fill_in_child in a child that ends without closing its database. */
 static void fill_and_die(struct bench *bench, const char *name, uint32_t series, uint32_t rows,
-                         struct child_figures *figures)
+                         bool scrapes, struct child_figures *figures)
 {
     int ends[2];
     *figures = (struct child_figures){0};
@@ -74,7 +145,7 @@ static void fill_and_die(struct bench *bench, const char *name, uint32_t series,
         exit(1);
     pid_t child = fork();
     if (child == 0) {
-        fill_in_child(bench, name, series, rows, figures);
+        fill_in_child(bench, name, series, rows, scrapes, figures);
         _exit(write(ends[1], figures, sizeof *figures) == sizeof *figures ? 0 : 1);
     }
     close(ends[1]);
@@ -112,6 +183,14 @@ static size_t count_series(struct bench *bench, struct db *db)
     return count;
 }
 
+static void report_folder(struct bench *bench, const char *path, const char *folder, double samples)
+{
+    char full[384], name[64];
+    snprintf(full, sizeof full, "%s/%s", path, folder);
+    snprintf(name, sizeof name, "restart/disk, %s", folder);
+    report_add_value(bench->report, name, "B/sample", (double)fs_tree_bytes(full) / samples);
+}
+
 void bench_restart(struct bench *bench)
 {
     uint32_t series = bench->options.series > 0 ? bench->options.series : RESTART_SERIES;
@@ -119,12 +198,18 @@ void bench_restart(struct bench *bench)
     struct child_figures figures;
     struct rounds open = {.wall = true}, answer = {.wall = true}, cpu = {0};
     char path[320];
-    fill_and_die(bench, "restart", series, rows, &figures);
+    fill_and_die(bench, "restart", series, rows, false, &figures);
     snprintf(path, sizeof path, "%s/restart", bench->folder);
     report_add_value(bench->report, "restart/series", "series", figures.series);
+    double before = (figures.full.anonymous - figures.empty.anonymous) / figures.series;
+    report_add_value(bench->report, "restart/anon before", "B/series", before);
+    report_folder(bench, path, "wal", figures.samples);
+    report_folder(bench, path, "sealed", figures.samples);
+    report_folder(bench, path, "series", figures.samples);
     report_add_value(bench->report, "restart/disk per sample", "B/sample",
                      (double)fs_tree_bytes(path) / figures.samples);
 
+    double empty_bytes = anonymous_bytes();
     rounds_start(&open);
     rounds_start(&cpu);
     struct db *db = bench_db_reopen(bench, "restart");
@@ -137,6 +222,8 @@ void bench_restart(struct bench *bench)
         fprintf(stderr, "tsdb-bench: the restarted database answers nothing\n");
         exit(1);
     }
+    report_add_value(bench->report, "restart/anon after", "B/series",
+                     (anonymous_bytes() - empty_bytes) / figures.series);
     report_add(bench->report, "restart/open after a kill (wall)", "ms", &open, 1e6);
     report_add(bench->report, "restart/open after a kill (CPU)", "ms", &cpu, 1e6);
     report_add(bench->report, "restart/first answer (wall)", "ms", &answer, 1e6);
@@ -149,14 +236,18 @@ void bench_memory(struct bench *bench)
     uint32_t rows = bench->options.samples > 0 ? bench->options.samples : MEMORY_ROWS;
     struct child_figures figures;
     char name[64];
-    fill_and_die(bench, "memory", series, rows, &figures);
+    fill_and_die(bench, "memory", series, rows, true, &figures);
     report_add_value(bench->report, "memory/series", "series", figures.series);
     report_add_value(bench->report, "memory/anon after one row", "B/series",
-                     (figures.first_bytes - figures.empty_bytes) / figures.series);
+                     (figures.first_bytes - figures.empty.anonymous) / figures.series);
     report_add_value(bench->report, "memory/anon after all rows", "B/series",
-                     (figures.full_bytes - figures.empty_bytes) / figures.series);
-    report_add_value(bench->report, "memory/anon at its peak", "B/series",
-                     (figures.peak_bytes - figures.empty_bytes) / figures.series);
+                     (figures.full.anonymous - figures.empty.anonymous) / figures.series);
+    report_add_value(bench->report, "memory/shared after all rows", "B/series",
+                     (figures.full.shared - figures.empty.shared) / figures.series);
+    report_add_value(bench->report, "memory/dirty file pages after all rows", "B/series",
+                     (figures.full.dirty_files - figures.empty.dirty_files) / figures.series);
+    report_add_value(bench->report, "memory/sum at its peak", "B/series",
+                     (figures.peak_bytes - sum_of(figures.empty)) / figures.series);
     for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++) {
         double bytes = figures.subsystem_bytes[i] / figures.series;
         if (i == MEM_TEST || bytes < 1)
