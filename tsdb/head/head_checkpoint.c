@@ -128,6 +128,7 @@ err_t head__trim_log(struct head *head, struct strbuf *why)
     if (head->series_log != NULL) {
         TRY(series_log_update(head->series_log, head, why));
         TRY(sealed_store_sync(head->sealed, why));
+        sealed_store_trim(head->sealed);
     }
     struct wal_checkpoint *checkpoint;
     TRY(wal_checkpoint_begin(head->wal, oldest_needed(head, current), &checkpoint, why));
@@ -150,5 +151,7 @@ err_t head_checkpoint(struct head *head, struct strbuf *why)
     mutex_lock(&head->write_lock);
     err_t err = wal_roll(head->wal, why);
     mutex_unlock(&head->write_lock);
+    if (head->sealed != NULL)
+        sealed_store_roll(head->sealed);
     return err == OK ? head__trim_log(head, why) : err;
 }

@@ -35,7 +35,7 @@ void head__source_renew(struct head *head, uint32_t index)
     struct head_source *source = &head->sources[index];
     struct head_group *lane = source->lane_count == 0 ? NULL : source->lanes[0];
     if (lane == NULL || lane->slot_count < RENEW_SLOTS_MIN ||
-        lane->dead_count <= lane->slot_count / 2)
+        lane->dead_count < lane->slot_count / 2)
         return;
     struct head_window *window = atomic_load_explicit(&lane->newest, memory_order_relaxed);
     if (window != NULL)

@@ -28,7 +28,7 @@ enum {
     SERIES_LABELS_MAX = 1024, /* of one series, and what the log takes */
     SOURCE_NONE = UINT32_MAX,
     SOURCE_RETIRED = UINT32_MAX - 1, /* most slots were dead: its series move to a new group */
-    RENEW_SLOTS_MIN = 256,
+    RENEW_SLOTS_MIN = 64,
     /* Rows of a window that goes to a file: what a start may have to replay. Such windows are
      * merged into ones of COLUMN_ROWS_MAX rows. */
     SHORT_ROWS = 30,

@@ -261,6 +261,12 @@ static void end_file(struct sealed_store *store, enum sealed_kind kind)
     store->current[kind - SEALED_SHORT] = NULL;
 }
 
+void sealed_store_roll(struct sealed_store *store)
+{
+    end_file(store, SEALED_SHORT);
+    end_file(store, SEALED_MERGED);
+}
+
 err_t sealed_store_write(struct sealed_store *store, enum sealed_kind kind, const void *records,
                          size_t size, struct sealed_place *place, struct strbuf *why)
 {

@@ -36,6 +36,8 @@ err_t sealed_store_read(struct sealed_store *store,
  * first. After an error nothing of it counts. */
 err_t sealed_store_write(struct sealed_store *store, enum sealed_kind kind, const void *records,
                          size_t size, struct sealed_place *place, struct strbuf *why);
+/* Ends the current files: the next records begin new ones. */
+void sealed_store_roll(struct sealed_store *store);
 /* All that was written is safe from a power loss when OK is returned. */
 err_t sealed_store_sync(struct sealed_store *store, struct strbuf *why);
 /* Removes files without a needed window. Only after a sync of what replaces them. */
