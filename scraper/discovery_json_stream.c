@@ -67,10 +67,15 @@ static err_t misplaced(char c, struct strbuf *why)
 static err_t add_piece(struct json_stream *stream, const char *data, size_t size,
                        struct strbuf *why)
 {
-    if (stream->value.size + size > stream->value_bytes_max)
+    if (stream->skipped_bytes == 0 && stream->value.size + size <= stream->value_bytes_max) {
+        strbuf_add(&stream->value, data, size);
+        return OK;
+    }
+    stream->skipped_bytes += stream->value.size + size;
+    strbuf_clear(&stream->value);
+    if (stream->skipped_bytes / JSON_STREAM_SKIP_FACTOR > stream->value_bytes_max)
         return err_fail(why, ERR_LIMIT, "json: a value of more than %zu bytes",
-                        stream->value_bytes_max);
-    strbuf_add(&stream->value, data, size);
+                        stream->value_bytes_max * JSON_STREAM_SKIP_FACTOR);
     return OK;
 }
 
@@ -152,6 +157,7 @@ static err_t feed_value(struct json_stream *stream, const char *data, size_t siz
 static void begin_value(struct json_stream *stream)
 {
     stream->in_value = true;
+    stream->skipped_bytes = 0;
     stream->in_string = false;
     stream->escaped = false;
     stream->depth = 0;

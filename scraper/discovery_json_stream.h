@@ -15,17 +15,23 @@ enum json_stream_shape {
     JSON_STREAM_VALUES, /* value value value … */
 };
 
-enum { JSON_STREAM_KEY_MAX = 64, JSON_STREAM_DEPTH_MAX = 256 };
+enum {
+    JSON_STREAM_KEY_MAX = 64,
+    JSON_STREAM_DEPTH_MAX = 256,
+    JSON_STREAM_SKIP_FACTOR = 16, /* a value of so many times the limit is taken for endless */
+};
 
 struct json_stream {
     enum json_stream_shape shape;
     size_t value_bytes_max;
-    /* Takes a whole value; `key` is that of the document, "items" for an element. An error ends the
-     * stream with it. The text lives until the callback returns. */
+    /* Takes a whole value; `key` is that of the document, "items" for an element. One longer than
+     * value_bytes_max comes empty: its bytes were skipped. An error ends the stream with it. The
+     * text lives until the callback returns. */
     err_t (*take)(void *context, struct str key, struct str value, struct strbuf *why);
     void *context;
 
     struct strbuf value;
+    size_t skipped_bytes; /* of a value that is too long; 0: it is not */
     char key[JSON_STREAM_KEY_MAX];
     size_t key_size;
     uint32_t depth; /* open brackets */

@@ -7,6 +7,7 @@
 
 #include "discovery_json.h"
 #include "narthex/base/hash.h"
+#include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
 
@@ -149,10 +150,15 @@ void kubernetes__end_group_labels(struct kubernetes_writer *writer)
     writer->group_labels = take_pending(writer);
 }
 
+/* Whoever may annotate one object must not be able to have the whole list refused. */
 void kubernetes__end_target(struct kubernetes_writer *writer)
 {
-    VEC_PUSH(MEM_DISCOVERY, writer->targets, writer->target_count, writer->target_capacity,
-             take_pending(writer));
+    struct labels target = take_pending(writer);
+    if (target.count + writer->group_labels.count > DISCOVERY_TARGET_LABELS_MAX) {
+        LOG_ERROR("Target left out", "discovery", "kubernetes", "err", "it has too many labels");
+        return;
+    }
+    VEC_PUSH(MEM_DISCOVERY, writer->targets, writer->target_count, writer->target_capacity, target);
 }
 
 static void end_group(struct kubernetes_writer *writer)

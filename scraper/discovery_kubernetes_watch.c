@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "discovery_json.h"
+#include "narthex/base/log.h"
 
 enum {
     DELAY_FIRST_MS = 800,
@@ -223,6 +224,17 @@ static err_t take_event(struct kubernetes_watch *watch, json_t *event, struct st
                      "resourceVersion", why);
 }
 
+/* One object that is too long must not hide all others. What was known of it stays only if no list
+ * is read: whose it is has not been read. */
+static err_t leave_out(struct kubernetes_watch *watch)
+{
+    watch->left_out++;
+    LOG_ERROR("Object left out", "discovery", "kubernetes", "resource", kinds[watch->kind].plural,
+              "err", "it is longer than 4 MiB");
+    static_assert(KUBERNETES_OBJECT_BYTES_MAX == 4 << 20, "the text above says so");
+    return OK;
+}
+
 static err_t take_value(void *context, struct str key, struct str text, struct strbuf *why)
 {
     struct kubernetes_watch *watch = context;
@@ -230,6 +242,8 @@ static err_t take_value(void *context, struct str key, struct str text, struct s
         watch->watching || str_equal(key, STR("items")) || str_equal(key, STR("metadata"));
     if (!of_interest)
         return OK;
+    if (text.size == 0 && (watch->watching || str_equal(key, STR("items"))))
+        return leave_out(watch);
     json_error_t error;
     json_t *value = json_loadb(text.data, text.size, JSON_DECODE_ANY, &error);
     if (value == NULL)

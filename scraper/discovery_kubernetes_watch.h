@@ -48,7 +48,8 @@ struct kubernetes_watch {
     uint64_t bytes; /* of a list so far */
     uint32_t pages;
     uint32_t events;
-    bool expired; /* an ERROR event: what we know is too old */
+    uint64_t left_out; /* objects that were too long, since the beginning */
+    bool expired;      /* an ERROR event: what we know is too old */
     err_t error;
     struct strbuf why;
     struct strbuf error_body;

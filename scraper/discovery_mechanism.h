@@ -12,6 +12,9 @@
 #include "narthex/base/metrics.h"
 #include "narthex/scraper/scrape_config.h"
 
+/* A list with a target of more labels is refused. */
+enum { DISCOVERY_TARGET_LABELS_MAX = 4096 };
+
 /* Groups in the making; everything is in the arena. */
 struct discovered_groups {
     struct arena *arena;

@@ -12,7 +12,6 @@
 enum {
     DISCOVERY_GROUP_BYTES_MAX = 256 << 20, /* of one mechanism, like the next */
     TARGETS_MAX = 250000,
-    TARGET_LABELS_MAX = 4096,
 };
 /* A burst of changes is read once, at its end; one that does not end, all the same. */
 enum { SETTLE_MS = 50, SETTLE_MS_MAX = 1000 };
@@ -142,9 +141,9 @@ static err_t check_size(err_t result, const struct discovered_groups *groups, st
         if (count > TARGETS_MAX)
             return err_fail(why, ERR_LIMIT, "more than %d targets", TARGETS_MAX);
         for (uint32_t t = 0; t < group->target_count; t++) {
-            if (group->targets[t].count + group->labels.count > TARGET_LABELS_MAX)
+            if (group->targets[t].count + group->labels.count > DISCOVERY_TARGET_LABELS_MAX)
                 return err_fail(why, ERR_LIMIT, "a target has more than %d labels",
-                                TARGET_LABELS_MAX);
+                                DISCOVERY_TARGET_LABELS_MAX);
         }
     }
     return OK;

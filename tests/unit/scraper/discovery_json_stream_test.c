@@ -91,8 +91,16 @@ static void test_limits(void **state)
     struct strbuf out = STRBUF_INIT;
     feed(JSON_STREAM_LIST, "{\"items\":[\"123456\"]}", 3, 8, &out);
     assert_string_equal(strbuf_cstr(&out), "items>\"123456\"|");
-    feed(JSON_STREAM_LIST, "{\"items\":[\"1234567\"]}", 3, 8, &out);
-    assert_string_equal(strbuf_cstr(&out), "!json: a value of more than 8 bytes");
+    /* One that is too long comes empty, the others as they are. */
+    feed(JSON_STREAM_LIST, "{\"items\":[1,\"1234567\",[2]]}", 3, 8, &out);
+    assert_string_equal(strbuf_cstr(&out), "items>1|items>|items>[2]|");
+    struct strbuf endless = STRBUF_INIT;
+    strbuf_add_cstr(&endless, "{\"items\":[\"");
+    for (int i = 0; i < 1000; i++)
+        strbuf_add_char(&endless, 'x');
+    feed(JSON_STREAM_LIST, strbuf_cstr(&endless), 3, 8, &out);
+    assert_string_equal(strbuf_cstr(&out), "!json: a value of more than 128 bytes");
+    strbuf_deinit(&endless);
     /* Depth: opening brackets without end. */
     struct strbuf deep = STRBUF_INIT;
     for (int i = 0; i < 1000; i++)

@@ -310,6 +310,26 @@ static void test_ingress(void **state)
     rig_deinit(&rig);
 }
 
+/* An object with more labels than a target may have loses its targets, the others do not. */
+static void test_too_many_labels(void **state)
+{
+    (void)state;
+    struct kube_rig rig;
+    rig_init(&rig);
+    struct strbuf text = STRBUF_INIT;
+    strbuf_add_cstr(&text, "{'metadata':{'name':'many','namespace':'a','annotations':{'x':''");
+    for (int i = 0; i < DISCOVERY_TARGET_LABELS_MAX / 2; i++)
+        strbuf_printf(&text, ",'k%d':'v'", i);
+    strbuf_add_cstr(&text, "}},'spec':{'containers':[{'name':'c'}]},'status':{'podIP':'1.1.1.1'}}");
+    rig_put(&rig, KUBERNETES_POD, strbuf_cstr(&text));
+    assert_string_equal(rig_groups(&rig, KUBERNETES_POD), "");
+    rig_put(&rig, KUBERNETES_POD, SMALL_POD);
+    assert_non_null(strstr(rig_groups(&rig, KUBERNETES_POD), "pod_name=p1"));
+    assert_null(strstr(strbuf_cstr(&rig.text), "pod_name=many"));
+    strbuf_deinit(&text);
+    rig_deinit(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_endpointslice),
         cmocka_unit_test(test_endpointslice_without_port),
         cmocka_unit_test(test_ingress),
+        cmocka_unit_test(test_too_many_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -323,6 +323,28 @@ static void test_endless_lists(void **state)
     rig_deinit(&rig);
 }
 
+/* One object of a tenant that is too long hides none of the others. */
+static void test_long_objects(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, "");
+    rig.piece = 4096;
+    struct strbuf body = STRBUF_INIT;
+    strbuf_add_cstr(&body, "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[" POD(
+                               "p", "1.1.1.1") ",{\"metadata\":{\"name\":\"long\",\"annotations\":{"
+                                               "\"a\":\"");
+    for (int i = 0; i < KUBERNETES_OBJECT_BYTES_MAX; i++)
+        strbuf_add_char(&body, 'x');
+    strbuf_add_cstr(&body, "\"}}}," POD("q", "2.2.2.2") "]}");
+    assert_int_equal(answer(&rig, 200, strbuf_cstr(&body)), OK);
+    assert_string_equal(ip_of(&rig, "p"), "1.1.1.1");
+    assert_string_equal(ip_of(&rig, "q"), "2.2.2.2");
+    assert_int_equal(rig.watch.left_out, 1);
+    strbuf_deinit(&body);
+    rig_deinit(&rig);
+}
+
 static void test_lying_versions(void **state)
 {
     (void)state;
@@ -357,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_expired),          cmocka_unit_test(test_back_off),
         cmocka_unit_test(test_watch_goes_on),    cmocka_unit_test(test_broken_lists),
         cmocka_unit_test(test_endless_lists),    cmocka_unit_test(test_lying_versions),
+        cmocka_unit_test(test_long_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
