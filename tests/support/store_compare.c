@@ -33,12 +33,14 @@ struct dump {
 };
 
 static void dump_open(struct dump *dump, const char *name, struct storage *storage,
-                      int64_t min_t_ms, int64_t max_t_ms, struct selector selector)
+                      int64_t min_t_ms, int64_t max_t_ms, struct selector selector,
+                      bool keep_integers)
 {
     struct strbuf why = STRBUF_INIT;
     *dump = (struct dump){.name = name};
     arena_init(&dump->arena, MEM_TEST, SIZE_MAX);
-    struct select_hints hints = {.start_ms = min_t_ms, .end_ms = max_t_ms, .keep_integers = true};
+    struct select_hints hints = {
+        .start_ms = min_t_ms, .end_ms = max_t_ms, .keep_integers = keep_integers};
     assert_int_equal(storage_querier_open(storage, min_t_ms, max_t_ms, &dump->querier, &why), OK);
     assert_int_equal(
         querier_select(dump->querier, selector, &hints, &dump->arena, &dump->list, &why), OK);
@@ -192,12 +194,12 @@ static void compare_samples(const struct dump *a, const struct dump *b)
     assert_int_equal(a->count, b->count);
 }
 
-void store_compare(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
-                   struct selector selector)
+static void compare_dumps(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
+                          struct selector selector, bool keep_integers)
 {
     struct dump x, y;
-    dump_open(&x, "first", a, min_t_ms, max_t_ms, selector);
-    dump_open(&y, "second", b, min_t_ms, max_t_ms, selector);
+    dump_open(&x, "first", a, min_t_ms, max_t_ms, selector, keep_integers);
+    dump_open(&y, "second", b, min_t_ms, max_t_ms, selector, keep_integers);
     for (;;) {
         bool more_x = dump_next(&x, min_t_ms, max_t_ms);
         bool more_y = dump_next(&y, min_t_ms, max_t_ms);
@@ -208,6 +210,18 @@ void store_compare(struct storage *a, struct storage *b, int64_t min_t_ms, int64
     }
     dump_close(&x);
     dump_close(&y);
+}
+
+void store_compare(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
+                   struct selector selector)
+{
+    compare_dumps(a, b, min_t_ms, max_t_ms, selector, true);
+}
+
+void store_compare_floats(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
+                          struct selector selector)
+{
+    compare_dumps(a, b, min_t_ms, max_t_ms, selector, false);
 }
 
 static void compare_lists(const struct str_list *a, const struct str_list *b)

@@ -7,6 +7,9 @@
  * the same samples in the range. Series without samples in the range are passed over. */
 void store_compare(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
                    struct selector selector);
+/* The same with integer histograms given as floats, as queries see them. */
+void store_compare_floats(struct storage *a, struct storage *b, int64_t min_t_ms, int64_t max_t_ms,
+                          struct selector selector);
 /* The same for label names and the values of `name`. */
 void store_compare_labels(struct storage *a, struct storage *b, struct str name,
                           struct selector selector);

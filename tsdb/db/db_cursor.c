@@ -129,8 +129,11 @@ static err_t start_source(struct db_cursor *self, struct source *source, struct 
 {
     source->number = member.source;
     if (member.source == DB_SOURCE_HEAD) {
-        if (self->head == NULL)
+        if (self->head == NULL) {
             self->head = head_cursor_create(&self->querier->head);
+            if (!self->keep_integers)
+                head_cursor_prefer_floats(self->head);
+        }
         head_cursor_seek(self->head, member.ordinal, min_t_ms, max_t_ms);
     } else if (member.source == DB_SOURCE_LATE) {
         if (self->late == NULL)

@@ -25,6 +25,7 @@ struct head_cursor {
     uint32_t slots_left; /* the current one is slots[slots_left] */
     const struct head_deletion *deletions;
     uint32_t deletion_count;
+    bool to_float;
 
     /* the current slot */
     struct slot_samples samples;
@@ -57,8 +58,14 @@ struct head_cursor *head_cursor_create(struct head_reader *reader)
     cursor->slot_capacity = 0;
     cursor->slots_left = 0;
     cursor->slot_loaded = false;
+    cursor->to_float = false;
     arena_init(&cursor->arena, MEM_QUERY, SIZE_MAX);
     return cursor;
+}
+
+void head_cursor_prefer_floats(struct head_cursor *cursor)
+{
+    cursor->to_float = true;
 }
 
 void head_cursor_destroy(struct head_cursor *cursor)
@@ -306,7 +313,8 @@ static err_t decode_histograms(struct head_cursor *cursor, struct sample_column 
 {
     arena_deinit(&cursor->arena);
     struct histogram *histograms = cursor->histograms;
-    TRY(head__slot_decode_histograms(&cursor->samples, &cursor->arena, histograms, why));
+    TRY(head__slot_decode_histograms(&cursor->samples, cursor->to_float, &cursor->arena, histograms,
+                                     why));
     uint32_t rank = rows_between(cursor->samples.histogram_rows, 0, cursor->from_row);
     uint32_t n = 0;
     for (uint32_t row = next_set_row(cursor->samples.histogram_rows, cursor->from_row);

@@ -95,7 +95,7 @@ static void put_histograms(struct strbuf *out, const struct slot_samples *sample
     struct strbuf why = STRBUF_INIT;
     arena_init(&arena, MEM_HEAD, SIZE_MAX);
     put_rows(out, samples->histogram_count, samples->histogram_rows, gaps);
-    if (head__slot_decode_histograms(samples, &arena, histograms, &why) == OK)
+    if (head__slot_decode_histograms(samples, false, &arena, histograms, &why) == OK)
         histogram_column_encode(out, histograms, samples->histogram_count);
     else /* damaged in its file since it was sealed: readers will say so */
         strbuf_add(out, samples->sealed_histograms, samples->sealed_histograms_size);

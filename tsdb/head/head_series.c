@@ -175,7 +175,7 @@ static struct str last_histogram(struct head *head, const struct slot_samples *s
     struct strbuf why = STRBUF_INIT;
     arena_init(&arena, MEM_HEAD, SIZE_MAX);
     strbuf_clear(&head->last_histogram);
-    if (head__slot_decode_histograms(samples, &arena, histograms, &why) == OK)
+    if (head__slot_decode_histograms(samples, false, &arena, histograms, &why) == OK)
         histogram_encode(&head->last_histogram, &histograms[samples->histogram_count - 1]);
     else /* damaged in its file since it was sealed: equal to no histogram */
         strbuf_add_cstr(&head->last_histogram, "damaged");

@@ -135,8 +135,9 @@ err_t head__slot_decode_floats(struct slot_samples *samples, struct strbuf *why)
     return err == OK ? OK : err_fail(why, err, "a sealed column in memory is damaged");
 }
 
-err_t head__slot_decode_histograms(const struct slot_samples *samples, struct arena *arena,
-                                   struct histogram *histograms, struct strbuf *why)
+err_t head__slot_decode_histograms(const struct slot_samples *samples, bool to_float,
+                                   struct arena *arena, struct histogram *histograms,
+                                   struct strbuf *why)
 {
     if (samples->sealed_histograms == NULL) {
         open_histograms_decode(&samples->histogram_view, samples->row_limit, arena, histograms);
@@ -144,6 +145,6 @@ err_t head__slot_decode_histograms(const struct slot_samples *samples, struct ar
     }
     err_t err =
         histogram_column_decode(samples->sealed_histograms, samples->sealed_histograms_size,
-                                samples->sealed_histogram_count, false, arena, histograms, why);
+                                samples->sealed_histogram_count, to_float, arena, histograms, why);
     return err == OK ? OK : err_fail(why, err, "a sealed column in memory is damaged");
 }

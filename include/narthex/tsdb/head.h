@@ -100,7 +100,9 @@ err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *in
 /* Statistics of all samples of the column that next stopped at; false when it has none: open columns,
  * short ones, and where rows are hidden. */
 bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *stats);
-/* Histograms are given as they were stored. */
+/* Integer histograms may be given as floats from now on, where that is quicker. */
+void head_cursor_prefer_floats(struct head_cursor *cursor);
+/* Histograms are given as they were stored, unless floats are preferred. */
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why);
 

@@ -148,6 +148,7 @@ static void compare(struct fixture *f, uint32_t row)
     struct selector all = {NULL, 0};
     int64_t t_ms = (int64_t)row * STEP_MS;
     store_compare(db_storage(f->db), f->model, INT64_MIN, INT64_MAX, all);
+    store_compare_floats(db_storage(f->db), f->model, INT64_MIN, INT64_MAX, all);
     store_compare(db_storage(f->db), f->model, t_ms - 123 * STEP_MS, t_ms - 45 * STEP_MS, all);
 }
 
