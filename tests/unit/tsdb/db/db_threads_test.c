@@ -1,5 +1,6 @@
 /* threads: several writers, readers and the maintenance at once. Each commit writes x = y = n to
- * series of different groups, and a late sample to both; every reader must see them equal. */
+ * series of different groups, and a late sample to both, and a histogram with n in its first
+ * bucket; every reader must see them equal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -45,6 +46,24 @@ static series_ref add_series(struct appender *appender, uint32_t writer, const c
     return ref;
 }
 
+enum { BUCKETS = 6 };
+
+/* Its layout grows with n. */
+static struct histogram make_histogram(int n, struct histogram_span *span,
+                                       union histogram_count counts[BUCKETS])
+{
+    *span = (struct histogram_span){-2, 3 + (uint32_t)n * (BUCKETS - 3) / COMMITS};
+    struct histogram h = {.schema = 1,
+                          .zero_threshold = 0.5,
+                          .sum = n * 0.25,
+                          .positive = {span, counts, 1, span->length}};
+    for (uint32_t i = 0; i < span->length; i++) {
+        counts[i].i = (uint64_t)n * (i + 1);
+        h.count.i += counts[i].i;
+    }
+    return h;
+}
+
 static void writer_run(void *context)
 {
     struct worker *worker = context;
@@ -56,20 +75,29 @@ static void writer_run(void *context)
     source_ref source = storage_source_open(storage, worker->number + 1);
     for (int n = 1; n <= COMMITS; n++) {
         appender_begin(appender, source, NULL);
-        series_ref refs[3] = {add_series(appender, worker->number, "x"),
-                              add_series(appender, worker->number, "y"),
-                              /* written by all: it moves from group to group */
-                              add_series(appender, 99, "shared")};
+        series_ref refs[4] = {
+            add_series(appender, worker->number, "x"), add_series(appender, worker->number, "y"),
+            /* written by all: it moves from group to group */
+            add_series(appender, 99, "shared"), add_series(appender, worker->number, "h")};
+        struct histogram_span span;
+        union histogram_count counts[BUCKETS];
+        struct histogram histogram = make_histogram(n, &span, counts);
+        const struct histogram *histograms[4] = {NULL, NULL, NULL, &histogram};
         int64_t now_ms = atomic_fetch_add(&worker->shared->now_ms, 1000);
         /* Different times make different groups. */
-        int64_t t_ms[3] = {now_ms, now_ms + 1, now_ms};
-        double values[3] = {n, n, 7};
-        uint8_t outcomes[3];
-        struct append_batch batch = {
-            .count = 3, .refs = refs, .t_ms = t_ms, .values = values, .outcomes = outcomes};
+        int64_t t_ms[4] = {now_ms, now_ms + 1, now_ms, now_ms};
+        double values[4] = {n, n, 7, 0};
+        uint8_t outcomes[4];
+        struct append_batch batch = {.count = 4,
+                                     .refs = refs,
+                                     .t_ms = t_ms,
+                                     .values = values,
+                                     .histograms = histograms,
+                                     .outcomes = outcomes};
         bool good = appender_add(appender, &batch, &why) == OK;
-        good = good && outcomes[0] == OK && outcomes[1] == OK;
+        good = good && outcomes[0] == OK && outcomes[1] == OK && outcomes[3] == OK;
         batch.count = 2;
+        batch.histograms = NULL;
         batch.t_ms = NULL;
         batch.t_all_ms = now_ms - 500;
         good = good && appender_add(appender, &batch, &why) == OK && outcomes[0] == OK &&
@@ -80,6 +108,15 @@ static void writer_run(void *context)
     appender_close(appender);
     strbuf_deinit(&why);
     atomic_fetch_sub(&worker->shared->writers_left, 1);
+}
+
+/* The first bucket, or -1 when the counts do not add up. */
+static double first_count(const struct histogram *histogram)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < histogram->positive.bucket_count; i++)
+        sum += histogram->positive.counts[i].f;
+    return sum == histogram->count.f ? histogram->positive.counts[0].f : -1;
 }
 
 /* Last value and number of samples of every series, in the order of the list. */
@@ -100,7 +137,10 @@ static bool read_series(struct series_cursor *cursor, const struct series *serie
             good = column.t_ms[i] > last_t_ms;
             last_t_ms = column.t_ms[i];
         }
-        *last = column.values[column.count - 1];
+        for (uint32_t i = 0; good && column.kind == SAMPLES_HISTOGRAM && i < column.count; i++)
+            good = first_count(&column.histograms[i]) == (double)(*count + i + 1);
+        *last = column.kind == SAMPLES_FLOAT ? column.values[column.count - 1]
+                                             : first_count(&column.histograms[column.count - 1]);
         *count += column.count;
     }
     strbuf_deinit(&why);
@@ -120,7 +160,7 @@ static bool read_once(struct shared *shared)
     good = good &&
            querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &why) == OK;
     good = good && querier_cursor_open(querier, NULL, &cursor, &why) == OK;
-    double x[WRITERS] = {0}, y[WRITERS] = {0};
+    double x[WRITERS] = {0}, y[WRITERS] = {0}, h[WRITERS] = {0};
     uint64_t x_count[WRITERS] = {0}, y_count[WRITERS] = {0};
     for (size_t i = 0; good && i < list.count; i++) {
         struct str name = labels_get(list.items[i].labels, LABEL_NAME);
@@ -137,13 +177,16 @@ static bool read_once(struct shared *shared)
         } else if (str_equal_cstr(name, "y")) {
             y[number] = last;
             y_count[number] = count;
+        } else if (str_equal_cstr(name, "h")) {
+            h[number] = last;
         }
     }
     for (int i = 0; i < WRITERS; i++)
-        if (x[i] != y[i] || x_count[i] != y_count[i] || x_count[i] != 2 * (uint64_t)x[i]) {
+        if (x[i] != y[i] || x[i] != h[i] || x_count[i] != y_count[i] ||
+            x_count[i] != 2 * (uint64_t)x[i]) {
             good = false;
-            print_error("writer %d: x %g of %llu, y %g of %llu\n", i, x[i],
-                        (unsigned long long)x_count[i], y[i], (unsigned long long)y_count[i]);
+            print_error("writer %d: x %g of %llu, y %g of %llu, h %g\n", i, x[i],
+                        (unsigned long long)x_count[i], y[i], (unsigned long long)y_count[i], h[i]);
         }
     series_cursor_close(cursor);
     querier_close(querier);
