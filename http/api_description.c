@@ -38,6 +38,7 @@ PARAM pattern = {"metric_name_pattern", "string", "Anchored regular expression o
 PARAM version = {"openapi_version", "string", "3.1 or 3.2", 0};
 PARAM skip_head = {"skip_head", "boolean", "Leave out what is not in blocks yet", 0};
 PARAM import_path = {"path", "string", "A file below the data folder instead of a body", 0};
+PARAM family = {"name[]", "string", "Only these families", API_REPEATED};
 PARAM query_id = {"id", "integer", "Number of a running query", API_REQUIRED};
 PARAM search_terms = {"search[]", "string", "Part of what is sought; any of them", API_REPEATED};
 PARAM fuzz_alg = {"fuzz_alg", "string", "subsequence or jarowinkler", 0};
@@ -72,7 +73,7 @@ const struct api_description api_descriptions[] = {
     {"/-/ready", "management", "Answers 200 when queries can be asked", NULL, TEXT, NULL},
     {"/-/reload", "management", "Loads the configuration again", NULL, TEXT, NULL},
     {"/-/quit", "management", "Ends the server", NULL, TEXT, NULL},
-    {"/metrics", "metrics", "Metrics of this server", NULL, TEXT, NULL},
+    {"/metrics", "metrics", "Metrics of this server", LIST(&family), TEXT, NULL},
     {"/metrics/host", "metrics", "Metrics of this host", NULL, TEXT, NULL},
     {"/version", "status", "Versions as bare JSON", NULL, TEXT, NULL},
     {"/federate", "metrics", "Newest samples of the selected series", LIST(&match), TEXT, NULL},

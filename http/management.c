@@ -1,4 +1,5 @@
 /* Health, lifecycle, own metrics, the start page. */
+#include "negotiate.h"
 #include "request.h"
 
 #include "narthex/base/metrics.h"
@@ -59,18 +60,62 @@ void http__quit(struct http_request *request)
     request->services->quit(request->services->owner);
 }
 
+/* Only text is written here; its names are legal in every escaping. */
 static void text_format(struct http_request *request)
 {
+    struct exposition_form form = negotiate__exposition(request);
     request->response.status = 200;
-    request->response.content_type = "text/plain; version=0.0.4; charset=utf-8; "
-                                     "escaping=underscores";
+    request->response.content_type =
+        form.protobuf ? "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+                      : form.content_type;
+}
+
+static bool is_wanted(const struct str *names, size_t count, struct str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal(names[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* Keeps the families whose names were asked for; each begins with its HELP or TYPE line. */
+static void keep_families(struct strbuf *text, const struct str *names, size_t count)
+{
+    struct strbuf kept = STRBUF_INIT;
+    struct str family = STR("");
+    bool wanted = false;
+    for (size_t at = 0; at < text->size;) {
+        size_t end = str_find(strbuf_str(text), '\n', at);
+        end = end == SIZE_MAX ? text->size : end + 1;
+        struct str line = str_from(text->data + at, end - at);
+        at = end;
+        if (str_starts_with(line, STR("# HELP ")) || str_starts_with(line, STR("# TYPE "))) {
+            size_t blank = str_find(line, ' ', STR("# HELP ").size);
+            struct str name =
+                str_from(line.data + STR("# HELP ").size,
+                         (blank == SIZE_MAX ? line.size : blank) - STR("# HELP ").size);
+            if (!str_equal(name, family))
+                wanted = is_wanted(names, count, name);
+            family = name;
+        }
+        if (wanted)
+            strbuf_add_str(&kept, line);
+    }
+    strbuf_deinit(text);
+    *text = kept;
 }
 
 void http__metrics(struct http_request *request)
 {
+    struct strbuf *body = &request->response.body;
+    struct str *names;
+    size_t count = http__params_all(request, "name[]", &names);
     text_format(request);
-    exposition_write_metrics(&request->response.body, request->services->metrics);
-    request->services->process_metrics(request->services->owner, &request->response.body);
+    exposition_write_metrics(body, request->services->metrics);
+    request->services->process_metrics(request->services->owner, body);
+    if (count > 0)
+        keep_families(body, names, count);
 }
 
 void http__host_metrics(struct http_request *request)

@@ -123,6 +123,12 @@ def check_self_metrics(server):
     assert only and all(family["name"].startswith("prometheus_r") for family in only)
     status, answer = server.api("status/self_metrics", metric_name_pattern="(")
     equal(status, 400)
+    text = get(server, "/metrics?name[]=prometheus_ready&name[]=process_open_fds&name[]=x")[2].decode()
+    equal([line.split(" ")[:3] for line in text.splitlines() if line.startswith("# TYPE ")],
+          [["#", "TYPE", "prometheus_ready"], ["#", "TYPE", "process_open_fds"]])
+    equal(len(text.splitlines()), 6)
+    kind = get(server, "/metrics", Accept="text/plain;version=1.0.0;escaping=allow-utf-8")[1]
+    equal(kind["Content-Type"], "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
     # The same families as on /metrics.
     text = harness.http_get(server.url + "/metrics")[2].decode()
     equal({line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")},

@@ -20,11 +20,14 @@ struct fixture {
     char answer[65536];
 };
 
-static void set_up(struct fixture *f, enum server_state state, const char *prefix)
+static void set_up(struct fixture *f, enum server_state state, const char *prefix,
+                   const char *cors_origin)
 {
     static const char *const addresses[] = {"127.0.0.1:0"};
-    struct http_server_options options = {
-        .listen_addresses = addresses, .listen_address_count = 1, .route_prefix = prefix};
+    struct http_server_options options = {.listen_addresses = addresses,
+                                          .listen_address_count = 1,
+                                          .route_prefix = prefix,
+                                          .cors_origin = cors_origin};
     struct strbuf why = STRBUF_INIT;
     *f = (struct fixture){0};
     atomic_store(&f->services.state, state);
@@ -99,7 +102,7 @@ static void some_paths_answer_before_the_server_is_ready(void **state)
 {
     (void)state;
     struct fixture f;
-    set_up(&f, SERVER_STARTING, NULL);
+    set_up(&f, SERVER_STARTING, NULL, NULL);
     atomic_store(&f.replay.first_segment, 2);
     atomic_store(&f.replay.last_segment, 5);
     atomic_store(&f.replay.segment, 3);
@@ -121,7 +124,7 @@ static void paths_lead_to_their_clean_form(void **state)
 {
     (void)state;
     struct fixture f;
-    set_up(&f, SERVER_STARTING, "/p/");
+    set_up(&f, SERVER_STARTING, "/p/", NULL);
     expect(&f, "GET /", "302", "Location: /p\r\n");
     expect(&f, "GET /other", "404", "404 page not found\n");
     expect(&f, "GET /p/-/HEALTHY?a=b", "301", "Location: /p/-/healthy?a=b\r\n");
@@ -134,11 +137,43 @@ static void paths_lead_to_their_clean_form(void **state)
     tear_down(&f);
 }
 
+static void origins_are_matched_as_a_whole(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, SERVER_STARTING, NULL, "https?://(a|b)\\.example");
+    static const struct {
+        const char *line;
+        const char *allowed;
+    } cases[] = {
+        {"https://a.example", "https://a.example"},
+        {"http://b.example", "http://b.example"},
+        {"https://a.example.org", NULL},
+        {"https://aXexample", NULL},
+        {"null", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256], header[256];
+        snprintf(line, sizeof line,
+                 "GET /api/v1/notifications HTTP/1.1\r\nOrigin: %s\r\nX: ", cases[i].line);
+        snprintf(header, sizeof header, "Access-Control-Allow-Origin: %s\r\n",
+                 cases[i].allowed == NULL ? "" : cases[i].allowed);
+        expect(&f, line, "200", "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n");
+        bool is_there = strstr(f.answer, "Access-Control-Allow-Origin") != NULL;
+        assert_int_equal(is_there, cases[i].allowed != NULL);
+        assert_true(!is_there || strstr(f.answer, header) != NULL);
+    }
+    /* What is not answered by the API has none of it. */
+    ask(&f, "GET /api/v1/nothing HTTP/1.1\r\nOrigin: https://a.example\r\nX: ");
+    assert_null(strstr(f.answer, "Access-Control"));
+    tear_down(&f);
+}
+
 static void live_clients_hear_what_happens(void **state)
 {
     (void)state;
     struct fixture f;
-    set_up(&f, SERVER_STARTING, NULL);
+    set_up(&f, SERVER_STARTING, NULL, NULL);
     notifications_set(f.services.notifications, NOTIFICATION_STARTING, true);
     int live = begin(&f, "GET /api/v1/notifications/live");
     assert_non_null(strstr(read_until(&f, live, "\"active\":true}\n\n"), "text/event-stream"));
@@ -170,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(some_paths_answer_before_the_server_is_ready),
         cmocka_unit_test(paths_lead_to_their_clean_form),
+        cmocka_unit_test(origins_are_matched_as_a_whole),
         cmocka_unit_test(live_clients_hear_what_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
