@@ -1,4 +1,5 @@
 /* /api/v1/query, query_range, format_query, parse_query, query_exemplars. */
+#include "json_points.h"
 #include "request.h"
 
 #include "narthex/base/number.h"
@@ -44,16 +45,16 @@ static void add_vector(struct strbuf *out, const struct query_result *result, si
 
 static void add_matrix(struct strbuf *out, const struct query_result *result, size_t count)
 {
+    struct json_times times = {0};
     for (size_t i = 0; i < count; i++) {
         const struct query_series *series = &result->series[i];
         strbuf_add_cstr(out, i == 0 ? "{\"metric\":" : ",{\"metric\":");
         json_add_labels(out, series->labels);
-        for (uint32_t p = 0; p < series->float_count; p++) {
-            strbuf_add_cstr(out, p == 0 ? ",\"values\":[" : ",");
-            add_float_point(out, series->float_t_ms[p], series->floats[p]);
-        }
-        if (series->float_count > 0)
+        if (series->float_count > 0) {
+            strbuf_add_cstr(out, ",\"values\":[");
+            json_add_float_points(out, &times, series);
             strbuf_add_char(out, ']');
+        }
         for (uint32_t p = 0; p < series->histogram_count; p++) {
             strbuf_add_cstr(out, p == 0 ? ",\"histograms\":[" : ",");
             add_histogram_point(out, series->histogram_t_ms[p], series->histograms[p]);
@@ -62,6 +63,7 @@ static void add_matrix(struct strbuf *out, const struct query_result *result, si
             strbuf_add_char(out, ']');
         strbuf_add_char(out, '}');
     }
+    json_times_deinit(&times);
 }
 
 /* Scalars and strings carry their time as a shortest float of seconds. */

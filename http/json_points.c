@@ -1,0 +1,72 @@
+#include "json_points.h"
+
+#include <string.h>
+
+#include "narthex/base/mem.h"
+#include "narthex/base/number.h"
+
+enum { POINT_BYTES_MAX = JSON_TIME_BYTES + NUMBER_TEXT_MAX + 8 };
+
+/* Takes the series' times as the ones to look up, if they are more than before. */
+static void learn(struct json_times *times, const struct query_series *series)
+{
+    if (series->float_count <= times->count)
+        return;
+    json_times_deinit(times);
+    uint32_t count = times->count = series->float_count;
+    times->t_ms = mem_alloc(MEM_HTTP, count * sizeof *times->t_ms);
+    times->texts = mem_alloc(MEM_HTTP, count * sizeof *times->texts);
+    times->sizes = mem_alloc(MEM_HTTP, count);
+    memcpy(times->t_ms, series->float_t_ms, count * sizeof *times->t_ms);
+    for (uint32_t i = 0; i < count; i++)
+        times->sizes[i] = (uint8_t)number_format_timestamp(times->t_ms[i], times->texts[i]);
+}
+
+static size_t add_time(const struct json_times *times, uint32_t *at, int64_t t_ms, char *to)
+{
+    while (*at < times->count && times->t_ms[*at] < t_ms)
+        (*at)++;
+    if (*at == times->count || times->t_ms[*at] != t_ms)
+        return number_format_timestamp(t_ms, to);
+    memcpy(to, times->texts[*at], JSON_TIME_BYTES);
+    return times->sizes[*at];
+}
+
+void json_add_float_points(struct strbuf *out, struct json_times *times,
+                           const struct query_series *series)
+{
+    char text[NUMBER_TEXT_MAX]; /* of the value before */
+    size_t text_size = 0;
+    uint64_t text_bits = 0;
+    uint32_t at = 0;
+    learn(times, series);
+    for (uint32_t p = 0; p < series->float_count; p++) {
+        char *to = strbuf_reserve(out, POINT_BYTES_MAX);
+        uint64_t bits;
+        memcpy(&bits, &series->floats[p], sizeof bits);
+        if (text_size == 0 || bits != text_bits) {
+            text_size = number_format_json(series->floats[p], text);
+            text_bits = bits;
+        }
+        size_t size = 0;
+        if (p > 0)
+            to[size++] = ',';
+        to[size++] = '[';
+        size += add_time(times, &at, series->float_t_ms[p], to + size);
+        to[size++] = ',';
+        to[size++] = '"';
+        memcpy(to + size, text, text_size);
+        size += text_size;
+        to[size++] = '"';
+        to[size++] = ']';
+        strbuf_commit(out, size);
+    }
+}
+
+void json_times_deinit(struct json_times *times)
+{
+    mem_free(MEM_HTTP, times->t_ms);
+    mem_free(MEM_HTTP, times->texts);
+    mem_free(MEM_HTTP, times->sizes);
+    *times = (struct json_times){0};
+}
