@@ -215,6 +215,18 @@ static int64_t range_of_window(const struct head *head, const struct head_window
     return head__range_of(head, atomic_load_explicit(&window->rows, memory_order_relaxed)->t_ms[0]);
 }
 
+/* Rows that a merged window may have. The first one of a group is a part of a whole one, so that
+ * those of many groups are not merged together. */
+static uint32_t rows_wanted(const struct head_window *oldest)
+{
+    const struct head_group *group = oldest->group;
+    uint64_t parts = COLUMN_ROWS_MAX / SHORT_ROWS;
+    if (oldest->number > 1)
+        return COLUMN_ROWS_MAX;
+    return COLUMN_ROWS_MAX -
+           SHORT_ROWS * (uint32_t)(hash_mix(group->key, group->lane) / SHORT_ROWS % parts);
+}
+
 /* How many windows from the oldest on to merge now, 0: none. *final: nothing will be added. */
 static uint32_t choose_run(const struct head *head, const struct seal_builder *builder,
                            uint32_t short_count, const struct head_window *newer,
@@ -233,7 +245,7 @@ static uint32_t choose_run(const struct head *head, const struct seal_builder *b
             break;
         *row_count += rows;
     }
-    *final = count < short_count || *row_count + SHORT_ROWS > COLUMN_ROWS_MAX ||
+    *final = count < short_count || *row_count + SHORT_ROWS > rows_wanted(builder->run[0]) ||
              (newer != NULL && range_of_window(head, newer) != range) ||
              (range + 1) * head->window_range_ms <= head->append_floor_ms;
     return *final || count >= SHORT_WINDOWS_MAX ? count : 0;
