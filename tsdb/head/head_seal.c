@@ -33,9 +33,17 @@ static int first_row(const uint64_t rows[4])
 
 static void set_range(uint64_t rows[4], uint32_t first, uint32_t count)
 {
-    memset(rows, 0, 4 * sizeof rows[0]);
-    for (uint32_t i = first; i < first + count; i++)
-        rows[i / 64] |= UINT64_C(1) << (i % 64);
+    uint32_t end = first + count;
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t from = first > 64 * i ? first - 64 * i : 0;
+        uint32_t to = end > 64 * i ? end - 64 * i : 0;
+        if (from >= 64 || to <= from) {
+            rows[i] = 0;
+            continue;
+        }
+        uint64_t below_end = to >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << to) - 1;
+        rows[i] = below_end & ~UINT64_C(0) << from;
+    }
 }
 
 static bool has_gaps(const uint64_t rows[4], uint32_t count)
