@@ -28,10 +28,8 @@ import harness
 import prometheus_peer
 
 ALWAYS = ("Content-Type", "Content-Encoding", "Location")
-# Wall clock, durations and the machine: only their form is compared. So for the most samples held
-# at a time, which depends on how a query is evaluated.
-VOLATILE_KEYS = {"peakSamples", "lastScrape", "lastScrapeDuration", "startTime", "serverTime",
-                 "lastConfigTime",
+# Wall clock, durations and the machine: only their form is compared.
+VOLATILE_KEYS = {"lastScrape", "lastScrapeDuration", "startTime", "serverTime", "lastConfigTime",
                  "evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime",
                  "execQueueTime", "execTotalTime", "goroutineCount"}
 # Which of equals comes first is by chance there; times of the head are the wall clock's, and our
