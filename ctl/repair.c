@@ -200,7 +200,10 @@ static err_t copy_series(struct repair *repair, const struct ctl_head_file *file
     char to[4096];
     snprintf(to, sizeof to, "%s/damaged", repair->folder);
     TRY(fs_make_dirs(fs, to, why));
-    snprintf(to, sizeof to, "%s/damaged/series-%s", repair->folder, last_part(file->path));
+    int size =
+        snprintf(to, sizeof to, "%s/damaged/series-%s", repair->folder, last_part(file->path));
+    if (size < 0 || (size_t)size >= sizeof to)
+        return err_fail(why, ERR_INVALID, "%s: the path is too long", file->path);
     TRY(fs->link(fs->context, file->path, to, why));
     repair->series = true;
     printf("%s: damaged\n  kept as %s\n", file->path, to);
