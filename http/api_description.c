@@ -25,6 +25,10 @@ PARAM limit_per_metric = {"limit_per_metric", "integer", "Most entries of one fa
 PARAM match_target = {"match_target", "string", "Selector on the labels of targets", 0};
 PARAM pool = {"scrapePool", "string", "One scrape pool", API_URL_ONLY};
 PARAM some_pool = {"scrapePool", "string", "The pool", API_REQUIRED | API_URL_ONLY};
+PARAM steps_labels = {"labels", "string", "JSON object of labels", API_REQUIRED};
+PARAM steps_pool = {"scrapePool", "string", "The pool", API_REQUIRED};
+PARAM why_target = {"target", "string", "Scrape URL, or the value of any label of a target", 0};
+PARAM why_pool = {"scrapePool", "string", "Only this pool", 0};
 PARAM state = {"state", "string", "active, dropped or any", API_URL_ONLY};
 PARAM rule_type = {"type", "string", "alert or record", API_URL_ONLY};
 PARAM rule_name = {"rule_name[]", "string", "Name of a rule", API_REPEATED};
@@ -102,6 +106,10 @@ const struct api_description api_descriptions[] = {
      NULL},
     {"/api/v1/targets/metadata", "targets", "Metadata by target",
      LIST(&match_target, &metric, &limit), JSON, NULL},
+    {"/api/v1/targets/relabel_steps", "targets", "What each relabel rule makes of labels",
+     LIST(&steps_pool, &steps_labels), JSON, NULL},
+    {"/api/v1/why", "targets", "At which stage a target was lost", LIST(&why_target, &why_pool),
+     JSON, NULL},
     {"/api/v1/scrape_pools", "targets", "Names of scrape pools", NULL, JSON, NULL},
     {"/api/v1/scrape_pools/config", "targets", "Configuration of one pool", LIST(&some_pool), JSON,
      NULL},

@@ -1,8 +1,7 @@
 /* /api/v1/targets, scrape_pools, targets/metadata, metadata. */
-#include "request.h"
-
 #include <stdlib.h>
 
+#include "global_url.h"
 #include "narthex/base/duration.h"
 
 static void add_duration(struct strbuf *out, int64_t ms)
@@ -12,7 +11,8 @@ static void add_duration(struct strbuf *out, int64_t ms)
     strbuf_add_char(out, '"');
 }
 
-static void add_active(struct strbuf *out, const struct target_view *target)
+static void add_active(struct strbuf *out, const struct target_view *target,
+                       const struct http_external *external)
 {
     static const char *const health[] = {
         [TARGET_UNKNOWN] = "unknown", [TARGET_UP] = "up", [TARGET_DOWN] = "down"};
@@ -25,7 +25,10 @@ static void add_active(struct strbuf *out, const struct target_view *target)
     strbuf_add_cstr(out, ",\"scrapeUrl\":");
     json_add_string(out, target->scrape_url, true);
     strbuf_add_cstr(out, ",\"globalUrl\":");
-    json_add_string(out, target->scrape_url, true);
+    struct strbuf url = STRBUF_INIT;
+    http__global_url(target->scrape_url, external, &url);
+    json_add_string(out, strbuf_str(&url), true);
+    strbuf_deinit(&url);
     strbuf_add_cstr(out, ",\"lastError\":");
     json_add_string(out, target->last_error, true);
     strbuf_add_cstr(out, ",\"lastScrape\":");
@@ -73,6 +76,8 @@ static void add_dropped(struct strbuf *out, const struct targets_view *view, str
 void http__targets(struct http_request *request)
 {
     struct targets_view view;
+    struct http_external external;
+    http__external(request, &external);
     struct str state = url_param(request, "state");
     struct str pool = url_param(request, "scrapePool");
     bool any = state.size == 0 || str_equal_nocase(state, STR("any"));
@@ -88,7 +93,7 @@ void http__targets(struct http_request *request)
         if (!first)
             strbuf_add_char(out, ',');
         first = false;
-        add_active(out, &view.active[i]);
+        add_active(out, &view.active[i], &external);
     }
     strbuf_add_cstr(out, "],\"droppedTargets\":[");
     if (dropped)

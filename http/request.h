@@ -202,6 +202,8 @@ void http__targets(struct http_request *request);
 void http__scrape_pools(struct http_request *request);
 void http__scrape_pool_config(struct http_request *request);
 void http__targets_metadata(struct http_request *request);
+void http__relabel_steps(struct http_request *request);
+void http__why(struct http_request *request);
 void http__metadata(struct http_request *request);
 void http__rules(struct http_request *request);
 void http__alerts(struct http_request *request);

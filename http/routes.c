@@ -36,6 +36,8 @@ const struct http_route http_routes[] = {
     {"/api/v1/series", API_WORK(ROUTE_GET | ROUTE_POST), http__series},
     {"/api/v1/targets", API_WORK(ROUTE_GET), http__targets},
     {"/api/v1/targets/metadata", API_WORK(ROUTE_GET), http__targets_metadata},
+    {"/api/v1/targets/relabel_steps", API_WORK(ROUTE_GET), http__relabel_steps},
+    {"/api/v1/why", API_WORK(ROUTE_GET), http__why},
     {"/api/v1/scrape_pools", API_WORK(ROUTE_GET), http__scrape_pools},
     {"/api/v1/scrape_pools/config", API(ROUTE_GET), http__scrape_pool_config},
     {"/api/v1/metadata", API_WORK(ROUTE_GET) | ROUTE_ETAG, http__metadata},

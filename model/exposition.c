@@ -113,6 +113,11 @@ void exposition_skip_plain(struct exposition *exposition, size_t size)
     exposition->exemplar.labels.size = 0;
 }
 
+size_t exposition_entry_start(const struct exposition *exposition)
+{
+    return exposition->format == EXPOSITION_PROTOBUF ? SIZE_MAX : exposition->entry_start;
+}
+
 enum metadata_type exposition_type(const struct exposition *exposition)
 {
     return exposition->type;

@@ -152,6 +152,9 @@ void scrape_commit(struct scrape_loop *loop, bool has_body, struct str body,
     bool ingested = has_body && add_body(loop, &task, &outcome->result, why) == OK;
     if (!ingested)
         outcome->failed = true;
+    const struct ingest_result *result = &outcome->result;
+    outcome->limit_hit |=
+        result->sample_limit_hit || result->label_limit_hit || result->bucket_limit_hit;
 
     struct strbuf cause = STRBUF_INIT;
     err_t err = scrape_ingest_stale(shard->ingest, &task, !ingested, &cause);

@@ -27,6 +27,7 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest)
     arena_deinit(&ingest->arena);
     arena_deinit(&ingest->batch.arena);
     mem_free(MEM_SCRAPE, ingest->lost);
+    strbuf_deinit(&ingest->failed_text);
 }
 
 static uint64_t key_hash(const struct scrape_ingest *ingest, struct str key)
@@ -393,6 +394,24 @@ static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
     ingest__batch_drop(&ingest->batch);
 }
 
+/* Remembers which line the walk ended at. */
+static void note_failed_line(struct scrape_ingest *ingest)
+{
+    struct str body = ingest->task->body;
+    size_t at = exposition_entry_start(ingest->exposition);
+    if (at >= body.size)
+        return;
+    uint64_t line = 1;
+    for (size_t i = 0; i < at; i++)
+        line += body.data[i] == '\n';
+    size_t end = str_find(body, '\n', at);
+    size_t size = (end == SIZE_MAX ? body.size : end) - at;
+    strbuf_clear(&ingest->failed_text);
+    strbuf_add(&ingest->failed_text, body.data + at,
+               size > INGEST_FAILED_TEXT_MAX ? INGEST_FAILED_TEXT_MAX : size);
+    ingest->result->failed_line = line;
+}
+
 err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task *task,
                          struct ingest_result *result, struct strbuf *why)
 {
@@ -404,6 +423,8 @@ err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task 
     exposition_start(ingest->exposition, task->format, &options, task->body);
     err_t err =
         task->target->convert_classic_histograms ? walk_converting(ingest, why) : walk(ingest, why);
+    if (err == ERR_INVALID)
+        note_failed_line(ingest);
     if (err == OK && result->sample_limit_hit)
         err = err_fail(why, ERR_LIMIT, "sample limit exceeded");
     if (err == OK && result->bucket_limit_hit)

@@ -11,7 +11,7 @@
 #include "scrape_cache.h"
 #include "scrape_target.h"
 
-enum { INGEST_BATCH_ROWS = 1024 };
+enum { INGEST_BATCH_ROWS = 1024, INGEST_FAILED_TEXT_MAX = 200 };
 
 /* Samples on their way to the appender, and the cache lines they belong to. */
 struct ingest_batch {
@@ -39,7 +39,8 @@ struct ingest_result {
     bool sample_limit_hit;
     bool label_limit_hit;
     bool bucket_limit_hit;
-    bool stale_refs; /* the storage forgot series: ingest again with `refresh` */
+    uint64_t failed_line; /* of the body, from 1, at which it was refused; 0: at none */
+    bool stale_refs;      /* the storage forgot series: ingest again with `refresh` */
 };
 
 /* One scrape of one target. */
@@ -79,6 +80,7 @@ struct scrape_ingest {
     series_ref *lost;        /* alive series that their line no longer means */
     uint32_t lost_count;
     uint32_t lost_capacity;
+    struct strbuf failed_text; /* beginning of the line at which a body was refused */
 };
 
 void scrape_ingest_init(struct scrape_ingest *ingest);

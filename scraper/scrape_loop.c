@@ -72,6 +72,14 @@ static void publish_status(struct scrape_loop *loop, const struct scrape_outcome
     strbuf_clear(&target->last_error);
     if (outcome->failed)
         strbuf_add_str(&target->last_error, strbuf_str(why));
+    const struct ingest_result *result = &outcome->result;
+    target->samples_scraped = result->scraped;
+    target->samples_kept = result->kept;
+    target->failed_by_limit = outcome->limit_hit;
+    target->failed_line = result->failed_line;
+    strbuf_clear(&target->failed_text);
+    if (result->failed_line > 0)
+        strbuf_add_str(&target->failed_text, strbuf_str(&loop->shard->ingest->failed_text));
     if (!outcome->failed && scrape_metadata_has_expired(&target->metadata, loop->scrape))
         scrape_metadata_expire(&target->metadata, loop->scrape);
     mutex_unlock(&target->lock);
@@ -122,6 +130,7 @@ static void finish_scrape(struct scrape_loop *loop, err_t err, struct str body,
     struct scrape_outcome outcome = {
         .failed = err != OK,
         .body_over_limit = err == ERR_LIMIT && loop->request != NULL && !loop->request->over_budget,
+        .limit_hit = err == ERR_LIMIT,
         .body_bytes = err == OK ? body.size : 0,
     };
     scrape_commit(loop, err == OK, body, format, &outcome, why);

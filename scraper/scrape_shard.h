@@ -212,6 +212,7 @@ struct scrape_outcome {
     struct ingest_result result;
     bool failed; /* `why` says how */
     bool body_over_limit;
+    bool limit_hit; /* a limit of the job was the reason */
     size_t body_bytes;
 };
 void scrape_commit(struct scrape_loop *loop, bool has_body, struct str body,

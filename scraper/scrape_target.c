@@ -279,6 +279,7 @@ void scrape_target_unref(struct scrape_target *target)
     scrape_job_unref(target->job);
     scrape_metadata_deinit(&target->metadata);
     strbuf_deinit(&target->last_error);
+    strbuf_deinit(&target->failed_text);
     mutex_deinit(&target->lock);
     free_block(target->discovered_labels);
     arena_deinit(&target->arena);
@@ -306,5 +307,11 @@ void scrape_target_inherit(struct scrape_target *target, struct scrape_target *f
     target->last_scrape_duration_s = from->last_scrape_duration_s;
     strbuf_clear(&target->last_error);
     strbuf_add_str(&target->last_error, strbuf_str(&from->last_error));
+    target->samples_scraped = from->samples_scraped;
+    target->samples_kept = from->samples_kept;
+    target->failed_line = from->failed_line;
+    target->failed_by_limit = from->failed_by_limit;
+    strbuf_clear(&target->failed_text);
+    strbuf_add_str(&target->failed_text, strbuf_str(&from->failed_text));
     mutex_unlock(&from->lock);
 }

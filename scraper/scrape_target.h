@@ -43,6 +43,11 @@ struct scrape_target {
     struct strbuf last_error;
     int64_t last_scrape_ms;
     double last_scrape_duration_s;
+    uint64_t samples_scraped; /* by the last scrape */
+    uint64_t samples_kept;
+    uint64_t failed_line; /* at which the last scrape failed, from 1; 0: at none */
+    struct strbuf failed_text;
+    bool failed_by_limit;
     struct scrape_metadata metadata;
 
     /* owned by the shard's thread */
@@ -68,6 +73,10 @@ bool scrape_target_equal(const struct scrape_target *a, const struct scrape_targ
 void scrape_target_rediscover(struct scrape_target *target, struct scrape_target *found);
 /* Takes over health, last scrape and metadata, for a loop that continues another. */
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from);
+
+/* A snapshot for the API, in `arena`; the manager's lock is held. */
+void scrape_target_view(struct scrape_target *target, struct str pool, struct arena *arena,
+                        struct target_view *view);
 
 /* The URL of a target with these labels (spec 2.1). */
 void scrape_target_write_url(const struct scrape_config *config, struct labels labels,

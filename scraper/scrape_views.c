@@ -11,7 +11,7 @@ static int by_labels(const void *a, const void *b)
     return order != 0 ? order : labels_compare(x->labels, y->labels);
 }
 
-static void view_target(struct scrape_target *target, struct str pool, struct arena *arena,
+void scrape_target_view(struct scrape_target *target, struct str pool, struct arena *arena,
                         struct target_view *view)
 {
     *view = (struct target_view){
@@ -56,7 +56,7 @@ void scrape_manager_targets(struct scrape_manager *manager, struct arena *arena,
         struct str name = arena_str(arena, pool->job->config->job_name);
         pools[p] = (struct pool_view){name, pool->dropped_total};
         for (uint32_t i = 0; i < pool->target_count; i++)
-            view_target(pool->targets[i], name, arena, &active[active_at++]);
+            scrape_target_view(pool->targets[i], name, arena, &active[active_at++]);
         for (uint32_t i = 0; i < pool->dropped_count; i++)
             dropped[dropped_at++] = (struct dropped_target_view){
                 labels_copy(arena, pool->dropped[i]->discovered_labels), name};

@@ -100,6 +100,10 @@ void exposition_start(struct exposition *exposition, enum exposition_format form
 err_t exposition_next(struct exposition *exposition, struct exposition_entry *entry,
                       struct strbuf *why);
 
+/* Where the latest entry begins in the body, the one that failed included; SIZE_MAX for protobuf.
+ */
+size_t exposition_entry_start(const struct exposition *exposition);
+
 /* The unread rest if a sample line may begin there (blank lines skipped), else empty: at comments,
  * at the end, and always for protobuf. Does not move. */
 struct str exposition_peek(struct exposition *exposition);

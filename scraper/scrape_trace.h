@@ -1,0 +1,12 @@
+/* Relabeling with every step written down. */
+#pragma once
+
+#include "narthex/scraper/scrape_why.h"
+
+/* steps[0..rule_count) of `labels`. Each step begins anew with all rules up to its own, as it is
+ * with the rules in one go: some look at the order in which labels were added. */
+void scrape_trace_steps(const struct relabel_rule *rules, uint32_t rule_count,
+                        enum name_scheme scheme, struct labels labels, struct arena *arena,
+                        struct relabel_step_view *steps);
+/* A rule as it may be shown once its configuration is gone. */
+struct relabel_rule scrape_trace_copy_rule(const struct relabel_rule *rule, struct arena *arena);

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""/api/v1/why names the stage at which targets are lost, with the values seen there, and
+/api/v1/targets/relabel_steps shows each rule.
+
+usage: why_lost.py NARTHEX WORK_FOLDER
+"""
+import http.server
+import json
+import sys
+import threading
+
+import harness
+
+PAGES = {
+    "/good": "# TYPE good gauge\ngood 1\nkept{a=\"b\"} 2\nnoisy{a=\"b\"} 3\n",
+    "/broken": "fine 1\nfine 2\nbroken{a=\"b\" 3\n",
+    "/many": "".join(f"m{i} 1\n" for i in range(9)),
+    "/long": "first 1\nsecond{label=\"" + "v" * 40 + "\"} 1\n",
+}
+
+CONFIG = """\
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
+scrape_configs:
+- job_name: good
+  metrics_path: /good
+  static_configs:
+  - targets: ['127.0.0.1:{port}', '127.0.0.1:{port}', 'other:1', 'third:1', 'bad/host:1']
+    labels: {{zone: north}}
+  relabel_configs:
+  - {{action: replace, source_labels: [zone], target_label: area, regex: '(.)(.*)',
+      replacement: '$1'}}
+  - {{action: drop, source_labels: [__address__, area], regex: 'other:1;n'}}
+  - {{action: keep, source_labels: [__address__], regex: '127.*|bad.*'}}
+- job_name: broken
+  metrics_path: /broken
+  static_configs: [{{targets: ['127.0.0.1:{port}']}}]
+- job_name: many
+  metrics_path: /many
+  sample_limit: 5
+  static_configs: [{{targets: ['127.0.0.1:{port}']}}]
+- job_name: long
+  metrics_path: /long
+  label_value_length_limit: 30
+  static_configs: [{{targets: ['127.0.0.1:{port}']}}]
+- job_name: crowd
+  target_limit: 1
+  static_configs: [{{targets: ['127.0.0.1:1', '127.0.0.1:2']}}]
+- job_name: missing
+  metrics_path: /missing
+  static_configs: [{{targets: ['127.0.0.1:{port}']}}]
+"""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = PAGES.get(self.path, "").encode()
+        self.send_response(200 if self.path in PAGES else 404)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def equal(found, wanted):
+    assert found == wanted, f"{found!r}, not {wanted!r}"
+
+
+def holds(found, **wanted):
+    equal({name: found.get(name) for name in wanted}, wanted)
+
+
+def check_steps(server):
+    labels = {"__address__": "other:1", "zone": "north"}
+    steps = server.data("targets/relabel_steps", scrapePool="good", labels=json.dumps(labels))
+    equal(steps["steps"][0], {
+        "rule": {"source_labels": ["zone"], "separator": ";", "regex": "(.)(.*)",
+                 "target_label": "area", "replacement": "$1", "action": "replace"},
+        "output": {**labels, "area": "n"}, "keep": True})
+    equal([(s["output"], s["keep"]) for s in steps["steps"][1:]], [({}, False), ({}, False)])
+    equal(server.data("targets/relabel_steps", scrapePool="many", labels="{}"), {"steps": []})
+    for params, text in (
+            ({}, "no scrapePool parameter provided"),
+            ({"scrapePool": "good"}, "no labels parameter provided"),
+            ({"scrapePool": "good", "labels": "{"}, "error parsing labels: "),
+            ({"scrapePool": "good", "labels": '{"a":1}'},
+             "error parsing labels: json: cannot unmarshal number into Go value of type string"),
+            ({"scrapePool": "x", "labels": "{}"},
+             'error retrieving scrape config: scrape pool "x" not found')):
+        status, answer = server.api("targets/relabel_steps", **params)
+        equal(status, 400)
+        assert answer["error"].startswith(text), answer
+
+
+def why(server, text, pool=""):
+    return server.data("why", target=text, scrapePool=pool)
+
+
+def check_targets(server, address):
+    found = why(server, address, "good")
+    equal([t["stage"] for t in found["targets"]], ["none", "duplicate"])
+    holds(found, stage=None, discovered=5, matched=2)
+    holds(found["targets"][0], health="up", samplesScraped=3, samplesKept=3,
+          scrapeUrl=f"http://{address}/good")
+
+    found = why(server, "other:1")["targets"]
+    holds(found[0], stage="relabel", ruleNumber=1, scrapePool="good")
+    equal(found[0]["rule"]["action"], "drop")
+    holds(found[0]["labelsBefore"], area="n", __address__="other:1")
+    found = why(server, "third:1")["targets"]
+    holds(found[0], stage="relabel", ruleNumber=2)
+    found = why(server, "bad/host:1")["targets"]
+    holds(found[0], stage="invalid_target", reason='"bad/host:1" is not a valid hostname')
+    # By a label instead of an address, and one that nobody has.
+    equal(why(server, "north")["matched"], 5)
+    holds(why(server, "nobody"), stage="discovery", matched=0, targets=[])
+
+    found = why(server, f"http://{address}/broken")["targets"]
+    holds(found[0], stage="scrape", scrapePool="broken", line=3, lineText='broken{a="b" 3')
+    assert "while parsing" in found[0]["reason"], found
+    found = why(server, address, "many")["targets"]
+    holds(found[0], stage="limit", reason="sample limit exceeded", samplesScraped=9)
+    found = why(server, address, "long")["targets"]
+    holds(found[0], stage="limit", line=2)
+    assert found[0]["reason"].startswith("label_value_length_limit exceeded"), found
+    found = why(server, "127.0.0.1:2", "crowd")["targets"]
+    holds(found[0], stage="target_limit",
+          reason="target_limit exceeded (number of targets: 2, limit: 1)")
+    found = why(server, address, "missing")["targets"]
+    holds(found[0], stage="scrape", reason="server returned HTTP status 404 Not Found")
+
+
+def main():
+    program, work = sys.argv[1:3]
+    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    origin.daemon_threads = True
+    threading.Thread(target=origin.serve_forever, daemon=True).start()
+    address = f"127.0.0.1:{origin.server_address[1]}"
+    with harness.WorkFolder(work) as folder:
+        config = CONFIG.format(port=origin.server_address[1])
+        server = harness.start_narthex(program, folder, config,
+                                       "--web.external-url=https://out.example/n",
+                                       "--web.route-prefix=/").wait_ready()
+        try:
+            harness.wait_until(
+                lambda: all(t["health"] != "unknown"
+                            for t in server.data("targets")["activeTargets"]), "first scrapes")
+            urls = {t["globalUrl"] for t in server.data("targets", scrapePool="good")
+                    ["activeTargets"]}
+            equal(urls, {f"http://out.example:{origin.server_address[1]}/good"})
+            check_steps(server)
+            check_targets(server, address)
+        finally:
+            status, _ = server.stop()
+        equal(status, 0)
+    print("every stage is named")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
