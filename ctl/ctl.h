@@ -34,6 +34,8 @@ int ctl_query_range(const struct ctl_arguments *arguments);
 int ctl_query_series(const struct ctl_arguments *arguments);
 int ctl_query_labels(const struct ctl_arguments *arguments);
 int ctl_tsdb_list(const struct ctl_arguments *arguments);
+int ctl_tsdb_dump(const struct ctl_arguments *arguments);
+int ctl_tsdb_dump_openmetrics(const struct ctl_arguments *arguments);
 int ctl_tsdb_verify(const struct ctl_arguments *arguments);
 int ctl_tsdb_repair(const struct ctl_arguments *arguments);
 int ctl_tsdb_create_blocks(const struct ctl_arguments *arguments);
