@@ -1,6 +1,7 @@
 /* /api/v1/status and friends. */
 #include "request.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ void http__status_runtimeinfo(struct http_request *request)
 {
     struct runtime_info info = {0};
     request->services->runtime_info(request->services->owner, &request->arena, &info);
+    uint64_t corruptions = db_corruptions(request->services->db);
     struct strbuf *out = http__api_begin(request);
     strbuf_add_cstr(out, "{\"startTime\":");
     json_add_time(out, info.start_time_ms);
@@ -67,10 +69,10 @@ void http__status_runtimeinfo(struct http_request *request)
     json_add_time(out, info.last_config_ms);
     int cpus = cpu_count();
     strbuf_printf(out,
-                  ",\"corruptionCount\":0,\"goroutineCount\":%d,\"GOMAXPROCS\":%d,"
+                  ",\"corruptionCount\":%" PRIu64 ",\"goroutineCount\":%d,\"GOMAXPROCS\":%d,"
                   "\"GOMEMLIMIT\":9223372036854775807,\"GOGC\":\"\",\"GODEBUG\":\"\","
                   "\"storageRetention\":",
-                  cpus, cpus);
+                  corruptions, cpus, cpus);
     json_add_string(out, info.storage_retention, true);
     if (info.skipped_section_count > 0) {
         strbuf_add_cstr(out, ",\"skippedSections\":[");

@@ -42,6 +42,7 @@ static void open_connection(struct http_server *server, struct MHD_Connection *h
         all->first->link = &connection->next;
     all->first = connection;
     mutex_unlock(&all->lock);
+    metric_add(server->connections_accepted, 1);
 }
 
 static void close_connection(struct http_server *server, struct http_connection *connection)
@@ -51,6 +52,7 @@ static void close_connection(struct http_server *server, struct http_connection 
     if (connection->next != NULL)
         connection->next->link = connection->link;
     mutex_unlock(&server->connections.lock);
+    metric_add(server->connections_closed, 1);
     web_state_unpin(connection->tls);
     mem_free(MEM_HTTP, connection);
 }

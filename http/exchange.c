@@ -328,6 +328,8 @@ static void count(struct http_exchange *exchange)
     struct str values[] = {handler, str_from_cstr(code)};
     int64_t now_ns = clock_monotonic_ns(clock_system());
     metric_add(metric_with(server->requests_total, values), 1);
+    if (exchange->route->handle == http__metrics)
+        metric_add(metric_with(server->scrapes_total, &values[1]), 1);
     metric_observe(metric_distribution_with(server->request_duration, &handler),
                    (double)(now_ns - exchange->started_ns) / 1e9);
     metric_observe(metric_distribution_with(server->response_size, &handler),

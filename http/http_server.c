@@ -181,6 +181,20 @@ static void register_metrics(struct http_server *server, struct metrics *metrics
     server->response_size =
         metrics_histogram(metrics, "prometheus_http_response_size_bytes", "Bytes of answers sent.",
                           handler, sizes, sizeof sizes / sizeof *sizes);
+    static const char *const listener[] = {"listener_name", NULL};
+    static const char *const code[] = {"code", NULL};
+    struct str name = STR("http"), ok = STR("200");
+    server->connections_accepted =
+        metric_with(metrics_counter(metrics, "net_conntrack_listener_conn_accepted_total",
+                                    "Connections of clients taken.", listener),
+                    &name);
+    server->connections_closed =
+        metric_with(metrics_counter(metrics, "net_conntrack_listener_conn_closed_total",
+                                    "Connections of clients that have ended.", listener),
+                    &name);
+    server->scrapes_total = metrics_counter(metrics, "promhttp_metric_handler_requests_total",
+                                            "Answers of /metrics by status.", code);
+    metric_with(server->scrapes_total, &ok);
     for (size_t i = 0; i < http_route_count; i++) {
         struct str values[] = {str_from_cstr(http_routes[i].path), STR("200")};
         metric_with(server->requests_total, values);

@@ -17,9 +17,19 @@ static void collect_memory(void *context)
 
 void server_metrics_init(struct server_metrics *own, struct metrics *metrics)
 {
-    static const char *const build_labels[] = {"version", "narthex_version", "revision", NULL};
+    static const char *const build_labels[] = {
+        "version", "narthex_version", "revision", "branch", "goarch",
+        "goos",    "goversion",       "tags",     NULL};
+#if defined(__x86_64__)
+    struct str machine = STR("amd64");
+#elif defined(__aarch64__)
+    struct str machine = STR("arm64");
+#else
+    struct str machine = STR("");
+#endif
     static const char *const memory_labels[] = {"subsystem", NULL};
-    struct str build[] = {STR("3.14.0"), STR(NARTHEX_VERSION), STR("")};
+    struct str build[] = {STR("3.14.0"), STR(NARTHEX_VERSION), STR(""), STR(""),
+                          machine,       STR("linux"),         STR(""), STR("")};
     metric_set(metric_with(metrics_gauge(metrics, "prometheus_build_info",
                                          "The Prometheus version whose behaviour this server has, "
                                          "and its own.",

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "db_impl.h"
@@ -159,6 +160,33 @@ err_t db_lock_folder(const char *folder, int *file, struct strbuf *why)
     return err;
 }
 
+/* The lock file is empty unless a process has the database open, or had it and did not close it. */
+static err_t lock(struct db *db, struct strbuf *why)
+{
+    struct stat status;
+    TRY(db_lock_folder(db->path, &db->lock_file, why));
+    db->locked_clean = fstat(db->lock_file, &status) == 0 && status.st_size == 0;
+    return OK;
+}
+
+static void mark_in_use(struct db *db)
+{
+    static const char mark[] = "open\n";
+    if (db->lock_file >= 0)
+        db->marked_in_use =
+            pwrite(db->lock_file, mark, sizeof mark - 1, 0) == (ssize_t)sizeof mark - 1;
+}
+
+static void unlock(struct db *db)
+{
+    if (db->lock_file < 0)
+        return;
+    /* What cannot be emptied counts as not closed, which is a warning and no more. */
+    if (db->marked_in_use && ftruncate(db->lock_file, 0) != 0)
+        LOG_WARN("the lock file cannot be emptied", "path", db->path);
+    close(db->lock_file);
+}
+
 static int64_t newest_ulid_ms(const struct db *db)
 {
     int64_t newest_ms = 0;
@@ -225,8 +253,10 @@ static err_t open_log(struct db *db, struct db_replay *progress, struct strbuf *
     err_t err = head_replay(db->head, db->fs, db->wal_path, end_of_blocks(db), on_segment,
                             on_segment_end, &log, &result, why);
     if (err == OK) {
-        struct wal_options options = {
-            .fs = db->fs, .path = db->wal_path, .first_segment = result.next_segment};
+        struct wal_options options = {.fs = db->fs,
+                                      .path = db->wal_path,
+                                      .first_segment = result.next_segment,
+                                      .fsync_seconds = db->metrics.fsync_seconds};
         err = wal_open(&options, &db->wal, why);
     }
     for (uint32_t i = 0; i < log.count && err == OK; i++)
@@ -234,10 +264,13 @@ static err_t open_log(struct db *db, struct db_replay *progress, struct strbuf *
     mem_free(MEM_WAL, log.items);
     TRY(err);
     head_set_wal(db->head, db->wal);
+    int64_t took_ms = (clock_monotonic_ns(clock_system()) - start_ns) / 1000000;
+    db->corruptions = result.damaged_records;
+    db__count(db->metrics.wal_corruptions, (double)db->corruptions);
+    db__set(db->metrics.replay_seconds, (double)took_ms / 1000);
     char samples[24], milliseconds[24], damaged[24];
     snprintf(samples, sizeof samples, "%" PRIu64, result.sample_count);
-    snprintf(milliseconds, sizeof milliseconds, "%" PRId64,
-             (clock_monotonic_ns(clock_system()) - start_ns) / 1000000);
+    snprintf(milliseconds, sizeof milliseconds, "%" PRId64, took_ms);
     snprintf(damaged, sizeof damaged, "%" PRIu64, result.damaged_bytes);
     LOG_INFO("write-ahead log replayed", "samples", samples, "milliseconds", milliseconds,
              "damaged_bytes", damaged);
@@ -289,13 +322,17 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
     TRY_OUT(fs_make_dirs(db->fs, db->path, why));
     TRY_OUT(refuse_prometheus(db->path, why));
     if (!options->no_lockfile)
-        TRY_OUT(db_lock_folder(db->path, &db->lock_file, why));
+        TRY_OUT(lock(db, why));
+    if (options->metrics != NULL)
+        db__metrics_register(db, options->metrics);
+    db__set(db->metrics.clean_start, db->lock_file < 0 ? -1 : db->locked_clean);
     TRY_OUT(db__view_load(db, why));
     TRY_OUT(head_open_files(db->head, db->fs, db->path, why));
     db->ulid_ms = newest_ulid_ms(db);
     TRY_OUT(open_log(db, options->replay, why));
+    mark_in_use(db);
     if (options->metrics != NULL)
-        db__metrics_register(db, options->metrics);
+        db__metrics_start(db, options->metrics);
     if (!options->no_background)
         db__housekeeper_start(db);
     *result = db;
@@ -324,8 +361,7 @@ void db_close(struct db *db)
     head_destroy(db->head);
     if (db->view != NULL)
         db__view_put(db->view);
-    if (db->lock_file >= 0)
-        close(db->lock_file);
+    unlock(db);
     mutex_deinit(&db->settings_lock);
     mutex_deinit(&db->maintain_lock);
     mutex_deinit(&db->view_lock);
@@ -334,6 +370,11 @@ void db_close(struct db *db)
     mem_free(MEM_BLOCK, db->path);
     mem_free(MEM_BLOCK, db->wal_path);
     mem_free(MEM_BLOCK, db);
+}
+
+uint64_t db_corruptions(const struct db *db)
+{
+    return db->corruptions;
 }
 
 /* ---- settings ---- */

@@ -150,6 +150,7 @@ static err_t rewrite(struct db *db, struct db_block *const *blocks, size_t count
 {
     struct block_ulid ulid;
     bool written;
+    int64_t start_ns = clock_monotonic_ns(clock_system());
     err_t err = merge(db, blocks, count, &ulid, &written, why);
     struct db_block *block = NULL;
     if (err == OK && written) {
@@ -157,8 +158,7 @@ static err_t rewrite(struct db *db, struct db_block *const *blocks, size_t count
         err = db__block_open(db, path, &block, why);
         mem_free(MEM_BLOCK, path);
     }
-    if (db->metrics.compactions != NULL)
-        metric_add(err == OK ? db->metrics.compactions : db->metrics.compactions_failed, 1);
+    db__note_compaction(db, err, start_ns);
     if (err != OK)
         return err;
     LOG_INFO("merged blocks", "ulid", written ? ulid.text : "none left");
@@ -183,6 +183,7 @@ err_t db__compact(struct db *db, struct strbuf *why)
 err_t db_clean_tombstones(struct db *db, struct strbuf *why)
 {
     mutex_lock(&db->maintain_lock);
+    int64_t start_ns = clock_monotonic_ns(clock_system());
     struct db_view *view = db__view_get(db);
     err_t err = OK;
     for (uint32_t i = 0; i < view->block_count && err == OK; i++) {
@@ -190,6 +191,9 @@ err_t db_clean_tombstones(struct db *db, struct strbuf *why)
             err = rewrite(db, &view->blocks[i], 1, why);
     }
     db__view_put(view);
+    if (db->metrics.tombstone_seconds != NULL)
+        metric_observe(db->metrics.tombstone_seconds,
+                       (double)(clock_monotonic_ns(clock_system()) - start_ns) / 1e9);
     mutex_unlock(&db->maintain_lock);
     return err;
 }
@@ -207,7 +211,7 @@ static uint64_t block_disk_bytes(const struct db_block *block)
     return block_bytes(block->handle->block);
 }
 
-/* Oldest blocks first; true when one was removed. */
+/* Oldest blocks first; true when one was removed, and counted. */
 static bool drop_oldest(struct db *db, int64_t retention_ms, uint64_t bytes_max)
 {
     struct db_view *view = db__view_get(db);
@@ -225,6 +229,7 @@ static bool drop_oldest(struct db *db, int64_t retention_ms, uint64_t bytes_max)
         if (too_old || (bytes_max > 0 && bytes > bytes_max)) {
             LOG_INFO("removing a block by retention", "ulid", meta_of(oldest)->ulid.text);
             db__view_replace(db, &oldest, 1, NULL, true);
+            db__count(too_old ? db->metrics.time_retentions : db->metrics.size_retentions, 1);
             dropped = true;
         }
     }
@@ -242,7 +247,5 @@ void db__retain(struct db *db)
     if (percent > 0)
         bytes_max = (uint64_t)((double)disk_bytes(db->path) * percent / 100);
     while (drop_oldest(db, retention_ms, bytes_max)) {
-        if (db->metrics.retention_deletions != NULL)
-            metric_add(db->metrics.retention_deletions, 1);
     }
 }

@@ -46,11 +46,16 @@ struct db_view {
 /* All NULL when no registry was given. */
 struct db_metrics {
     struct metric *head_series, *head_series_created, *head_series_removed, *head_chunks;
-    struct metric *head_samples, *head_min_time, *head_max_time;
+    struct metric *head_min_time, *head_max_time, *head_min_seconds, *head_max_seconds;
+    struct metric *lowest_time, *lowest_seconds, *retention_bytes, *retention_seconds;
     /* By kind: floats, histograms. */
-    struct metric *out_of_order[2], *out_of_bounds[2], *too_old[2], *late_appended[2];
+    struct metric *head_samples[2], *out_of_order[2], *out_of_bounds[2], *too_old[2],
+        *late_appended[2];
     struct metric *wal_bytes, *wal_segment, *blocks_loaded, *block_bytes;
-    struct metric *compactions, *compactions_failed, *retention_deletions;
+    struct metric *replay_seconds, *clean_start, *wal_corruptions, *wal_writes_failed;
+    struct metric *reloads, *reloads_failed;
+    struct metric *compactions, *compactions_failed, *time_retentions, *size_retentions;
+    struct metric_distribution *fsync_seconds, *compaction_seconds, *tombstone_seconds;
 };
 
 struct db {
@@ -66,7 +71,10 @@ struct db {
     bool sync_each_commit;
     struct head *head;
     struct wal *wal;
-    int lock_file; /* -1: none */
+    int lock_file;        /* -1: none */
+    bool locked_clean;    /* the process before closed the database */
+    bool marked_in_use;   /* in the lock file, until the database is closed */
+    uint64_t corruptions; /* damaged places of the log, found at the start */
     atomic_bool importing;
 
     struct mutex settings_lock;
@@ -91,6 +99,22 @@ struct db {
 
     struct db_metrics metrics;
 };
+
+/* Counts where there is a registry. */
+static inline void db__count(struct metric *metric, double by)
+{
+    if (metric != NULL)
+        metric_add(metric, by);
+}
+
+static inline void db__set(struct metric *metric, double value)
+{
+    if (metric != NULL)
+        metric_set(metric, value);
+}
+
+/* Notes a block written, or one that could not be; started at start_ns of the monotonic clock. */
+void db__note_compaction(struct db *db, err_t err, int64_t start_ns);
 
 static inline struct db *db__of(struct storage *storage)
 {

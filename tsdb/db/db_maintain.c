@@ -31,9 +31,9 @@ static err_t cut_if_due(struct db *db, struct strbuf *why)
     if (now_ns < db->cut_not_before_ns)
         return OK;
     int64_t end_t_ms = db__range_start(min_t_ms, db->block_range_ms) + db->block_range_ms;
+    int64_t start_ns = clock_monotonic_ns(clock_system());
     err_t err = db__cut_head(db, end_t_ms, why);
-    if (db->metrics.compactions != NULL)
-        metric_add(err == OK ? db->metrics.compactions : db->metrics.compactions_failed, 1);
+    db__note_compaction(db, err, start_ns);
     if (err != OK)
         db->cut_not_before_ns = now_ns + CUT_RETRY_NS;
     return err;

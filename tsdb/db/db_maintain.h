@@ -3,7 +3,10 @@
 
 #include "db_impl.h"
 
+/* Counters are there from now on; those that are looked up when /metrics is read, from
+ * db__metrics_start on. */
 void db__metrics_register(struct db *db, struct metrics *metrics);
+void db__metrics_start(struct db *db, struct metrics *metrics);
 void db__housekeeper_start(struct db *db);
 void db__housekeeper_stop(struct db *db);
 

@@ -58,7 +58,8 @@ struct db_view *db__view_get(struct db *db)
     return view;
 }
 
-err_t db__block_open(struct db *db, const char *path, struct db_block **result, struct strbuf *why)
+static err_t open_block(struct db *db, const char *path, struct db_block **result,
+                        struct strbuf *why)
 {
     struct block *block;
     TRY(block_open(path, &block, why));
@@ -79,6 +80,14 @@ err_t db__block_open(struct db *db, const char *path, struct db_block **result, 
     opened->tombstones = tombstones;
     *result = opened;
     return OK;
+}
+
+err_t db__block_open(struct db *db, const char *path, struct db_block **block, struct strbuf *why)
+{
+    err_t err = open_block(db, path, block, why);
+    db__count(db->metrics.reloads, 1);
+    db__count(db->metrics.reloads_failed, err != OK);
+    return err;
 }
 
 struct db_block *db__block_with_tombstones(struct db_block *block, struct tombstones *tombstones)

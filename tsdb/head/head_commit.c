@@ -403,8 +403,10 @@ err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
         TRY(write_log(self, why));
 
     uint64_t sequence = ++head->sequence;
-    for (uint32_t i = 0; i < self->row_count; i++)
+    for (uint32_t i = 0; i < self->row_count; i++) {
         apply_row(self, &self->rows[i], sequence);
+        head->stats.histogram_sample_count += self->rows[i].count - self->rows[i].float_count;
+    }
     for (uint32_t i = 0; i < self->exemplar_count; i++)
         head__exemplar_add(head->exemplars, self->exemplars[i].ref, &self->exemplars[i].exemplar);
     for (uint32_t i = 0; i < self->metadata_count; i++)

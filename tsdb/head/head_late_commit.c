@@ -72,6 +72,7 @@ void head__late_apply_staged(struct head_appender *self)
         if (head__series(head, self->late[i].ordinal) != NULL)
             head__late_add(head, self->late[i].ordinal, &late);
         head->stats.late_appended_count[late.histogram.size > 0]++;
+        head->stats.histogram_sample_count += late.histogram.size > 0;
     }
     head->late.number += self->late_count;
     head->stats.sample_count += self->late_count;

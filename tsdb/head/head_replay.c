@@ -150,6 +150,7 @@ static err_t on_late(void *context, const struct wal_late *sample, struct strbuf
         return OK;
     head__late_add(head, series->ordinal, sample);
     head->stats.sample_count++;
+    head->stats.histogram_sample_count += sample->histogram.size > 0;
     return OK;
 }
 

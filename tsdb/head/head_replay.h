@@ -71,6 +71,7 @@ struct replay {
     uint32_t active_count;
     uint32_t active_capacity;
     _Atomic uint64_t sample_count;
+    _Atomic uint64_t histogram_count; /* of these */
     _Atomic uint64_t damaged_rows;
 };
 

@@ -180,7 +180,7 @@ static void replay_group(void *context, uint32_t index)
     struct replayed_group *state = &replay->groups[group->id - 1];
     struct wal_scratch scratch = {0};
     struct strbuf why = STRBUF_INIT;
-    uint64_t samples = 0;
+    uint64_t samples = 0, histograms = 0;
     group->wal.segment = replay->segment_number;
     for (uint32_t at = first_to_read(replay, state); at != 0; at = replay->rows[at - 1].next) {
         const struct waiting_row *waiting = &replay->rows[at - 1];
@@ -192,6 +192,7 @@ static void replay_group(void *context, uint32_t index)
         if (good && waiting->wanted) {
             good = append_row(replay, group, state, &row);
             samples += good ? row.sample_count + row.histogram_count : 0;
+            histograms += good ? row.histogram_count : 0;
         }
         if (good && group->sequence < row.sequence)
             group->sequence = row.sequence;
@@ -201,6 +202,7 @@ static void replay_group(void *context, uint32_t index)
     state->first = 0;
     state->last = 0;
     atomic_fetch_add_explicit(&replay->sample_count, samples, memory_order_relaxed);
+    atomic_fetch_add_explicit(&replay->histogram_count, histograms, memory_order_relaxed);
     wal_scratch_deinit(&scratch);
     strbuf_deinit(&why);
 }
@@ -213,6 +215,8 @@ void head__replay_rows(struct replay *replay, struct wal_replay_result *result)
     uint64_t samples = atomic_exchange_explicit(&replay->sample_count, 0, memory_order_relaxed);
     result->sample_count += samples;
     replay->head->stats.sample_count += samples;
+    replay->head->stats.histogram_sample_count +=
+        atomic_exchange_explicit(&replay->histogram_count, 0, memory_order_relaxed);
     result->damaged_records +=
         atomic_exchange_explicit(&replay->damaged_rows, 0, memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "narthex/base/clock.h"
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/thread.h"
@@ -53,6 +54,7 @@ err_t wal_open(const struct wal_options *options, struct wal **result, struct st
     wal->segment_bytes =
         options->segment_bytes == 0 ? WAL_SEGMENT_BYTES_DEFAULT : options->segment_bytes;
     wal->unsynced_from = options->first_segment;
+    wal->fsync_seconds = options->fsync_seconds;
     mutex_init(&wal->lock);
     mutex_init(&wal->sync_lock);
     err_t err = open_segment(wal, options->first_segment, why);
@@ -170,7 +172,11 @@ static err_t sync_segment(struct wal *wal, uint32_t number, struct strbuf *why)
     struct fs_file *file;
     err_t err = wal->fs->open(wal->fs->context, path, FS_OPEN_APPEND, &file, why);
     if (err == OK) {
+        int64_t start_ns = clock_monotonic_ns(clock_system());
         err = wal->fs->sync(file, why);
+        if (wal->fsync_seconds != NULL)
+            metric_observe(wal->fsync_seconds,
+                           (double)(clock_monotonic_ns(clock_system()) - start_ns) / 1e9);
         err = fs_close_after(wal->fs, file, err, why);
     }
     mem_free(MEM_WAL, path);

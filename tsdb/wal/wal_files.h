@@ -19,6 +19,7 @@ struct wal {
     const struct fs *fs;
     char *path;
     uint64_t segment_bytes;
+    struct metric_distribution *fsync_seconds; /* may be NULL */
 
     struct mutex sync_lock; /* taken before `lock` */
     /* guarded by sync_lock */

@@ -24,7 +24,7 @@ enum metric_type {
     METRIC_UNTYPED,
 };
 
-enum { METRIC_LABELS_MAX = 6, METRIC_BUCKETS_MAX = 24 };
+enum { METRIC_LABELS_MAX = 8, METRIC_BUCKETS_MAX = 24 };
 
 struct metrics;       /* a registry */
 struct metric_family; /* one name */

@@ -55,6 +55,8 @@ void db_close(struct db *db);
 struct storage *db_storage(struct db *db);
 /* The folder. */
 const char *db_path(const struct db *db);
+/* Places of the log that were found damaged when the database was opened. */
+uint64_t db_corruptions(const struct db *db);
 
 /* Reloadable settings. */
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes,

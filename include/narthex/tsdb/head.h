@@ -97,8 +97,8 @@ void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_
                       int64_t max_t_ms);
 err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *info, bool *found,
                        struct strbuf *why);
-/* Statistics of all samples of the column that next stopped at; false when it has none: open columns,
- * short ones, and where rows are hidden. */
+/* Statistics of all samples of the column that next stopped at; false when it has none: open
+ * columns, short ones, and where rows are hidden. */
 bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *stats);
 /* Integer histograms may be given as floats from now on, where that is quicker. */
 void head_cursor_prefer_floats(struct head_cursor *cursor);
@@ -187,8 +187,9 @@ struct head_stats {
     uint64_t series_created;
     uint64_t series_removed;
     uint64_t group_count;
-    uint64_t column_count; /* windows × slots with samples, estimated */
-    uint64_t sample_count; /* appended since start */
+    uint64_t column_count;           /* windows × slots with samples, estimated */
+    uint64_t sample_count;           /* appended since start */
+    uint64_t histogram_sample_count; /* of these */
     uint64_t commit_count;
     /* Refused samples by reason and kind (0 floats, 1 histograms); see struct append_batch. */
     uint64_t out_of_order_count[2];

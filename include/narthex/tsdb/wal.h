@@ -14,6 +14,7 @@
 
 #include "narthex/base/err.h"
 #include "narthex/base/fs.h"
+#include "narthex/base/metrics.h"
 #include "narthex/base/strbuf.h"
 #include "narthex/base/thread.h"
 #include "narthex/model/labels.h"
@@ -103,6 +104,7 @@ struct wal_options {
     const char *path;       /* the folder; made if absent */
     uint64_t segment_bytes; /* 0: the default */
     uint32_t first_segment; /* number of the segment to begin; wal_replay says which */
+    struct metric_distribution *fsync_seconds; /* observed at each fsync; NULL: not */
 };
 
 /* Begins a new segment. */
@@ -116,8 +118,8 @@ err_t wal_begin(struct wal *wal, uint32_t *segment, struct strbuf *why);
 /* Appends one record: when OK is returned, write(2) has taken all of it. After an error none of it
  * will be replayed. `max_t_ms` is the newest sample in it (INT64_MIN: none). */
 err_t wal_append(struct wal *wal, const struct strbuf *body, int64_t max_t_ms, struct strbuf *why);
-/* Removes the record that the last wal_append wrote, as if it had failed; nothing else was called in
- * between but wal_sync. False: it could not be removed, and a replay will find it. */
+/* Removes the record that the last wal_append wrote, as if it had failed; nothing else was called
+ * in between but wal_sync. False: it could not be removed, and a replay will find it. */
 bool wal_take_back(struct wal *wal);
 /* Everything appended before the call survives a power loss when OK is returned. */
 err_t wal_sync(struct wal *wal, struct strbuf *why);
