@@ -28,6 +28,7 @@ PARAM some_pool = {"scrapePool", "string", "The pool", API_REQUIRED | API_URL_ON
 PARAM steps_labels = {"labels", "string", "JSON object of labels", API_REQUIRED};
 PARAM steps_pool = {"scrapePool", "string", "The pool", API_REQUIRED};
 PARAM why_target = {"target", "string", "Scrape URL, or the value of any label of a target", 0};
+PARAM why_match = {"match[]", "string", "Series selector", 0};
 PARAM why_pool = {"scrapePool", "string", "Only this pool", 0};
 PARAM state = {"state", "string", "active, dropped or any", API_URL_ONLY};
 PARAM rule_type = {"type", "string", "alert or record", API_URL_ONLY};
@@ -108,8 +109,8 @@ const struct api_description api_descriptions[] = {
      LIST(&match_target, &metric, &limit), JSON, NULL},
     {"/api/v1/targets/relabel_steps", "targets", "What each relabel rule makes of labels",
      LIST(&steps_pool, &steps_labels), JSON, NULL},
-    {"/api/v1/why", "targets", "At which stage a target was lost", LIST(&why_target, &why_pool),
-     JSON, NULL},
+    {"/api/v1/why", "targets", "At which stage a target or a series was lost",
+     LIST(&why_target, &why_match, &why_pool), JSON, NULL},
     {"/api/v1/scrape_pools", "targets", "Names of scrape pools", NULL, JSON, NULL},
     {"/api/v1/scrape_pools/config", "targets", "Configuration of one pool", LIST(&some_pool), JSON,
      NULL},

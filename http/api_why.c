@@ -1,19 +1,21 @@
-/* /api/v1/why: at which stage a target was lost. */
+/* /api/v1/why: at which stage a target or a series was lost. */
 #include "narthex/scraper/scrape_why.h"
 #include "relabel_out.h"
+#include "why_out.h"
 
-static void add_member(struct strbuf *out, const char *name, struct str text)
+void http__add_member(struct strbuf *out, const char *name, struct str text)
 {
     strbuf_printf(out, ",\"%s\":", name);
     json_add_string(out, text, true);
 }
 
-static void add_rule(struct strbuf *out, const struct target_why_view *item)
+void http__add_rule(struct strbuf *out, uint32_t number, const struct relabel_rule *rule,
+                    struct labels before)
 {
-    strbuf_printf(out, ",\"ruleNumber\":%u,\"rule\":", item->rule);
-    json_add_relabel_rule(out, &item->cut);
+    strbuf_printf(out, ",\"ruleNumber\":%u,\"rule\":", number);
+    json_add_relabel_rule(out, rule);
     strbuf_add_cstr(out, ",\"labelsBefore\":");
-    json_add_labels(out, item->before);
+    json_add_labels(out, before);
 }
 
 static void add_active(struct strbuf *out, const struct target_why_view *item)
@@ -22,7 +24,7 @@ static void add_active(struct strbuf *out, const struct target_why_view *item)
         [TARGET_UNKNOWN] = "unknown", [TARGET_UP] = "up", [TARGET_DOWN] = "down"};
     strbuf_add_cstr(out, ",\"labels\":");
     json_add_labels(out, item->target.labels);
-    add_member(out, "scrapeUrl", item->target.scrape_url);
+    http__add_member(out, "scrapeUrl", item->target.scrape_url);
     strbuf_printf(out, ",\"health\":\"%s\",\"lastScrape\":", health[item->target.health]);
     json_add_time(out, item->target.last_scrape_ms);
     strbuf_printf(out, ",\"samplesScraped\":%llu,\"samplesKept\":%llu",
@@ -31,19 +33,19 @@ static void add_active(struct strbuf *out, const struct target_why_view *item)
     if (item->line == 0)
         return;
     strbuf_printf(out, ",\"line\":%llu", (unsigned long long)item->line);
-    add_member(out, "lineText", item->line_text);
+    http__add_member(out, "lineText", item->line_text);
 }
 
 static void add_target(struct strbuf *out, const struct target_why_view *item)
 {
     strbuf_printf(out, "{\"stage\":\"%s\"", why_stage_name(item->stage));
-    add_member(out, "scrapePool", item->scrape_pool);
+    http__add_member(out, "scrapePool", item->scrape_pool);
     if (item->reason.size > 0)
-        add_member(out, "reason", item->reason);
+        http__add_member(out, "reason", item->reason);
     strbuf_add_cstr(out, ",\"discoveredLabels\":");
     json_add_labels(out, item->discovered_labels);
     if (item->stage == WHY_RELABEL)
-        add_rule(out, item);
+        http__add_rule(out, item->rule, &item->cut, item->before);
     if (item->active)
         add_active(out, item);
     strbuf_add_char(out, '}');
@@ -71,8 +73,11 @@ static void answer_target(struct http_request *request, struct str text)
 void http__why(struct http_request *request)
 {
     struct str target = http__param(request, "target");
-    if (target.size == 0)
-        http__api_error(request, API_BAD_DATA, "no target parameter provided");
-    else
+    struct str match = http__param(request, "match[]");
+    if ((target.size == 0) == (match.size == 0))
+        http__api_error(request, API_BAD_DATA, "exactly one of target and match[] must be given");
+    else if (target.size > 0)
         answer_target(request, target);
+    else
+        http__why_series(request, match);
 }

@@ -130,9 +130,8 @@ static err_t check_label_limits(const struct scrape_config *config, struct label
     return OK;
 }
 
-enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
-                                        const struct exposition_entry *entry, struct labels *labels,
-                                        struct strbuf *why)
+bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                          struct strbuf *why)
 {
     const struct scrape_target *target = ingest->task->target;
     const struct scrape_config *config = target->job->config;
@@ -151,7 +150,7 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
     if (twice != NULL) {
         (void)err_fail(why, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
                        STR_ARG(twice->name));
-        return LABELS_REFUSED;
+        return false;
     }
     label_builder_clear(builder);
     for (uint32_t i = 0; i < count; i++)
@@ -162,6 +161,14 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
         add_missing_target_labels(builder, target->labels, exposed, count);
     else
         override_with_target_labels(builder, target->labels, &ingest->arena);
+    return true;
+}
+
+enum label_outcome ingest__finish_labels(struct scrape_ingest *ingest, struct labels *labels,
+                                         struct strbuf *why)
+{
+    const struct scrape_config *config = ingest->task->target->job->config;
+    struct label_builder *builder = &ingest->builder;
     if (!relabel_apply(config->metric_relabel_rules, config->metric_relabel_rule_count,
                        config->name_scheme, builder, &ingest->arena, NULL))
         return LABELS_DROPPED;
@@ -175,4 +182,13 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
         return LABELS_REFUSED;
     }
     return LABELS_KEPT;
+}
+
+enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
+                                        const struct exposition_entry *entry, struct labels *labels,
+                                        struct strbuf *why)
+{
+    if (!ingest__merge_labels(ingest, entry, why))
+        return LABELS_REFUSED;
+    return ingest__finish_labels(ingest, labels, why);
 }

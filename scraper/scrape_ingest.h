@@ -104,6 +104,13 @@ err_t scrape_ingest_stale(struct scrape_ingest *ingest, const struct ingest_task
 
 enum label_outcome { LABELS_KEPT, LABELS_DROPPED, LABELS_REFUSED };
 
+/* The two halves of the next one. Labels of a sample with the target's, into ingest->builder; false
+ * and the reason when the sample is refused. */
+bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                          struct strbuf *why);
+/* Metric relabeling and the checks of what it leaves. */
+enum label_outcome ingest__finish_labels(struct scrape_ingest *ingest, struct labels *labels,
+                                         struct strbuf *why);
 /* Final labels of a sample, in ingest->builder; the reason of a refusal in *why. */
 enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
                                         const struct exposition_entry *entry, struct labels *labels,

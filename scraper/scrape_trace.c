@@ -37,3 +37,15 @@ void scrape_trace_steps(const struct relabel_rule *rules, uint32_t rule_count,
     label_builder_deinit(&builder);
     arena_deinit(&scratch);
 }
+
+uint32_t scrape_trace_first_lost(const struct relabel_step_view *steps, uint32_t rule_count,
+                                 struct labels labels, struct selector selector,
+                                 struct labels *before)
+{
+    uint32_t rule = 0;
+    *before = labels;
+    while (rule < rule_count && steps[rule].keep &&
+           matchers_match(selector.matchers, selector.count, steps[rule].output))
+        *before = steps[rule++].output;
+    return rule;
+}

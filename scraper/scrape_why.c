@@ -118,9 +118,8 @@ static void explain_dropped(struct search *search, const struct scrape_config *c
     item->stage = WHY_RELABEL;
     scrape_trace_steps(config->relabel_rules, count, config->name_scheme, item->discovered_labels,
                        search->arena, steps);
-    item->before = item->discovered_labels;
-    while (item->rule < count && steps[item->rule].keep)
-        item->before = steps[item->rule++].output;
+    item->rule = scrape_trace_first_lost(steps, count, item->discovered_labels,
+                                         (struct selector){NULL, 0}, &item->before);
     if (item->rule < count)
         item->cut = steps[item->rule].rule;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""/api/v1/why names the stage at which targets are lost, with the values seen there, and
+"""/api/v1/why names the stage at which targets and series are lost, with the values seen there, and
 /api/v1/targets/relabel_steps shows each rule.
 
 usage: why_lost.py NARTHEX WORK_FOLDER
@@ -15,6 +15,10 @@ PAGES = {
     "/good": "# TYPE good gauge\ngood 1\nkept{a=\"b\"} 2\nnoisy{a=\"b\"} 3\n",
     "/broken": "fine 1\nfine 2\nbroken{a=\"b\" 3\n",
     "/many": "".join(f"m{i} 1\n" for i in range(9)),
+    "/vanish": "vanishing 1\n",
+    "/series": "# TYPE gone gauge\ngone{a=\"b\"} 1\nrenamed{code=\"200\"} 2\n"
+              "twice{a=\"b\"} 3\ntwice{a=\"b\"} 4\nzoned{zone=\"page\"} 5\n"
+              "old 6 1000\nshown{code=\"7\"} 7\n",
     "/long": "first 1\nsecond{label=\"" + "v" * 40 + "\"} 1\n",
 }
 
@@ -31,6 +35,13 @@ scrape_configs:
       replacement: '$1'}}
   - {{action: drop, source_labels: [__address__, area], regex: 'other:1;n'}}
   - {{action: keep, source_labels: [__address__], regex: '127.*|bad.*'}}
+- job_name: series
+  metrics_path: /series
+  static_configs: [{{targets: ['127.0.0.1:{port}'], labels: {{zone: north}}}}]
+  metric_relabel_configs:
+  - {{action: replace, source_labels: [code], target_label: kind, regex: '(.+)'}}
+  - {{action: drop, source_labels: [__name__], regex: gone}}
+  - {{action: labeldrop, regex: code}}
 - job_name: broken
   metrics_path: /broken
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
@@ -45,6 +56,9 @@ scrape_configs:
 - job_name: crowd
   target_limit: 1
   static_configs: [{{targets: ['127.0.0.1:1', '127.0.0.1:2']}}]
+- job_name: vanish
+  metrics_path: /vanish
+  static_configs: [{{targets: ['127.0.0.1:{port}']}}]
 - job_name: missing
   metrics_path: /missing
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
@@ -116,7 +130,7 @@ def check_targets(server, address):
     found = why(server, "bad/host:1")["targets"]
     holds(found[0], stage="invalid_target", reason='"bad/host:1" is not a valid hostname')
     # By a label instead of an address, and one that nobody has.
-    equal(why(server, "north")["matched"], 5)
+    equal(why(server, "north", "good")["matched"], 5)
     holds(why(server, "nobody"), stage="discovery", matched=0, targets=[])
 
     found = why(server, f"http://{address}/broken")["targets"]
@@ -132,6 +146,70 @@ def check_targets(server, address):
           reason="target_limit exceeded (number of targets: 2, limit: 1)")
     found = why(server, address, "missing")["targets"]
     holds(found[0], stage="scrape", reason="server returned HTTP status 404 Not Found")
+
+
+def why_series(server, match, pool="series"):
+    return server.data("why", **{"match[]": match, "scrapePool": pool})
+
+
+def only_sample(server, match):
+    found = why_series(server, match)
+    holds(found, notAsked=0)
+    target, = found["targets"]
+    holds(target, stage="none", matched=1)
+    return target["series"][0]
+
+
+def check_series(server):
+    sample = only_sample(server, 'shown{kind="7"}')
+    holds(sample, stage="none", line=8, value="7")
+    equal((sample["exposedLabels"]["code"], sample["labels"]["kind"]), ("7", "7"))
+
+    sample = only_sample(server, "gone")
+    holds(sample, stage="metric_relabel", ruleNumber=1, labels={}, line=2)
+    equal((sample["rule"]["action"], sample["labelsBefore"]["a"]), ("drop", "b"))
+    sample = only_sample(server, 'renamed{code="200"}')
+    holds(sample, stage="metric_relabel", ruleNumber=2)
+    equal((sample["labelsBefore"]["code"], "code" in sample["labels"]), ("200", False))
+    # The target's own label wins; the exposed one has moved.
+    sample = only_sample(server, 'zoned{zone="page"}')
+    holds(sample, stage="target_label")
+    equal((sample["labels"]["zone"], sample["labels"]["exported_zone"]), ("north", "page"))
+    sample = only_sample(server, "old")
+    holds(sample, stage="none", timestamp="1970-01-01T00:00:01Z")
+
+    target, = why_series(server, "twice")["targets"]
+    equal([s["stage"] for s in target["series"]], ["none", "duplicate"])
+    target, = why_series(server, 'twice{a="c"}')["targets"]
+    holds(target, stage="not_exposed", matched=0, sameName=2)
+    equal(target["otherLabels"]["a"], "b")
+    target, = why_series(server, "fine", "broken")["targets"]
+    holds(target, stage="scrape", line=3, lineText='broken{a="b" 3', matched=2)
+    target, = why_series(server, "m3", "many")["targets"]
+    holds(target, stage="limit", reason="sample limit exceeded", samples=9, matched=1)
+    target, = why_series(server, '{label=~"v+"}', "long")["targets"]
+    holds(target, stage="limit", line=2)
+    holds(target["series"][0], stage="refused")
+    target, = why_series(server, "x", "missing")["targets"]
+    holds(target, stage="scrape", reason="server returned HTTP status 404 Not Found")
+    # Targets whose labels contradict the selector are not asked, unless they may relabel.
+    equal([t["scrapePool"] for t in why_series(server, 'm3{job="many"}', "")["targets"]],
+          ["many", "series"])
+    for params, text in (({}, "exactly one of target and match[] must be given"),
+                         ({"match[]": "{"}, 'invalid parameter "match[]": ')):
+        status, answer = server.api("why", **params)
+        equal((status, answer["error"][:len(text)]), (400, text))
+
+
+def check_staleness(server):
+    def stages():
+        return [s["stage"] for s in why_series(server, "vanishing", "vanish")["stored"]]
+    harness.wait_until(lambda: stages() == ["none"], "the series is stored")
+    PAGES["/vanish"] = "other 1\n"
+    harness.wait_until(lambda: stages() == ["staleness"], "the series is stale")
+    found = why_series(server, "vanishing", "vanish")
+    holds(found["stored"][0], staleMarker=True)
+    holds(found["targets"][0], stage="not_exposed")
 
 
 def main():
@@ -154,6 +232,8 @@ def main():
             equal(urls, {f"http://out.example:{origin.server_address[1]}/good"})
             check_steps(server)
             check_targets(server, address)
+            check_series(server)
+            check_staleness(server)
         finally:
             status, _ = server.stop()
         equal(status, 0)

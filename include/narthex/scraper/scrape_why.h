@@ -64,3 +64,59 @@ struct targets_why_view {
  * `pool`: only in this one, empty for all. */
 void scrape_manager_why_target(struct scrape_manager *manager, struct str text, struct str pool,
                                struct arena *arena, struct targets_why_view *view);
+
+/* A sample of a page that the question is about. */
+enum sample_stage {
+    SAMPLE_STORED,
+    SAMPLE_RELABELED, /* a metric relabel rule dropped it, or it no longer matches since */
+    SAMPLE_COVERED,   /* the target's own label of that name covers the exposed one */
+    SAMPLE_REFUSED,   /* its labels break a limit or a rule of names, which fails the scrape */
+    SAMPLE_REPEATED,  /* a sample with the same labels stands before it */
+    SAMPLE_CONVERTED, /* part of a classic histogram that is stored as a native one */
+};
+const char *sample_stage_name(enum sample_stage stage);
+
+struct sample_why_view {
+    enum sample_stage stage;
+    uint64_t line;         /* 0: the page has none (protobuf) */
+    struct labels exposed; /* with the target's, before metric relabeling */
+    struct labels labels;  /* after it; empty when it was dropped */
+    double value;
+    bool has_timestamp; /* and honor_timestamps, so that it is stored at: */
+    int64_t timestamp_ms;
+    struct str reason;       /* REFUSED */
+    uint32_t rule;           /* RELABELED: number of the metric relabel rule, from 0 … */
+    struct labels before;    /* … the labels it saw … */
+    struct relabel_rule cut; /* … and what it says, to be shown as above */
+};
+
+enum { WHY_PROBES_MAX = 8, WHY_SAMPLES_MAX = 20, WHY_PROBES_MS = 20000 };
+
+/* A target's page, fetched now and read as a scrape would. */
+struct probe_why_view {
+    struct target_view target;
+    enum why_stage stage; /* NOTHING: the page is whole and within the limits; SCRAPE; LIMIT */
+    struct str reason;
+    uint64_t line; /* where it was refused, as above */
+    struct str line_text;
+    uint64_t samples;    /* on the page, up to the failure */
+    uint64_t same_name;  /* of them with the name that is asked for */
+    uint64_t matched;    /* samples the question is about; those of `items` and more */
+    struct labels other; /* a sample with the name and other labels, when nothing matched */
+    const struct sample_why_view *items; /* at most WHY_SAMPLES_MAX */
+    size_t count;
+};
+
+struct probes_why_view {
+    const struct probe_why_view *items; /* at most WHY_PROBES_MAX */
+    size_t count;
+    uint64_t not_asked; /* targets that might expose it, for which there was no room or time */
+};
+
+/* Asks the targets that might expose a series that matches, for WHY_PROBES_MS at most: those whose
+ * labels do not contradict the selector, first those that have shown the metric before. Nothing is
+ * stored. `pool`: only this one, empty for all. Ends early once *cancel is set.
+ * False while another call runs: pages may be large. */
+bool scrape_manager_why_series(struct scrape_manager *manager, struct selector selector,
+                               struct str pool, const _Atomic bool *cancel, struct arena *arena,
+                               struct probes_why_view *view);
