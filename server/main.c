@@ -7,6 +7,7 @@
 
 #include "flags.h"
 #include "server.h"
+#include "service_notify.h"
 
 enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 1 };
 
@@ -35,12 +36,28 @@ static void announce(const struct server_flags *flags)
     fflush(stdout);
 }
 
+/* The number of a signal, or 0 when it is time to say that we are alive. */
+static int next_signal(const sigset_t *signals)
+{
+    int64_t interval_ns = service_notify_interval_ns();
+    struct timespec interval = {.tv_sec = interval_ns / 1000000000,
+                                .tv_nsec = interval_ns % 1000000000};
+    int number =
+        interval_ns == 0 ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &interval);
+    return number > 0 ? number : 0;
+}
+
 /* Returns when the server shall stop. */
 static void wait_for_signals(struct server *server, const sigset_t *signals)
 {
     for (;;) {
-        int number;
-        if (sigwait(signals, &number) != 0)
+        int number = next_signal(signals);
+        if (service_notify_interval_ns() > 0) {
+            /* Says nothing, and is started anew, when the storage takes no samples any more. */
+            server_check(server);
+            service_notify_alive();
+        }
+        if (number == 0)
             continue;
         if (number != SIGHUP) {
             LOG_WARN("Received an OS signal, exiting gracefully...", "signal",
@@ -66,6 +83,7 @@ static int run(const struct server_flags *flags)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
+    service_notify_init();
 
     struct server *server;
     struct strbuf why = STRBUF_INIT;
@@ -78,7 +96,9 @@ static int run(const struct server_flags *flags)
     strbuf_deinit(&why);
     LOG_INFO("Server is ready to receive web requests.", "version", NARTHEX_VERSION);
     announce(flags);
+    service_notify_ready();
     wait_for_signals(server, &signals);
+    service_notify_stopping();
     server_stop(server);
     LOG_INFO("See you next time!");
     return 0;

@@ -17,6 +17,7 @@
 #include "narthex/scraper/scrape_manager.h"
 #include "narthex/tsdb/db.h"
 #include "server_metrics.h"
+#include "service_notify.h"
 
 #define DEFAULT_RETENTION_MS (INT64_C(15) * 86400000)
 
@@ -182,6 +183,7 @@ err_t server_reload(struct server *server, struct strbuf *why)
 {
     struct config *config;
     mutex_lock(&server->reload_lock);
+    service_notify_reloading();
     err_t err = load_config(server, &config, why);
     if (err == OK) {
         err = apply_config(server, config, why);
@@ -196,6 +198,7 @@ err_t server_reload(struct server *server, struct strbuf *why)
         LOG_INFO("Completed loading of configuration file", "filename", server->flags->config_file);
     else
         LOG_ERROR("Error reloading config", "err", strbuf_cstr(why));
+    service_notify_ready();
     mutex_unlock(&server->reload_lock);
     return err;
 }
@@ -498,6 +501,12 @@ err_t server_start(const struct server_flags *flags, struct server **out, struct
     }
     *out = server;
     return OK;
+}
+
+void server_check(struct server *server)
+{
+    int64_t min_t_ms, max_t_ms;
+    storage_time_range(db_storage(server->db), &min_t_ms, &max_t_ms);
 }
 
 static void stop_watcher(struct server *server)

@@ -12,5 +12,7 @@ struct server;
 err_t server_start(const struct server_flags *flags, struct server **server, struct strbuf *why);
 /* Flushes and ends; the data is safe when it returns. */
 void server_stop(struct server *server);
+/* Returns once the storage has let a short look at it through; a server that hangs does not. */
+void server_check(struct server *server);
 /* SIGHUP, /-/reload and auto-reload. */
 err_t server_reload(struct server *server, struct strbuf *why);
