@@ -12,7 +12,7 @@ IMAGE = "narthex-test:1"
 
 
 class Engine:
-    def __init__(self, packages_folder, folder):
+    def __init__(self, packages_folder, folder, *options):
         if os.geteuid() != 0:
             harness.skip("dockerd needs root")
         (dockerd, self.docker, self.busybox), self.environment = harness.fetch_peers(
@@ -28,7 +28,8 @@ class Engine:
         command = [dockerd, "--iptables=false", "--ip6tables=false", "--bridge=none",
                    "--storage-driver=overlay2", f"--data-root={folder}/data",
                    f"--exec-root={folder}/exec", f"--pidfile={folder}/pid",
-                   "--exec-opt=native.cgroupdriver=cgroupfs", f"--host={self.host}"]
+                   "--exec-opt=native.cgroupdriver=cgroupfs", f"--host={self.host}",
+                   *options]
         self.log_path = os.path.join(folder, "dockerd.log")
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(command, env=self.environment, stdout=self.log,
