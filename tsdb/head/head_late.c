@@ -93,9 +93,11 @@ static void run_append(struct late_run *run, const struct late_entry *entry)
     atomic_store_explicit(&run->count, count + 1, memory_order_release);
 }
 
-static bool run_has_time(const struct late_run *run, int64_t t_ms)
+/* Looks into the newest run only. */
+bool head__late_has_time(const struct head *head, uint32_t ordinal, int64_t t_ms)
 {
-    for (uint32_t i = 0; i < run_count(run); i++) {
+    const struct late_run *run = head__late_run(head, ordinal);
+    for (uint32_t i = 0; run != NULL && i < run_count(run); i++) {
         if (run->entries[i].t_ms == t_ms)
             return true;
     }
@@ -112,14 +114,11 @@ static struct late_bytes *copy_bytes(struct str text)
     return bytes;
 }
 
-void head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *sample)
+bool head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *sample)
 {
     struct head_late *late = &head->late;
-    late_slot *slot = slot_of(head, ordinal);
-    const struct late_run *newest = atomic_load_explicit(slot, memory_order_relaxed);
-    /* Repeats of older runs are left out by readers. */
-    if (newest != NULL && run_has_time(newest, sample->t_ms))
-        return;
+    if (head__late_has_time(head, ordinal, sample->t_ms))
+        return false;
     struct late_entry entry = {
         .t_ms = sample->t_ms,
         .start_t_ms = sample->start_t_ms,
@@ -127,7 +126,7 @@ void head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *
         .value = sample->value,
         .histogram = copy_bytes(sample->histogram),
     };
-    run_append(run_with_room(head, slot), &entry);
+    run_append(run_with_room(head, slot_of(head, ordinal)), &entry);
     if (late->sample_count++ == 0) {
         late->min_t_ms = sample->t_ms;
         late->max_t_ms = sample->t_ms;
@@ -136,6 +135,7 @@ void head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *
         late->min_t_ms = sample->t_ms;
     if (sample->t_ms > late->max_t_ms)
         late->max_t_ms = sample->t_ms;
+    return true;
 }
 
 /* ---- samples that leave ---- */

@@ -54,8 +54,10 @@ static inline struct late_run *head__late_run(const struct head *head, uint32_t 
 /* Whether a sample of that time, which is too late for its series, may be kept as a late one: OK or
  * ERR_TOO_OLD. */
 err_t head__late_judge(const struct head *head, int64_t t_ms);
-/* Keeps a sample unless one of that time is seen to be there; `histogram` is copied. */
-void head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *sample);
+/* Whether a late sample of that time is seen to be there; others are left out by readers. */
+bool head__late_has_time(const struct head *head, uint32_t ordinal, int64_t t_ms);
+/* Keeps a sample unless one of that time is seen to be there (false); `histogram` is copied. */
+bool head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *sample);
 /* Newest time of the series' late samples in the range; false when there is none. */
 bool head__late_newest(const struct head *head, uint32_t ordinal, int64_t min_t_ms,
                        int64_t max_t_ms, int64_t *newest_t_ms);

@@ -22,7 +22,7 @@ err_t head__late_stage(struct head_appender *self, const struct staged_sample *s
         refusal = head__late_judge(head, sample->t_ms);
     if (refusal != OK)
         count_refusal(head, refusal, sample->histogram != 0);
-    else if (!discard)
+    else if (!discard && !head__late_has_time(head, sample->ordinal, sample->t_ms))
         VEC_PUSH(MEM_HEAD, self->late, self->late_count, self->late_capacity, *sample);
     return discard ? OK : refusal;
 }
@@ -69,11 +69,12 @@ void head__late_apply_staged(struct head_appender *self)
     for (uint32_t i = 0; i < self->late_count; i++) {
         struct wal_late late = logged_form(self, i);
         /* A series that was collected since it was staged has lost its labels. */
-        if (head__series(head, self->late[i].ordinal) != NULL)
-            head__late_add(head, self->late[i].ordinal, &late);
+        if (head__series(head, self->late[i].ordinal) == NULL ||
+            !head__late_add(head, self->late[i].ordinal, &late))
+            continue;
         head->stats.late_appended_count[late.histogram.size > 0]++;
         head->stats.histogram_sample_count += late.histogram.size > 0;
+        head->stats.sample_count++;
     }
     head->late.number += self->late_count;
-    head->stats.sample_count += self->late_count;
 }

@@ -148,9 +148,10 @@ static err_t on_late(void *context, const struct wal_late *sample, struct strbuf
     /* In a block already; the log may have it again behind a checkpoint. */
     if (series == NULL || sample->number <= head->late.pending_number)
         return OK;
-    head__late_add(head, series->ordinal, sample);
-    head->stats.sample_count++;
-    head->stats.histogram_sample_count += sample->histogram.size > 0;
+    if (head__late_add(head, series->ordinal, sample)) {
+        head->stats.sample_count++;
+        head->stats.histogram_sample_count += sample->histogram.size > 0;
+    }
     return OK;
 }
 
