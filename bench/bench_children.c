@@ -12,7 +12,13 @@
 #include "scrape_fleet.h"
 #include "tsdb_bench.h"
 
-enum { RESTART_SERIES = 200000, RESTART_ROWS = 120, MEMORY_SERIES = 500000, MEMORY_ROWS = 240 };
+enum {
+    JOB_AND_INSTANCE = 2,
+    RESTART_SERIES = 200000,
+    RESTART_ROWS = 120,
+    MEMORY_SERIES = 500000,
+    MEMORY_ROWS = 240
+};
 
 /* What this process alone keeps in memory: pages of its own and shared ones, and pages of files
  * that are not written yet. */
@@ -64,6 +70,7 @@ static double anonymous_bytes(void)
 struct child_figures {
     double series;
     double samples;
+    double labels;                               /* of a series, on average */
     struct resident empty;                       /* before the first sample */
     double first_bytes;                          /* anonymous ones after the first row */
     struct resident full;                        /* after the last row */
@@ -128,6 +135,12 @@ static void fill_in_child(struct bench *bench, const char *name, uint32_t series
     else
         fill_by_commits(bench, db, fleet, rows, figures);
     figures->full = resident_bytes();
+    for (uint32_t i = 0; i < fleet_target_count(fleet); i++) {
+        const struct corpus_job *job = fleet_target_job(fleet, i);
+        for (uint32_t slot = 0; slot < job->series_count; slot++)
+            figures->labels += job->series[slot].labels.count + JOB_AND_INSTANCE;
+    }
+    figures->labels /= fleet_series_count(fleet);
     figures->series = fleet_series_count(fleet);
     for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++)
         figures->subsystem_bytes[i] += (double)mem_bytes((enum mem_subsystem)i);
@@ -238,6 +251,8 @@ void bench_memory(struct bench *bench)
     char name[64];
     fill_and_die(bench, "memory", series, rows, true, &figures);
     report_add_value(bench->report, "memory/series", "series", figures.series);
+    report_add_value(bench->report, "memory/labels of a series", "",
+                     figures.labels + SCRAPE_FLEET_LABELS);
     report_add_value(bench->report, "memory/anon after one row", "B/series",
                      (figures.first_bytes - figures.empty.anonymous) / figures.series);
     report_add_value(bench->report, "memory/anon after all rows", "B/series",

@@ -25,11 +25,21 @@ static void loop_init(struct scrape_fleet *scraped, struct scrape_job *job, uint
 {
     struct scrape_loop *loop = &scraped->loops[index];
     struct label_builder builder = {0};
-    char address[32];
+    char address[32], rack[16], zone[16];
     snprintf(address, sizeof address, "host-%u:9100", index);
-    const struct label label = {STR("__address__"), str_from_cstr(address)};
-    if (scrape_target_create(job, (struct labels){&label, 1}, (struct labels){0}, &builder,
-                             &loop->target, why) != TARGET_KEPT)
+    snprintf(rack, sizeof rack, "r%u", index / 40);
+    snprintf(zone, sizeof zone, "eu-west-%u", index % 3);
+    /* What discovery adds in a cluster. */
+    const struct label labels[1 + SCRAPE_FLEET_LABELS] = {
+        {STR("__address__"), str_from_cstr(address)},
+        {STR("cluster"), STR("production-eu")},
+        {STR("rack"), str_from_cstr(rack)},
+        {STR("region"), STR("eu-west")},
+        {STR("team"), STR("platform")},
+        {STR("zone"), str_from_cstr(zone)}};
+    const struct labels all = {labels, sizeof labels / sizeof *labels};
+    if (scrape_target_create(job, all, (struct labels){0}, &builder, &loop->target, why) !=
+        TARGET_KEPT)
         abort();
     label_builder_deinit(&builder);
     loop->shard = scraped->shard;

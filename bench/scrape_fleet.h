@@ -5,6 +5,9 @@
 #include "fleet.h"
 #include "narthex/tsdb/storage.h"
 
+/* Labels of a target besides job and instance. */
+enum { SCRAPE_FLEET_LABELS = 5 };
+
 struct scrape_fleet;
 
 /* `fleet` says what the targets show and is borrowed. */
