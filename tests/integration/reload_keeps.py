@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""A reload that changes one job leaves the others as they were: their connections, caches, schedule
+and series go on; only what the changed job no longer has ends.
+
+usage: reload_keeps.py NARTHEX WORK_FOLDER
+"""
+import http.server
+import signal
+import sys
+import threading
+
+import harness
+
+INTERVAL_MS = 500
+RELOADS = 5
+
+CONFIG = """\
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, external_labels: {{n: '{n}'}}}}
+scrape_configs:
+- job_name: kept
+  metrics_path: /kept
+  static_configs: [{{targets: ['127.0.0.1:{kept}']}}]
+- job_name: secret
+  metrics_path: /secret
+  basic_auth: {{username: u, password: p}}
+  static_configs: [{{targets: ['127.0.0.1:{secret}']}}]
+- job_name: changed
+  metrics_path: /changed
+  static_configs: [{{targets: ['127.0.0.1:{changed}'], labels: {{n: '{n}'}}}}]
+"""
+
+
+class Origin:
+    """Counts connections and requests."""
+
+    def __init__(self):
+        self.connections = 0
+        self.requests = 0
+        origin = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                origin.connections += 1
+                super().setup()
+
+            def do_GET(self):
+                origin.requests += 1
+                name = self.path.strip("/")
+                body = "".join(f'{name}{{i="{i}"}} {origin.requests}\n' for i in range(20))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def equal(found, wanted):
+    assert found == wanted, f"{found!r}, not {wanted!r}"
+
+
+def samples(server, query):
+    result = server.data("query", query=query)["result"]
+    return [(round(float(t) * 1000), float(v)) for t, v in result[0]["values"]] if result else []
+
+
+def check_job(server, origin, job):
+    equal(origin.connections, 1)
+    stored = samples(server, f'{job}{{i="7"}}[10m]')
+    phases = {t % INTERVAL_MS for t, _ in stored}
+    # A late scrape keeps its own time; nearly all are on the first one's grid.
+    first = stored[0][0] % INTERVAL_MS
+    on_grid = sum(t % INTERVAL_MS == first for t, _ in stored)
+    assert on_grid * 2 > len(stored), (job, sorted(phases), on_grid, len(stored))
+    # Every series was new to the cache once.
+    added = [v for _, v in samples(server, f'scrape_series_added{{job="{job}"}}[10m]')]
+    equal((added[0], set(added[1:])), (20, {0}))
+    equal(server.data("query", query=f"count({job})")["result"][0]["value"][1], "20")
+    equal(server.data("query", query=f"sum(resets({job}[10m]))")["result"][0]["value"][1], "0")
+
+
+def main():
+    program, work = sys.argv[1:3]
+    kept, secret, changed = Origin(), Origin(), Origin()
+    with harness.WorkFolder(work) as folder:
+        def config(n):
+            return CONFIG.format(n=n, kept=kept.port, secret=secret.port, changed=changed.port)
+        server = harness.start_narthex(program, folder, config(0)).wait_ready()
+        try:
+            for n in range(1, RELOADS + 1):
+                before = kept.requests, secret.requests
+                harness.wait_until(lambda: kept.requests >= before[0] + 2 and
+                                   secret.requests >= before[1] + 2, "scrapes go on")
+                with open(f"{folder}/narthex.yml", "w") as file:
+                    file.write(config(n))
+                server.process.send_signal(signal.SIGHUP)
+                # What the reload changed is there, what it took away has ended.
+                harness.wait_until(lambda: [s["metric"]["n"] for s in server.data(
+                    "query", query='changed{i="7"}')["result"]] == [str(n)], "the new series", 30)
+            check_job(server, kept, "kept")
+            check_job(server, secret, "secret")
+        finally:
+            status, _ = server.stop()
+        equal(status, 0)
+        print(f"{RELOADS} reloads, {kept.requests} scrapes over one connection")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
