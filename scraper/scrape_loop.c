@@ -75,6 +75,7 @@ static void publish_status(struct scrape_loop *loop, const struct scrape_outcome
     const struct ingest_result *result = &outcome->result;
     target->samples_scraped = result->scraped;
     target->samples_kept = result->kept;
+    target->cache_lines = loop->cache.count;
     target->failed_by_limit = outcome->limit_hit;
     target->failed_line = result->failed_line;
     strbuf_clear(&target->failed_text);

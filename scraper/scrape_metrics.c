@@ -50,6 +50,13 @@ static void init_by_job(struct scrape_metrics *m, struct metrics *r)
                                         "Metric families whose metadata is kept.", by_job);
     m->metadata_bytes = metrics_gauge(r, "prometheus_target_metadata_cache_bytes",
                                       "Size of the texts of kept metadata.", by_job);
+    m->target_bytes =
+        metrics_gauge(r, "narthex_scrape_target_bytes",
+                      "Memory of a job's targets without metadata and caches.", by_job);
+    m->cache_lines = metrics_gauge(r, "narthex_scrape_cache_lines",
+                                   "Series and comments in the caches of a job's targets.", by_job);
+    m->cache_bytes = metrics_gauge(r, "narthex_scrape_cache_bytes",
+                                   "Memory of the caches of a job's targets.", by_job);
 }
 
 static void init_counters(struct scrape_metrics *m, struct metrics *r)
@@ -146,6 +153,16 @@ void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, d
     metric_set(metric_with(metrics->pool_target_limit, &job), (double)target_limit);
 }
 
+void scrape_metrics_memory(const struct scrape_metrics *metrics, struct str job,
+                           uint64_t target_bytes, uint64_t cache_lines, uint64_t cache_bytes)
+{
+    if (metrics->registry == NULL)
+        return;
+    metric_set(metric_with(metrics->target_bytes, &job), (double)target_bytes);
+    metric_set(metric_with(metrics->cache_lines, &job), (double)cache_lines);
+    metric_set(metric_with(metrics->cache_bytes, &job), (double)cache_bytes);
+}
+
 void scrape_metrics_metadata(const struct scrape_metrics *metrics, struct str job, uint64_t entries,
                              uint64_t bytes)
 {
@@ -159,9 +176,10 @@ void scrape_metrics_forget(const struct scrape_metrics *metrics, struct str job)
 {
     if (metrics->registry == NULL)
         return;
-    struct metric_family *const gauges[] = {metrics->pool_targets,     metrics->pool_target_limit,
-                                            metrics->metadata_entries, metrics->metadata_bytes,
-                                            metrics->pool_sync,        metrics->sync_failed};
+    struct metric_family *const gauges[] = {
+        metrics->pool_targets,   metrics->pool_target_limit, metrics->metadata_entries,
+        metrics->metadata_bytes, metrics->pool_sync,         metrics->sync_failed,
+        metrics->target_bytes,   metrics->cache_lines,       metrics->cache_bytes};
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metric_remove(gauges[i], &job);
 }

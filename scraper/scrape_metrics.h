@@ -17,6 +17,9 @@ struct scrape_metrics {
     struct metric_family *pool_target_limit;
     struct metric_family *metadata_entries;
     struct metric_family *metadata_bytes;
+    struct metric_family *target_bytes;
+    struct metric_family *cache_lines;
+    struct metric_family *cache_bytes;
     struct metric *pools;
     struct metric *pools_failed;
     struct metric *pool_reloads;
@@ -50,6 +53,9 @@ void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interva
 /* One sync of a job: how long, how many targets it has, how many were refused. */
 void scrape_metrics_sync(const struct scrape_metrics *metrics, struct str job, double seconds,
                          uint64_t targets, uint64_t target_limit, uint64_t refused);
+/* Memory of a job's targets: the targets themselves; lines in their caches and what those take. */
+void scrape_metrics_memory(const struct scrape_metrics *metrics, struct str job,
+                           uint64_t target_bytes, uint64_t cache_lines, uint64_t cache_bytes);
 void scrape_metrics_metadata(const struct scrape_metrics *metrics, struct str job, uint64_t entries,
                              uint64_t bytes);
 /* A job is gone. */

@@ -191,13 +191,18 @@ static void finish(struct scrape_target *target, const struct scrape_config *con
     target->sameness = stable_hash(target->all_labels, target->url, false);
 }
 
-/* A copy in one block: there may be many targets, and relabeling drops most of them. */
-static struct labels copy_in_block(struct labels labels)
+static size_t block_bytes(struct labels labels)
 {
     size_t bytes = labels.count * sizeof(struct label);
     for (uint32_t i = 0; i < labels.count; i++)
         bytes += labels.items[i].name.size + labels.items[i].value.size;
-    struct label *items = mem_alloc(MEM_SCRAPE, bytes + 1);
+    return bytes;
+}
+
+/* A copy in one block: there may be many targets, and relabeling drops most of them. */
+static struct labels copy_in_block(struct labels labels)
+{
+    struct label *items = mem_alloc(MEM_SCRAPE, block_bytes(labels) + 1);
     char *at = (char *)(items + labels.count);
     for (uint32_t i = 0; i < labels.count; i++) {
         struct label label = labels.items[i];
@@ -299,6 +304,12 @@ void scrape_target_rediscover(struct scrape_target *target, struct scrape_target
     found->discovered_labels = before;
 }
 
+size_t scrape_target_bytes(const struct scrape_target *target)
+{
+    return sizeof *target + target->arena.allocated_bytes + block_bytes(target->discovered_labels) +
+           target->last_error.capacity + target->failed_text.capacity;
+}
+
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from)
 {
     mutex_lock(&from->lock);
@@ -309,6 +320,7 @@ void scrape_target_inherit(struct scrape_target *target, struct scrape_target *f
     strbuf_add_str(&target->last_error, strbuf_str(&from->last_error));
     target->samples_scraped = from->samples_scraped;
     target->samples_kept = from->samples_kept;
+    target->cache_lines = from->cache_lines;
     target->failed_line = from->failed_line;
     target->failed_by_limit = from->failed_by_limit;
     strbuf_clear(&target->failed_text);

@@ -45,6 +45,7 @@ struct scrape_target {
     double last_scrape_duration_s;
     uint64_t samples_scraped; /* by the last scrape */
     uint64_t samples_kept;
+    uint32_t cache_lines; /* in its loop */
     uint64_t failed_line; /* at which the last scrape failed, from 1; 0: at none */
     struct strbuf failed_text;
     bool failed_by_limit;
@@ -74,6 +75,8 @@ void scrape_target_rediscover(struct scrape_target *target, struct scrape_target
 /* Takes over health, last scrape and metadata, for a loop that continues another. */
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from);
 
+/* Memory of a target without metadata, loop and cache; both locks are held. */
+size_t scrape_target_bytes(const struct scrape_target *target);
 /* A snapshot for the API, in `arena`; the manager's lock is held. */
 void scrape_target_view(struct scrape_target *target, struct str pool, struct arena *arena,
                         struct target_view *view);

@@ -151,13 +151,19 @@ void scrape_manager__collect(void *context)
         const struct scrape_pool *pool = manager->pools[p];
         uint64_t entries = 0;
         uint64_t bytes = 0;
+        uint64_t target_bytes = 0;
+        uint64_t lines = 0;
         for (uint32_t i = 0; i < pool->target_count; i++) {
             struct scrape_target *target = pool->targets[i];
             mutex_lock(&target->lock);
             entries += target->metadata.count - target->metadata.free_count;
             bytes += target->metadata.bytes;
+            lines += target->cache_lines;
+            target_bytes += scrape_target_bytes(target) + sizeof(struct scrape_loop);
             mutex_unlock(&target->lock);
         }
+        scrape_metrics_memory(&manager->metrics, pool->job->config->job_name, target_bytes, lines,
+                              lines * sizeof(struct cache_line));
         scrape_metrics_metadata(&manager->metrics, pool->job->config->job_name, entries, bytes);
     }
     mutex_unlock(&manager->lock);

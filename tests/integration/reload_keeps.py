@@ -5,6 +5,7 @@ and series go on; only what the changed job no longer has ends.
 usage: reload_keeps.py NARTHEX WORK_FOLDER
 """
 import http.server
+import re
 import signal
 import sys
 import threading
@@ -88,6 +89,16 @@ def check_job(server, origin, job):
     equal(server.data("query", query=f"sum(resets({job}[10m]))")["result"][0]["value"][1], "0")
 
 
+def check_memory(server):
+    """What targets and caches take is on /metrics."""
+    text = harness.http_get(server.url + "/metrics")[2].decode()
+    found = dict(re.findall(r'^narthex_scrape_(\w+)\{scrape_job="kept"\} (\S+)$', text, re.M))
+    equal(float(found["cache_lines"]), 20)
+    assert 20 * 32 <= float(found["cache_bytes"]) <= 20 * 64, found
+    assert 500 < float(found["target_bytes"]) < 20000, found
+    print(found)
+
+
 def main():
     program, work = sys.argv[1:3]
     kept, secret, changed = Origin(), Origin(), Origin()
@@ -108,6 +119,7 @@ def main():
                     "query", query='changed{i="7"}')["result"]] == [str(n)], "the new series", 30)
             check_job(server, kept, "kept")
             check_job(server, secret, "secret")
+            check_memory(server)
         finally:
             status, _ = server.stop()
         equal(status, 0)
