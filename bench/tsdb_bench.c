@@ -158,20 +158,26 @@ static bool run_commands(struct bench *bench, const char *name)
     return known;
 }
 
-static int usage(void)
+static int usage(FILE *out)
 {
-    fprintf(
-        stderr,
-        "usage: tsdb-bench "
-        "ingest|seal|decode|histograms|references|select|query|compact|restart|parse|memory|all\n"
-        "  --corpus DIR      recorded scrapes, JOB/UNIX_MILLISECONDS.txt\n"
-        "  --row-step N      of them every N-th scrape\n"
-        "  --shape NAME      synthetic: node, k8s, wide, churn, hostile, sets\n"
-        "  --series N --samples N --seed S --rounds N --threads N\n"
-        "  --only TEXT       only queries that contain it\n"
-        "  --scalar          no vector kernels\n"
-        "  --work DIR        where temporary databases are made (default: current folder)\n"
-        "  --json            for programs; --against FILE.json prints ratios to it\n");
+    fprintf(out, "usage: tsdb-bench COMMAND|all [OPTIONS]\n\nCommands:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "  %s\n", commands[i].name);
+    fprintf(out,
+            "\nOptions:\n"
+            "  --corpus DIR      recorded scrapes, JOB/UNIX_MILLISECONDS.txt\n"
+            "  --row-step N      of them every N-th scrape\n"
+            "  --shape NAME      synthetic: node, k8s, wide, churn, hostile, sets\n"
+            "  --series N        of a shape\n"
+            "  --samples N       of each series\n"
+            "  --seed S          of what is random\n"
+            "  --rounds N        of each measurement; the median counts\n"
+            "  --threads N       of queries\n"
+            "  --only TEXT       only queries that contain it\n"
+            "  --scalar          no vector kernels\n"
+            "  --work DIR        where temporary databases are made (default: current folder)\n"
+            "  --json            for programs\n"
+            "  --against FILE    ratios to what --json printed\n");
     return 2;
 }
 
@@ -239,15 +245,19 @@ static bool parse_options(int argc, char **argv, struct bench_options *options)
 int main(int argc, char **argv)
 {
     static struct bench bench = {.options = {.row_step = 1, .rounds = 5, .seed = 1, .work = "."}};
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        usage(stdout);
+        return 0;
+    }
     if (!parse_options(argc, argv, &bench.options))
-        return usage();
+        return usage(stderr);
     snprintf(bench.folder, sizeof bench.folder, "%s/tsdb-bench.%ld", bench.options.work,
              (long)getpid());
     bench_check(&bench, fs_make_dirs(fs_system(), bench.folder, &bench.why));
     if (bench.options.scalar)
         column_kernels_use_scalar();
     bench.report = report_create();
-    int status = run_commands(&bench, argv[optind]) ? 0 : usage();
+    int status = run_commands(&bench, argv[optind]) ? 0 : usage(stderr);
     if (status == 0 && bench.options.json)
         report_print_json(bench.report);
     else if (status == 0)
