@@ -143,9 +143,38 @@ static void remove_meta(struct label_builder *builder)
     builder->count = kept;
 }
 
-static struct labels public_labels(struct arena *arena, struct labels all)
+static size_t block_bytes(struct labels labels)
 {
-    struct label *items = ARENA_NEW_ARRAY(arena, struct label, all.count + 1);
+    size_t bytes = labels.count * sizeof(struct label);
+    for (uint32_t i = 0; i < labels.count; i++)
+        bytes += labels.items[i].name.size + labels.items[i].value.size;
+    return bytes;
+}
+
+/* A copy in one block: there may be many targets, and relabeling drops most of them. */
+static struct labels copy_in_block(struct labels labels)
+{
+    struct label *items = mem_alloc(MEM_SCRAPE, block_bytes(labels) + 1);
+    char *at = (char *)(items + labels.count);
+    for (uint32_t i = 0; i < labels.count; i++) {
+        struct label label = labels.items[i];
+        items[i] = (struct label){{at, label.name.size}, {at + label.name.size, label.value.size}};
+        memcpy(at, label.name.data, label.name.size);
+        memcpy(at + label.name.size, label.value.data, label.value.size);
+        at += label.name.size + label.value.size;
+    }
+    return (struct labels){items, labels.count};
+}
+
+static void free_block(struct labels labels)
+{
+    mem_free(MEM_SCRAPE, (void *)(uintptr_t)labels.items);
+}
+
+/* Views of the labels in `all`. */
+static struct labels public_labels(struct labels all)
+{
+    struct label *items = MEM_NEW_ARRAY(MEM_SCRAPE, struct label, all.count + 1);
     uint32_t count = 0;
     for (uint32_t i = 0; i < all.count; i++) {
         if (!str_starts_with(all.items[i].name, STR("__")))
@@ -180,43 +209,15 @@ static void finish(struct scrape_target *target, const struct scrape_config *con
     remove_meta(builder);
     if (label_builder_get(builder, STR("instance")).size == 0)
         label_builder_set(builder, STR("instance"), label_builder_get(builder, STR("__address__")));
-    target->all_labels = labels_copy(&target->arena, label_builder_labels(builder));
-    target->labels = public_labels(&target->arena, target->all_labels);
+    target->all_labels = copy_in_block(label_builder_labels(builder));
+    target->labels = public_labels(target->all_labels);
     target->unix_socket = labels_get(target->all_labels, STR("__unix_socket__"));
     struct strbuf url = STRBUF_INIT;
     scrape_target_write_url(config, target->all_labels, &url);
-    target->url = arena_str(&target->arena, strbuf_str(&url));
+    target->url = str_from(mem_dup(MEM_SCRAPE, url.data, url.size), url.size);
     strbuf_deinit(&url);
     target->identity = stable_hash(target->all_labels, target->url, true);
     target->sameness = stable_hash(target->all_labels, target->url, false);
-}
-
-static size_t block_bytes(struct labels labels)
-{
-    size_t bytes = labels.count * sizeof(struct label);
-    for (uint32_t i = 0; i < labels.count; i++)
-        bytes += labels.items[i].name.size + labels.items[i].value.size;
-    return bytes;
-}
-
-/* A copy in one block: there may be many targets, and relabeling drops most of them. */
-static struct labels copy_in_block(struct labels labels)
-{
-    struct label *items = mem_alloc(MEM_SCRAPE, block_bytes(labels) + 1);
-    char *at = (char *)(items + labels.count);
-    for (uint32_t i = 0; i < labels.count; i++) {
-        struct label label = labels.items[i];
-        items[i] = (struct label){{at, label.name.size}, {at + label.name.size, label.value.size}};
-        memcpy(at, label.name.data, label.name.size);
-        memcpy(at + label.name.size, label.value.data, label.value.size);
-        at += label.name.size + label.value.size;
-    }
-    return (struct labels){items, labels.count};
-}
-
-static void free_block(struct labels labels)
-{
-    mem_free(MEM_SCRAPE, (void *)(uintptr_t)labels.items);
 }
 
 static struct scrape_target *target_new(struct scrape_job *job)
@@ -224,7 +225,6 @@ static struct scrape_target *target_new(struct scrape_job *job)
     struct scrape_target *target = MEM_NEW(MEM_SCRAPE, struct scrape_target);
     atomic_init(&target->references, 1);
     target->job = scrape_job_ref(job);
-    arena_init(&target->arena, MEM_SCRAPE, SIZE_MAX);
     mutex_init(&target->lock);
     return target;
 }
@@ -287,7 +287,9 @@ void scrape_target_unref(struct scrape_target *target)
     strbuf_deinit(&target->failed_text);
     mutex_deinit(&target->lock);
     free_block(target->discovered_labels);
-    arena_deinit(&target->arena);
+    free_block(target->labels);
+    free_block(target->all_labels);
+    mem_free(MEM_SCRAPE, (char *)(uintptr_t)target->url.data);
     mem_free(MEM_SCRAPE, target);
 }
 
@@ -306,8 +308,9 @@ void scrape_target_rediscover(struct scrape_target *target, struct scrape_target
 
 size_t scrape_target_bytes(const struct scrape_target *target)
 {
-    return sizeof *target + target->arena.allocated_bytes + block_bytes(target->discovered_labels) +
-           target->last_error.capacity + target->failed_text.capacity;
+    return sizeof *target + block_bytes(target->discovered_labels) +
+           block_bytes(target->all_labels) + target->all_labels.count * sizeof(struct label) +
+           target->url.size + target->last_error.capacity + target->failed_text.capacity;
 }
 
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from)

@@ -19,10 +19,9 @@ struct scrape_target {
     /* constant */
     _Atomic uint32_t references;
     struct scrape_job *job;   /* holds a reference */
-    struct arena arena;       /* of everything below */
-    struct labels all_labels; /* after relabeling, without __meta_* */
-    struct labels labels;     /* public: on every sample */
-    struct str url;
+    struct labels all_labels; /* after relabeling, without __meta_*; one block of memory */
+    struct labels labels;     /* public: on every sample; views of all_labels, a list of its own */
+    struct str url;           /* owned */
     struct str unix_socket;
     int64_t interval_ms;
     int64_t timeout_ms;
