@@ -156,6 +156,39 @@ int64_t mem_bytes(enum mem_subsystem subsystem)
     return atomic_load_explicit(&counted[subsystem].bytes, memory_order_relaxed);
 }
 
+int64_t mem_total_bytes(void)
+{
+    int64_t total = 0;
+    for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++)
+        total += mem_bytes((enum mem_subsystem)i);
+    return total;
+}
+
+/* ---- the budget ---- */
+
+static _Atomic int64_t budget; /* relaxed: a number to compare with */
+
+void mem_set_budget(int64_t bytes)
+{
+    atomic_store_explicit(&budget, bytes, memory_order_relaxed);
+}
+
+int64_t mem_budget(void)
+{
+    return atomic_load_explicit(&budget, memory_order_relaxed);
+}
+
+enum mem_pressure mem_pressure(void)
+{
+    int64_t limit = mem_budget();
+    if (limit <= 0)
+        return MEM_PLENTY;
+    int64_t total = mem_total_bytes();
+    if (total <= limit)
+        return MEM_PLENTY;
+    return total - limit > limit / 8 ? MEM_FAR_OVER : MEM_OVER;
+}
+
 const char *mem_subsystem_name(enum mem_subsystem subsystem)
 {
     static const char *const names[MEM_SUBSYSTEM_COUNT] = {

@@ -184,6 +184,25 @@ static void answer_not_ready(struct http_request *request, enum server_state sta
                  state == SERVER_STOPPING ? STR("true") : STR("false"));
 }
 
+static void answer_no_memory(struct http_exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_printf(&text,
+                  "the memory budget of %lld bytes is used up; no new queries until it is free",
+                  (long long)mem_budget());
+    metric_add(exchange->server->refused_for_memory, 1);
+    if ((exchange->route->flags & ROUTE_API) != 0) {
+        http__api_error(request, API_UNAVAILABLE, strbuf_cstr(&text));
+        request->response.status = 503;
+    } else {
+        strbuf_add_char(&text, '\n');
+        http__text(request, 503, strbuf_cstr(&text));
+    }
+    http__header(request, "Retry-After", STR("10"));
+    strbuf_deinit(&text);
+}
+
 /* Decides what happens; false when the answer is already there. */
 static bool admit(struct http_exchange *exchange)
 {
@@ -223,6 +242,10 @@ static bool admit(struct http_exchange *exchange)
     enum server_state state = atomic_load_explicit(&request->services->state, memory_order_acquire);
     if ((exchange->route->flags & ROUTE_GATED) != 0 && state != SERVER_READY) {
         answer_not_ready(request, state);
+        return false;
+    }
+    if ((exchange->route->flags & ROUTE_DATA) != 0 && mem_pressure() != MEM_PLENTY) {
+        answer_no_memory(exchange);
         return false;
     }
     exchange->has_cors = (exchange->route->flags & ROUTE_API) != 0;

@@ -80,10 +80,11 @@ struct http_server {
     struct metric_family *requests_total;
     struct metric_family *request_duration;
     struct metric_family *response_size;
+    struct metric *refused_for_memory;
     struct metric *connections_accepted;
     struct metric *connections_closed;
     struct metric_family *scrapes_total; /* of /metrics */
-    struct arena arena;           /* strings of the server's life */
+    struct arena arena;                  /* strings of the server's life */
 };
 
 /* exchange.c */

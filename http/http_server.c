@@ -184,6 +184,11 @@ static void register_metrics(struct http_server *server, struct metrics *metrics
     static const char *const listener[] = {"listener_name", NULL};
     static const char *const code[] = {"code", NULL};
     struct str name = STR("http"), ok = STR("200");
+    server->refused_for_memory =
+        metric_only(metrics_counter(metrics, "narthex_memory_refused_queries_total",
+                                    "Requests for stored data refused because the memory budget "
+                                    "was used up.",
+                                    NULL));
     server->connections_accepted =
         metric_with(metrics_counter(metrics, "net_conntrack_listener_conn_accepted_total",
                                     "Connections of clients taken.", listener),

@@ -170,6 +170,7 @@ enum { /* flags of a route */
        ROUTE_WORKER = 64, /* runs on a worker, not in libmicrohttpd's thread */
        ROUTE_ZIP = 128,   /* may be compressed */
        ROUTE_ETAG = 256,  /* seldom changes: has an ETag */
+       ROUTE_DATA = 512,  /* reads stored data: refused when memory is short */
 };
 
 struct http_route {

@@ -3,6 +3,7 @@
 
 #define API(flags) ((flags) | ROUTE_API | ROUTE_GATED | ROUTE_ZIP)
 #define API_WORK(flags) (API(flags) | ROUTE_WORKER)
+#define API_DATA(flags) (API_WORK(flags) | ROUTE_DATA)
 
 const struct http_route http_routes[] = {
     {"/", ROUTE_GET, http__root},
@@ -24,16 +25,16 @@ const struct http_route http_routes[] = {
     {"/metrics", ROUTE_GET | ROUTE_ZIP, http__metrics},
     {"/metrics/host", ROUTE_GET | ROUTE_ZIP | ROUTE_WORKER, http__host_metrics},
     {"/version", ROUTE_GET, http__version},
-    {"/federate", ROUTE_GET | ROUTE_GATED | ROUTE_ZIP | ROUTE_WORKER, http__federate},
+    {"/federate", ROUTE_GET | ROUTE_GATED | ROUTE_ZIP | ROUTE_WORKER | ROUTE_DATA, http__federate},
 
-    {"/api/v1/query", API_WORK(ROUTE_GET | ROUTE_POST), http__query},
-    {"/api/v1/query_range", API_WORK(ROUTE_GET | ROUTE_POST), http__query_range},
-    {"/api/v1/query_exemplars", API_WORK(ROUTE_GET | ROUTE_POST), http__query_exemplars},
+    {"/api/v1/query", API_DATA(ROUTE_GET | ROUTE_POST), http__query},
+    {"/api/v1/query_range", API_DATA(ROUTE_GET | ROUTE_POST), http__query_range},
+    {"/api/v1/query_exemplars", API_DATA(ROUTE_GET | ROUTE_POST), http__query_exemplars},
     {"/api/v1/format_query", API(ROUTE_GET | ROUTE_POST), http__format_query},
     {"/api/v1/parse_query", API(ROUTE_GET | ROUTE_POST), http__parse_query},
-    {"/api/v1/labels", API_WORK(ROUTE_GET | ROUTE_POST), http__labels},
-    {"/api/v1/label/:name/values", API_WORK(ROUTE_GET), http__label_values},
-    {"/api/v1/series", API_WORK(ROUTE_GET | ROUTE_POST), http__series},
+    {"/api/v1/labels", API_DATA(ROUTE_GET | ROUTE_POST), http__labels},
+    {"/api/v1/label/:name/values", API_DATA(ROUTE_GET), http__label_values},
+    {"/api/v1/series", API_DATA(ROUTE_GET | ROUTE_POST), http__series},
     {"/api/v1/targets", API_WORK(ROUTE_GET), http__targets},
     {"/api/v1/targets/metadata", API_WORK(ROUTE_GET), http__targets_metadata},
     {"/api/v1/targets/relabel_steps", API_WORK(ROUTE_GET), http__relabel_steps},
@@ -58,9 +59,9 @@ const struct http_route http_routes[] = {
     {"/api/v1/notifications/live", ROUTE_GET | ROUTE_API, http__notifications_live},
     {"/api/v1/openapi.json", ROUTE_GET | ROUTE_API | ROUTE_ZIP | ROUTE_ETAG, http__openapi_json},
     {"/api/v1/openapi.yaml", ROUTE_GET | ROUTE_API | ROUTE_ZIP | ROUTE_ETAG, http__openapi_yaml},
-    {"/api/v1/search/metric_names", API_WORK(ROUTE_GET | ROUTE_POST), http__search_metric_names},
-    {"/api/v1/search/label_names", API_WORK(ROUTE_GET | ROUTE_POST), http__search_label_names},
-    {"/api/v1/search/label_values", API_WORK(ROUTE_GET | ROUTE_POST), http__search_label_values},
+    {"/api/v1/search/metric_names", API_DATA(ROUTE_GET | ROUTE_POST), http__search_metric_names},
+    {"/api/v1/search/label_names", API_DATA(ROUTE_GET | ROUTE_POST), http__search_label_names},
+    {"/api/v1/search/label_values", API_DATA(ROUTE_GET | ROUTE_POST), http__search_label_values},
     {"/api/v1/admin/tsdb/delete_series", API_WORK(ROUTE_POST | ROUTE_PUT), http__delete_series},
     {"/api/v1/admin/tsdb/clean_tombstones", API_WORK(ROUTE_POST | ROUTE_PUT),
      http__clean_tombstones},

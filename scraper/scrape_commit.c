@@ -43,8 +43,11 @@ static err_t resolve_report(struct scrape_loop *loop, struct strbuf *why)
         label_builder_reset(builder, loop->target->labels);
         label_builder_set(builder, LABEL_NAME, report_names[i]);
         bool created;
-        TRY(appender_series(loop->shard->appender, label_builder_labels(builder),
-                            &loop->report_refs[i], &created, why));
+        err_t err = appender_series(loop->shard->appender, label_builder_labels(builder),
+                                    &loop->report_refs[i], &created, why);
+        /* No memory for it: the other series are there all the same. */
+        if (err != OK && err != ERR_NO_SPACE)
+            return err;
     }
     return OK;
 }
@@ -54,18 +57,29 @@ static err_t add_report_once(struct scrape_loop *loop, const double *values, int
 {
     TRY(resolve_report(loop, why));
     uint8_t outcomes[SCRAPE_REPORT_SERIES] = {0};
+    series_ref refs[SCRAPE_REPORT_SERIES];
+    double known[SCRAPE_REPORT_SERIES];
+    uint32_t numbers[SCRAPE_REPORT_SERIES];
     struct append_batch rows = {
-        .count = report_count(loop),
-        .refs = loop->report_refs,
+        .refs = refs,
         .t_all_ms = t_ms,
-        .values = values,
+        .values = known,
         .outcomes = outcomes,
     };
-    TRY(appender_add(loop->shard->appender, &rows, why));
+    for (uint32_t i = 0; i < report_count(loop); i++) {
+        if (loop->report_refs[i] == 0)
+            continue;
+        refs[rows.count] = loop->report_refs[i];
+        known[rows.count] = values[i];
+        numbers[rows.count++] = i;
+    }
     *stale_refs = false;
+    if (rows.count == 0)
+        return OK;
+    TRY(appender_add(loop->shard->appender, &rows, why));
     for (uint32_t i = 0; i < rows.count; i++) {
         if (outcomes[i] == ERR_STALE_REF) {
-            loop->report_refs[i] = 0;
+            loop->report_refs[numbers[i]] = 0;
             *stale_refs = true;
         }
     }
@@ -115,7 +129,7 @@ static err_t add_body(struct scrape_loop *loop, struct ingest_task *task,
         err = scrape_ingest_body(shard->ingest, task, result, why);
     }
     if (err == OK) {
-        loop->refresh = false;
+        loop->refresh = result->lost_lines;
         return OK;
     }
     appender_rollback(shard->appender);

@@ -168,6 +168,18 @@ static void lose_series(struct scrape_ingest *ingest, const struct cache_line *l
         VEC_PUSH(MEM_SCRAPE, ingest->lost, ingest->lost_count, ingest->lost_capacity, before);
 }
 
+/* The storage takes no new series. A new line is not kept, and comes again with the next scrape. */
+static void refuse_series(struct scrape_ingest *ingest, struct cache_line *line)
+{
+    ingest->result->series_refused++;
+    if (line->ref == 0)
+        return;
+    lose_series(ingest, line, line->ref);
+    line->kind = CACHE_LINE_DROPPED;
+    line->ref = 0;
+    ingest->result->lost_lines = true;
+}
+
 /* The storage gives the line's series; the sample limit is judged first, so that a target over its
  * limit creates no series. */
 static err_t resolve_series(struct scrape_ingest *ingest, const struct exposition_entry *entry,
@@ -195,7 +207,13 @@ static err_t resolve_series(struct scrape_ingest *ingest, const struct expositio
     }
     series_ref before = line->ref;
     bool created;
-    TRY(appender_series(ingest->task->appender, labels, &line->ref, &created, why));
+    err_t err = appender_series(ingest->task->appender, labels, &line->ref, &created, why);
+    if (err == ERR_NO_SPACE) {
+        refuse_series(ingest, line);
+        return OK;
+    }
+    if (err != OK)
+        return err;
     if (before != 0 && before != line->ref)
         lose_series(ingest, line, before);
     return OK;
@@ -211,7 +229,7 @@ static err_t add_new_line(struct scrape_ingest *ingest, const struct exposition_
     set_type(&line, entry->type);
     TRY(resolve_series(ingest, entry, &line, why));
     if (line.kind == CACHE_LINE_SERIES && line.ref == 0) {
-        ingest->result->scraped++; /* over the sample limit: counted only */
+        ingest->result->scraped++; /* over a limit: counted only */
         ingest->result->kept++;
         return OK;
     }

@@ -36,6 +36,8 @@ struct ingest_result {
     uint64_t duplicates;
     uint64_t out_of_bounds;
     uint64_t exemplars_out_of_order;
+    uint64_t series_refused; /* the storage has no memory for them; left out */
+    bool lost_lines;         /* of them some were in the cache: refresh next time */
     bool sample_limit_hit;
     bool label_limit_hit;
     bool bucket_limit_hit;

@@ -102,14 +102,17 @@ static void count_outcome(struct scrape_loop *loop, const struct scrape_outcome 
 
 static void warn_left_out(const struct scrape_loop *loop, const struct ingest_result *result)
 {
-    if (result->duplicates + result->out_of_order + result->out_of_bounds == 0)
+    if (result->duplicates + result->out_of_order + result->out_of_bounds +
+            result->series_refused ==
+        0)
         return;
     struct strbuf url = STRBUF_INIT;
     struct strbuf counts = STRBUF_INIT;
     strbuf_add_str(&url, loop->target->url);
-    strbuf_printf(&counts, "duplicate %llu, out of order %llu, out of bounds %llu",
+    strbuf_printf(&counts, "duplicate %llu, out of order %llu, out of bounds %llu, no memory %llu",
                   (unsigned long long)result->duplicates, (unsigned long long)result->out_of_order,
-                  (unsigned long long)result->out_of_bounds);
+                  (unsigned long long)result->out_of_bounds,
+                  (unsigned long long)result->series_refused);
     LOG_WARN("Samples of a scrape were left out", "target", strbuf_cstr(&url), "num_dropped",
              strbuf_cstr(&counts));
     strbuf_deinit(&counts);

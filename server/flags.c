@@ -98,6 +98,9 @@ static const struct flag table[] = {
      "Threads that help running queries; -1 is one less than there are cores."},
     {"query.max-memory", FLAG_SIZE, AT(query_memory_bytes), "2GiB",
      "Memory that one query may take; 0 is no limit."},
+    {"memory.budget", FLAG_SIZE, AT(memory_budget_bytes), "0B",
+     "Memory that the whole process may take; 0 is no limit. Over it new queries are refused, and "
+     "from an eighth more on new series."},
     {"scrape.adjust-timestamps", FLAG_BOOL, AT(scrape_adjust_timestamps), "true", NULL},
     {"scrape.timestamp-tolerance", FLAG_DURATION, AT(scrape_timestamp_tolerance_ms), "2ms", NULL},
     {"scrape.discovery-reload-interval", FLAG_NO_OP, 0, "5s", NULL},

@@ -51,6 +51,7 @@ struct server_flags {
     int64_t query_max_samples;
     int64_t query_threads;
     int64_t query_memory_bytes;
+    int64_t memory_budget_bytes;
     bool scrape_adjust_timestamps;
     int64_t scrape_timestamp_tolerance_ms;
     int64_t scrape_shards;

@@ -492,6 +492,7 @@ err_t server_start(const struct server_flags *flags, struct server **out, struct
     mutex_init(&server->lock);
     mutex_init(&server->watch_lock);
     cond_init(&server->watch_wake);
+    mem_set_budget(flags->memory_budget_bytes);
     server_metrics_init(&server->own, server->metrics);
     fill_services(server);
     err_t err = start_parts(server, why);

@@ -13,6 +13,7 @@ static void collect_memory(void *context)
         if (subsystem != MEM_TEST)
             metric_set(metric_with(own->memory, &name), (double)mem_bytes(subsystem));
     }
+    metric_set(own->memory_budget, (double)mem_budget());
 }
 
 void server_metrics_init(struct server_metrics *own, struct metrics *metrics)
@@ -46,6 +47,9 @@ void server_metrics_init(struct server_metrics *own, struct metrics *metrics)
         metrics_gauge(metrics, "prometheus_ready", "Whether queries are answered (1).", NULL));
     own->memory = metrics_gauge(metrics, "narthex_memory_bytes",
                                 "Memory allocated, by the part that holds it.", memory_labels);
+    own->memory_budget = metric_only(
+        metrics_gauge(metrics, "narthex_memory_budget_bytes",
+                      "What the parts together may take (--memory.budget); 0 is no limit.", NULL));
     metrics_on_collect(metrics, collect_memory, own);
 }
 

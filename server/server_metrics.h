@@ -10,6 +10,7 @@ struct server_metrics {
     struct metric *reload_successful;
     struct metric *reload_success_seconds;
     struct metric *ready;
+    struct metric *memory_budget;
     struct metric_family *memory; /* narthex_memory_bytes{subsystem} */
 };
 

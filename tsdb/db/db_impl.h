@@ -45,7 +45,8 @@ struct db_view {
 
 /* All NULL when no registry was given. */
 struct db_metrics {
-    struct metric *head_series, *head_series_created, *head_series_removed, *head_chunks;
+    struct metric *head_series, *head_series_created, *head_series_removed, *head_series_refused,
+        *head_chunks;
     struct metric *head_min_time, *head_max_time, *head_min_seconds, *head_max_seconds;
     struct metric *lowest_time, *lowest_seconds, *retention_bytes, *retention_seconds;
     /* By kind: floats, histograms. */

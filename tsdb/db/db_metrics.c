@@ -18,6 +18,7 @@ static void collect(void *context)
     struct db_metrics *m = &db->metrics;
     metric_set(m->head_series, (double)stats.series_count);
     metric_set(m->head_series_created, (double)stats.series_created);
+    metric_set(m->head_series_refused, (double)stats.series_refused);
     metric_set(m->head_series_removed, (double)stats.series_removed);
     metric_set(m->head_chunks, (double)stats.column_count);
     metric_set(m->head_samples[0], (double)(stats.sample_count - stats.histogram_sample_count));
@@ -121,6 +122,8 @@ void db__metrics_register(struct db *db, struct metrics *metrics)
         {&m->head_series, false, "prometheus_tsdb_head_series", "Series in the head."},
         {&m->head_series_created, true, "prometheus_tsdb_head_series_created_total",
          "Series made in the head."},
+        {&m->head_series_refused, true, "narthex_memory_refused_series_total",
+         "Times that a new series was refused because the memory budget was used up."},
         {&m->head_series_removed, true, "prometheus_tsdb_head_series_removed_total",
          "Series removed from the head."},
         {&m->head_chunks, false, "prometheus_tsdb_head_chunks", "Columns in the head."},

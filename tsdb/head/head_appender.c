@@ -52,7 +52,12 @@ static err_t appender_op_series(struct appender *appender, struct labels labels,
     mutex_lock(&head->write_lock);
     struct head_series *series = head__series_find_locked(head, labels, hash);
     err_t err = OK;
-    if (series == NULL) {
+    if (series == NULL && mem_pressure() == MEM_FAR_OVER) {
+        head->stats.series_refused++;
+        err =
+            err_fail(why, ERR_NO_SPACE, "no new series: the memory budget of %lld bytes is used up",
+                     (long long)mem_budget());
+    } else if (series == NULL) {
         err = head__series_create_locked(head, labels, hash, HEAD_ORDINALS_MAX, &series, why);
         *created = err == OK;
     }

@@ -46,6 +46,20 @@ void mem_trim(void);
 
 /* Bytes now allocated for a subsystem, as malloc rounds them; mapped files are not in it. */
 int64_t mem_bytes(enum mem_subsystem subsystem);
+/* The same for all subsystems together. */
+int64_t mem_total_bytes(void);
+
+/* What the process shall take at most, as mem_total_bytes counts; 0, as at first: no limit. Nothing
+ * is refused here: those who begin something ask how much room is left. Any thread. */
+void mem_set_budget(int64_t bytes);
+int64_t mem_budget(void);
+enum mem_pressure {
+    MEM_PLENTY,
+    MEM_OVER,     /* the budget is used up: no new queries */
+    MEM_FAR_OVER, /* by an eighth of it more: no new series either */
+};
+enum mem_pressure mem_pressure(void);
+
 const char *mem_subsystem_name(enum mem_subsystem subsystem);
 
 /* One zeroed object of a type. */

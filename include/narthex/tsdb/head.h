@@ -186,6 +186,7 @@ struct head_stats {
     uint64_t series_count;
     uint64_t series_created;
     uint64_t series_removed;
+    uint64_t series_refused; /* for want of memory (mem_pressure) */
     uint64_t group_count;
     uint64_t column_count;           /* windows × slots with samples, estimated */
     uint64_t sample_count;           /* appended since start */

@@ -81,7 +81,8 @@ struct metadata {
 struct appender_ops {
     /* Starts a commit of one source. */
     void (*begin)(struct appender *, source_ref source, const struct append_options *options);
-    /* The series with these labels, created if new. The labels are copied. */
+    /* The series with these labels, created if new. The labels are copied. ERR_NO_SPACE: it is new
+     * and there is no memory for it (mem_pressure). */
     err_t (*series)(struct appender *, struct labels labels, series_ref *ref, bool *created,
                     struct strbuf *why);
     /* Adds samples to the commit and judges each. Fails as a whole only when the store cannot take

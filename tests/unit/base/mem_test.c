@@ -46,6 +46,24 @@ static void nothing_is_something_that_can_be_freed(void **state)
     assert_int_equal(mem_bytes(MEM_TEST), 0);
 }
 
+static void pressure_rises_with_what_is_above_the_budget(void **state)
+{
+    (void)state;
+    const int64_t mebibyte = 1 << 20;
+    assert_int_equal(mem_pressure(), MEM_PLENTY);
+    mem_set_budget(mem_total_bytes() + 8 * mebibyte);
+    assert_int_equal(mem_pressure(), MEM_PLENTY);
+    void *a = mem_alloc(MEM_TEST, 8 * mebibyte + 4096);
+    assert_int_equal(mem_pressure(), MEM_OVER);
+    void *b = mem_alloc(MEM_TEST, mem_budget() / 8);
+    assert_int_equal(mem_pressure(), MEM_FAR_OVER);
+    mem_free(MEM_TEST, b);
+    assert_int_equal(mem_pressure(), MEM_OVER);
+    mem_free(MEM_TEST, a);
+    assert_int_equal(mem_pressure(), MEM_PLENTY);
+    mem_set_budget(0);
+}
+
 static void subsystems_have_names_of_their_own(void **state)
 {
     (void)state;
@@ -93,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_counted_and_given_back),
         cmocka_unit_test(nothing_is_something_that_can_be_freed),
+        cmocka_unit_test(pressure_rises_with_what_is_above_the_budget),
         cmocka_unit_test(subsystems_have_names_of_their_own),
         cmocka_unit_test(vectors_grow),
         cmocka_unit_test(clocks),

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Over its memory budget the server refuses queries, then new series, in that order, and goes on:
+known series are stored, targets stay up, /metrics and health are answered.
+
+usage: memory_budget.py NARTHEX WORK_FOLDER
+"""
+import http.server
+import json
+import sys
+import threading
+
+import harness
+
+CONFIG = """
+global: {scrape_interval: 1s}
+scrape_configs:
+- job_name: growing
+  static_configs: [{targets: ["127.0.0.1:%d"]}]
+"""
+BUDGET = 24 << 20
+KNOWN = 100
+STEP = 4000
+
+
+class Growing(http.server.BaseHTTPRequestHandler):
+    """Some series stay; while it grows, each scrape finds others besides."""
+    known = "".join(f'known{{number="{i}"}} {i}\n' for i in range(KNOWN))
+    scrapes = 0
+    grows = True
+
+    def do_GET(self):
+        Growing.scrapes += 1
+        body = Growing.known
+        if Growing.grows:
+            first = Growing.scrapes * STEP
+            body += "".join(f'grown{{number="{i:0400}"}} {i}\n' for i in range(first, first + STEP))
+        body = body.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def own(server):
+    values = {}
+    for line in harness.http_get(server.url + "/metrics")[2].decode().splitlines():
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            values[name] = float(value)
+    return values
+
+
+def memory(values):
+    return sum(v for name, v in values.items() if name.startswith("narthex_memory_bytes{"))
+
+
+def refused_series(values):
+    return values["narthex_memory_refused_series_total"]
+
+
+def expect_refusal(server, path):
+    """A scrape at work takes some memory and gives it back: asked until the answer is no."""
+    def refused():
+        status, headers, body = harness.http_get(server.url + path)
+        return status == 503 and (headers, body)
+    headers, body = harness.wait_until(refused, f"{path} refused")
+    assert headers["Retry-After"] == "10", (path, headers)
+    assert f"the memory budget of {BUDGET} bytes is used up" in body.decode(), body
+    return body
+
+
+def check(server):
+    assert server.data("query", query="1")["resultType"] == "scalar"
+    answer = json.loads(expect_refusal(server, "/api/v1/query?query=1"))
+    assert answer["status"] == "error" and answer["errorType"] == "unavailable", answer
+    harness.wait_until(lambda: refused_series(own(server)) > STEP, "refused series")
+    Growing.grows = False
+    for path in ("/api/v1/series?match[]=up", "/api/v1/labels", "/api/v1/query_range?query=1"
+                 "&start=1&end=2&step=1", "/api/v1/label/job/values", "/federate?match[]=up"):
+        expect_refusal(server, path)
+    values = own(server)
+    assert values["narthex_memory_refused_queries_total"] >= 6
+    assert values["narthex_memory_budget_bytes"] == BUDGET
+    assert BUDGET < memory(values) < BUDGET * 5 / 4, memory(values)
+
+    # What is known goes on; the server and the target are well.
+    appended = 'prometheus_tsdb_head_samples_appended_total{type="float"}'
+    before = own(server)[appended]
+    harness.wait_until(lambda: own(server)[appended] > before + 3 * KNOWN, "more samples")
+    target = server.data("targets")["activeTargets"][0]
+    assert target["health"] == "up" and target["lastError"] == "", target
+    assert harness.http_get(server.url + "/-/healthy")[0] == 200
+    assert harness.http_get(server.url + "/-/ready")[0] == 200
+    print(f"memory budget of {BUDGET} bytes: {memory(values):.0f} used, "
+          f"{refused_series(values):.0f} series refused")
+
+
+def main():
+    program, folder = sys.argv[1:3]
+    target = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Growing)
+    threading.Thread(target=target.serve_forever, daemon=True).start()
+    with harness.WorkFolder(folder) as work:
+        server = harness.start_narthex(program, work, CONFIG % target.server_port,
+                                       "--host-metrics.disable", f"--memory.budget={BUDGET >> 20}MiB")
+        try:
+            server.wait_ready()
+            check(server)
+        finally:
+            server.stop()
+            target.shutdown()
+        assert "no memory" in server.log_tail()
+
+
+main()
