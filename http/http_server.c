@@ -148,6 +148,16 @@ static err_t start_daemon(struct http_server *server, const char *address, struc
     return OK;
 }
 
+struct str http_external_path(const char *url)
+{
+    const char *host = strstr(url, "://");
+    const char *path = host == NULL ? url : host + 3 + strcspn(host + 3, "/?#");
+    struct str found = str_from(path, strcspn(path, "?#"));
+    while (found.size > 0 && found.data[found.size - 1] == '/')
+        found.size--;
+    return found;
+}
+
 /* Path of the external URL, or the flag, without slash at the end. */
 static void set_route_prefix(struct http_server *server)
 {
@@ -155,10 +165,7 @@ static void set_route_prefix(struct http_server *server)
     if (server->options.route_prefix != NULL) {
         prefix = str_from_cstr(server->options.route_prefix);
     } else if (server->options.external_url != NULL) {
-        const char *host = strstr(server->options.external_url, "://");
-        const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
-        if (slash != NULL)
-            prefix = str_from_cstr(slash);
+        prefix = http_external_path(server->options.external_url);
     }
     while (prefix.size > 0 && prefix.data[prefix.size - 1] == '/')
         prefix.size--;

@@ -116,12 +116,7 @@ bool redirect__similar(struct http_request *request, struct str route_prefix)
 static struct str external_path(const struct http_request *request)
 {
     const char *url = request->options->external_url;
-    const char *host = url == NULL ? NULL : strstr(url, "://");
-    const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
-    struct str path = str_from_cstr(slash);
-    while (path.size > 0 && path.data[path.size - 1] == '/')
-        path.size--;
-    return path;
+    return url == NULL ? STR("") : http_external_path(url);
 }
 
 void redirect__prefix(struct http_request *request, struct str route_prefix)

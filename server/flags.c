@@ -333,13 +333,29 @@ static void set_derived(struct server_flags *flags)
         strbuf_deinit(&text);
     }
     if (flags->route_prefix[0] == '\0') {
-        const char *host = strstr(flags->external_url, "://");
-        const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
-        struct str path = str_from_cstr(slash);
-        while (path.size > 1 && path.data[path.size - 1] == '/')
-            path.size--;
+        struct str path = http_external_path(flags->external_url);
         show(flags, "web.route-prefix", path.size == 0 ? "/" : arena_str(&flags->arena, path).data);
     }
+}
+
+/* A URL with scheme and host, or a path alone. */
+static err_t check_external_url(const char *url, struct strbuf *why)
+{
+    size_t size = strlen(url);
+    if (size == 0)
+        return OK;
+    const char *fault = NULL;
+    if (strchr("\"'", url[0]) != NULL || strchr("\"'", url[size - 1]) != NULL)
+        fault = "URL must not begin or end with quotes";
+    else if (url[strcspn(url, " \t\r\n\"<>\\^`{|}")] != '\0')
+        fault = "invalid character";
+    else if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0 && url[0] != '/')
+        fault = "neither http:// nor https:// nor a path";
+    else if (url[0] != '/' && strcspn(strstr(url, "://") + 3, "/?#") == 0)
+        fault = "no host";
+    if (fault == NULL)
+        return OK;
+    return err_fail(why, ERR_INVALID, "parse external URL \"%s\": %s", url, fault);
 }
 
 static int compare_values(const void *a, const void *b)
@@ -363,6 +379,7 @@ err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, stru
         TRY(parse_one(flags, argv + i, argc - i, &used, why));
     if (flags->listen_addresses.count == 0)
         flags->listen_addresses.items[flags->listen_addresses.count++] = "0.0.0.0:9090";
+    TRY(check_external_url(flags->external_url, why));
     set_derived(flags);
     qsort(flags->values, flags->value_count, sizeof *flags->values, compare_values);
     parse_features(flags);

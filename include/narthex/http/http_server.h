@@ -97,6 +97,10 @@ struct http_server_options {
     bool enable_admin_api;
 };
 
+/* Path of an external URL ("https://host/p/", or a path alone) without slashes at its end, query
+ * and fragment: "" or "/p". A view into `url`. */
+struct str http_external_path(const char *url);
+
 /* Binds and serves. ERR_INVALID for a bad address or web configuration, ERR_IO when it cannot be
  * bound. */
 err_t http_server_start(const struct http_server_options *options, struct http_services *services,
