@@ -138,9 +138,9 @@ static err_t refuse_prometheus(const char *path, struct strbuf *why)
     if (!found)
         return OK;
     return err_fail(why, ERR_INVALID,
-                    "%s holds data of Prometheus; choose another folder and bring the data over "
-                    "with: narthexctl tsdb import-prometheus %s <new folder>",
-                    path, path);
+                    "%s holds data of Prometheus; choose another folder and bring the data over as "
+                    "OpenMetrics text with: narthexctl tsdb create-blocks-from openmetrics",
+                    path);
 }
 
 err_t db_lock_folder(const char *folder, int *file, struct strbuf *why)

@@ -208,7 +208,7 @@ static void a_folder_of_prometheus_is_refused(void **state)
     assert_int_equal(fs_make_dirs(fs_system(), path, &f->why), OK);
     struct db *db = NULL;
     assert_int_equal(try_open(f, &db), ERR_INVALID);
-    assert_non_null(strstr(strbuf_cstr(&f->why), "import"));
+    assert_non_null(strstr(strbuf_cstr(&f->why), "create-blocks-from openmetrics"));
 }
 
 static void the_head_is_cut_when_it_spans_one_and_a_half_ranges(void **state)
