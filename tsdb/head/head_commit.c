@@ -15,7 +15,9 @@ enum { MOVES_BEFORE_SHARED = 2 };
 static bool is_untouched(const struct head_appender *self, const struct staged_sample *sample)
 {
     const struct head_group *group = sample->group;
-    return group != NULL && group == self->head->sources[self->source].lanes[0] &&
+    const struct head_source *source = &self->head->sources[self->source];
+    /* Without a lane of its own a source may still have samples in a shared group. */
+    return group != NULL && source->lane_count > 0 && group == source->lanes[0] &&
            group->sequence == self->lane_sequence &&
            group->slot_refs[sample->slot] == head__ref(self->head, sample->ordinal);
 }
