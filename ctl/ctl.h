@@ -7,7 +7,7 @@
 #include "narthex/base/err.h"
 #include "narthex/base/strbuf.h"
 
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_ARGUMENTS_MAX = 64 };
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_LINT = 3, CTL_ARGUMENTS_MAX = 64 };
 
 /* What follows the command's words on the command line: --name=value and the rest. */
 struct ctl_arguments {
@@ -20,12 +20,24 @@ struct ctl_arguments {
     uint32_t rest_count;
 };
 
+/* ---- arguments (ctl/arguments.c) ---- */
+
+/* Reads the words by the command's flags: names parted by blanks, with "=" behind those that have a
+ * value and "/c" behind those with a short form: "match= quiet/q format=/o". Both --name=value and
+ * --name value are understood. False after saying on stderr what is wrong. */
+bool ctl_arguments_read(int argc, char **argv, const char *flags, struct ctl_arguments *arguments);
+/* Says it on stderr as promtool does; returns CTL_FAILED. */
+int ctl_usage_error(const char *text);
+bool ctl_switch(const struct ctl_arguments *arguments, const char *name);
+/* Whether --format=json was given. */
+bool ctl_wants_json(const struct ctl_arguments *arguments);
 /* Value of an option, or `fallback`. */
 const char *ctl_option(const struct ctl_arguments *arguments, const char *name,
                        const char *fallback);
 
 /* Each returns the exit status. */
 int ctl_check_config(const struct ctl_arguments *arguments);
+int ctl_check_metrics(const struct ctl_arguments *arguments);
 int ctl_check_web_config(const struct ctl_arguments *arguments);
 int ctl_check_healthy(const struct ctl_arguments *arguments);
 int ctl_check_ready(const struct ctl_arguments *arguments);

@@ -10,48 +10,39 @@ struct command {
     const char *group;
     const char *name;
     const char *usage;
+    const char *flags; /* see ctl_arguments_read */
     int (*run)(const struct ctl_arguments *arguments);
     uint32_t rest_min; /* words after the options */
 };
 
 static const struct command commands[] = {
-    {"check", "config", "FILE…", ctl_check_config, 1},
-    {"check", "web-config", "FILE…", ctl_check_web_config, 1},
-    {"check", "healthy", "[--url=URL]", ctl_check_healthy, 0},
-    {"check", "ready", "[--url=URL]", ctl_check_ready, 0},
-    {"query", "instant", "[--time=T] [--format=json] URL EXPR", ctl_query_instant, 2},
-    {"query", "range", "[--start=T] [--end=T] [--step=D] [--format=json] URL EXPR", ctl_query_range,
-     2},
-    {"query", "series", "--match=SELECTOR… [--start=T] [--end=T] URL", ctl_query_series, 1},
-    {"query", "labels", "[--start=T] [--end=T] [--match=SELECTOR…] URL NAME", ctl_query_labels, 2},
-    {"tsdb", "list", "[DIR]", ctl_tsdb_list, 0},
-    {"tsdb", "dump", "[--min-time=MS] [--max-time=MS] [--match=SELECTOR…] [DIR]", ctl_tsdb_dump, 0},
+    {"check", "config", "FILE…", "", ctl_check_config, 1},
+    {"check", "metrics", "[--extended] [--lint=all|none] <FILE", "extended lint= format=/o",
+     ctl_check_metrics, 0},
+    {"check", "web-config", "FILE…", "", ctl_check_web_config, 1},
+    {"check", "healthy", "[--url=URL]", "url=", ctl_check_healthy, 0},
+    {"check", "ready", "[--url=URL]", "url=", ctl_check_ready, 0},
+    {"query", "instant", "[--time=T] [--format=json] URL EXPR", "time= format=/o",
+     ctl_query_instant, 2},
+    {"query", "range", "[--start=T] [--end=T] [--step=D] [--format=json] URL EXPR",
+     "start= end= step= format=/o", ctl_query_range, 2},
+    {"query", "series", "--match=SELECTOR… [--start=T] [--end=T] URL",
+     "match= start= end= format=/o", ctl_query_series, 1},
+    {"query", "labels", "[--start=T] [--end=T] [--match=SELECTOR…] URL NAME",
+     "start= end= match= format=/o", ctl_query_labels, 2},
+    {"tsdb", "list", "[DIR]", "", ctl_tsdb_list, 0},
+    {"tsdb", "dump", "[--min-time=MS] [--max-time=MS] [--match=SELECTOR…] [DIR]",
+     "min-time= max-time= match=", ctl_tsdb_dump, 0},
     {"tsdb", "dump-openmetrics", "[--min-time=MS] [--max-time=MS] [--match=SELECTOR…] [DIR]",
-     ctl_tsdb_dump_openmetrics, 0},
-    {"tsdb", "verify", "[DIR]", ctl_tsdb_verify, 0},
-    {"tsdb", "repair", "[DIR]", ctl_tsdb_repair, 0},
+     "min-time= max-time= match=", ctl_tsdb_dump_openmetrics, 0},
+    {"tsdb", "verify", "[DIR]", "", ctl_tsdb_verify, 0},
+    {"tsdb", "repair", "[DIR]", "", ctl_tsdb_repair, 0},
     {"tsdb", "create-blocks-from",
      "openmetrics [--quiet] [--samples-in-memory=N] INPUT [OUTPUT] | --url=URL INPUT",
-     ctl_tsdb_create_blocks, 2},
-    {"promql", "format", "QUERY", ctl_promql_format, 1},
+     "quiet/q samples-in-memory= url=", ctl_tsdb_create_blocks, 2},
+    {"promql", "format", "QUERY", "", ctl_promql_format, 1},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
-
-const char *ctl_option(const struct ctl_arguments *arguments, const char *name,
-                       const char *fallback)
-{
-    for (uint32_t i = 0; i < arguments->option_count; i++) {
-        if (str_equal_cstr(arguments->options[i].name, name))
-            return arguments->options[i].value;
-    }
-    return fallback;
-}
-
-static int usage_error(const char *text)
-{
-    fprintf(stderr, "narthexctl: error: %s, try --help\n", text);
-    return CTL_FAILED;
-}
 
 static void print_help(void)
 {
@@ -60,29 +51,14 @@ static void print_help(void)
         printf("  %s %s %s\n", commands[i].group, commands[i].name, commands[i].usage);
 }
 
-/* False when there are too many. */
-static bool read_arguments(int argc, char **argv, struct ctl_arguments *arguments)
-{
-    for (int i = 0; i < argc; i++) {
-        const char *word = argv[i];
-        if (arguments->option_count == CTL_ARGUMENTS_MAX ||
-            arguments->rest_count == CTL_ARGUMENTS_MAX)
-            return false;
-        if (strncmp(word, "--", 2) != 0) {
-            arguments->rest[arguments->rest_count++] = word;
-            continue;
-        }
-        const char *equal = strchr(word, '=');
-        size_t size = equal == NULL ? strlen(word + 2) : (size_t)(equal - word - 2);
-        arguments->options[arguments->option_count].name = str_from(word + 2, size);
-        arguments->options[arguments->option_count++].value = equal == NULL ? "" : equal + 1;
-    }
-    return true;
-}
-
 int main(int argc, char **argv)
 {
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+    /* promtool's switch for its promql commands; nothing here needs it. */
+    if (argc >= 2 && strcmp(argv[1], "--experimental") == 0) {
+        argc--;
+        argv++;
+    }
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         print_help();
         return CTL_OK;
@@ -92,16 +68,20 @@ int main(int argc, char **argv)
         return CTL_OK;
     }
     if (argc < 3)
-        return usage_error("a command has two words");
+        return ctl_usage_error("a command has two words");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].group, argv[1]) != 0 || strcmp(commands[i].name, argv[2]) != 0)
             continue;
         struct ctl_arguments arguments = {0};
-        if (!read_arguments(argc - 3, argv + 3, &arguments))
-            return usage_error("too many arguments");
+        if (!ctl_arguments_read(argc - 3, argv + 3, commands[i].flags, &arguments))
+            return CTL_FAILED;
+        if (ctl_switch(&arguments, "help")) {
+            printf("usage: narthexctl %s %s %s\n", argv[1], argv[2], commands[i].usage);
+            return CTL_OK;
+        }
         if (arguments.rest_count < commands[i].rest_min)
-            return usage_error("required argument not provided");
+            return ctl_usage_error("required argument not provided");
         return commands[i].run(&arguments);
     }
-    return usage_error("unknown command");
+    return ctl_usage_error("unknown command");
 }

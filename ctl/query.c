@@ -102,17 +102,12 @@ static void print_result(const json_t *data)
     }
 }
 
-static bool wants_json(const struct ctl_arguments *arguments)
-{
-    return strcmp(ctl_option(arguments, "format", ""), "json") == 0;
-}
-
 static int run_query(const struct ctl_arguments *arguments, const char *url)
 {
     json_t *whole;
     json_t *data = ask(url, &whole);
     int status = data == NULL ? CTL_FAILED : CTL_OK;
-    if (data != NULL && wants_json(arguments)) {
+    if (data != NULL && ctl_wants_json(arguments)) {
         json_dumpf(json_object_get(data, "result"), stdout, JSON_COMPACT);
         printf("\n");
     } else if (data != NULL) {
@@ -188,7 +183,7 @@ static int run_list(const struct ctl_arguments *arguments, const char *url, bool
     int status = data == NULL ? CTL_FAILED : CTL_OK;
     size_t index;
     json_t *item;
-    if (data != NULL && wants_json(arguments)) {
+    if (data != NULL && ctl_wants_json(arguments)) {
         json_dumpf(data, stdout, JSON_COMPACT);
         printf("\n");
     } else if (data != NULL) {
