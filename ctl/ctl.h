@@ -52,6 +52,7 @@ int ctl_tsdb_verify(const struct ctl_arguments *arguments);
 int ctl_tsdb_repair(const struct ctl_arguments *arguments);
 int ctl_tsdb_create_blocks(const struct ctl_arguments *arguments);
 int ctl_promql_format(const struct ctl_arguments *arguments);
+int ctl_promql_label_matchers(const struct ctl_arguments *arguments);
 
 /* ---- rows about blocks (ctl/tsdb.c) ---- */
 

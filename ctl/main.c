@@ -41,6 +41,8 @@ static const struct command commands[] = {
      "openmetrics [--quiet] [--samples-in-memory=N] INPUT [OUTPUT] | --url=URL INPUT",
      "quiet/q samples-in-memory= url=", ctl_tsdb_create_blocks, 2},
     {"promql", "format", "QUERY", "", ctl_promql_format, 1},
+    {"promql", "label-matchers", "set [--type=(=|!=|=~|!~)] QUERY NAME VALUE | delete QUERY NAME",
+     "type=/t", ctl_promql_label_matchers, 3},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -79,6 +79,29 @@ def check_json(ctl):
     assert {"metric": "noHelp", "text": "no help text"} in answer["problems"], answer
 
 
+SET, DELETE = ["label-matchers", "set"], ["label-matchers", "delete"]
+# promtool 2.42 has no promql commands: (arguments, exit status, all of standard output)
+PROMQL = [
+    ([*SET, 'sum(rate(a{b="1"}[5m])) / b{job="y"}', "job", "x"], 0,
+     'sum(rate(a{b="1",job="x"}[5m])) / b{job="x"}\n'),
+    ([*SET, "-t", "!=", "a", "job", "x"], 0, 'a{job!="x"}\n'),
+    ([*SET, "--type==~", 'a{job!="1"} offset 5m', "job", "x.*"], 0,
+     'a{job=~"x.*"} offset 5m\n'),
+    ([*SET, "--type", "=~", "a", "job", "("], 1, ""),
+    ([*SET, "--type", "~", "a", "job", "x"], 1, ""),
+    ([*SET, "a", "job"], 1, ""),
+    ([*DELETE, 'a{job="x",b!="1",job!="z"}[5m]', "job"], 0, 'a{b!="1"}[5m]\n'),
+    ([*DELETE, "a +", "job"], 1, ""),
+]
+
+
+def check_promql(ctl):
+    for arguments, status, out in PROMQL:
+        got = run(ctl, ["--experimental", "promql", *arguments], "")
+        assert got[:2] == (status, out), (arguments, got)
+        assert bool(got[2]) == (status != 0), (arguments, got)
+
+
 def main():
     ctl, folder = sys.argv[1:3]
     promtool = harness.fetch_peer("prometheus", "usr/bin/promtool", os.path.join(folder, "peers"))
@@ -90,6 +113,7 @@ def main():
         assert ours != theirs, f"{arguments} {text!r}: no difference any more ({why})"
         assert ours[0] == status and part in ours[2], f"{arguments} {text!r}: {ours}"
     check_json(ctl)
+    check_promql(ctl)
     print(f"{len(CASES)} cases equal, {len(DIFFERENCES)} reviewed differences")
 
 
