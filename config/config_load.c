@@ -204,8 +204,8 @@ static err_t load_scrape_file(struct config_impl *config, const char *path, stru
     err_t err = OK;
     TRY_OUT(fs_read_file(path, CONFIG_FILE_BYTES_MAX, &text, why));
     TRY_OUT(yaml_tree_parse(strbuf_str(&text), &config->arena, &node, why));
-    TRY_OUT(
-        schema_decode(&schema_scrape_file, node, config__folder_of(name), &config->arena, &object, why));
+    TRY_OUT(schema_decode(&schema_scrape_file, node, config__folder_of(name), &config->arena,
+                          &object, why));
     const struct value *jobs = object_get(object, "scrape_configs");
     for (uint32_t i = 0; i < jobs->count; i++)
         TRY_OUT(add_job(config, jobs->objects[i], name, why));
@@ -393,8 +393,8 @@ err_t config_load(const char *path, const struct config_options *options, struct
     struct strbuf text = STRBUF_INIT;
     err_t err = fs_read_file(path, CONFIG_FILE_BYTES_MAX, &text, why);
     if (err == OK)
-        err = config_load_text(strbuf_str(&text), path, config__folder_of(str_from_cstr(path)), options,
-                               config, why);
+        err = config_load_text(strbuf_str(&text), path, config__folder_of(str_from_cstr(path)),
+                               options, config, why);
     strbuf_deinit(&text);
     return err;
 }

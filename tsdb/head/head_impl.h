@@ -388,8 +388,8 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
                      struct slot_samples *samples);
 err_t head__slot_decode_floats(struct slot_samples *samples, struct strbuf *why);
 /* Decodes the histograms in the order of their rows into histograms[], which holds COLUMN_ROWS_MAX:
- * those of the rows below the limit and perhaps later ones. `to_float`: integer ones may be given as
- * floats. */
+ * those of the rows below the limit and perhaps later ones. `to_float`: integer ones may be given
+ * as floats. */
 err_t head__slot_decode_histograms(const struct slot_samples *samples, bool to_float,
                                    struct arena *arena, struct histogram *histograms,
                                    struct strbuf *why);
