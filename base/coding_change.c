@@ -9,7 +9,9 @@ static bool integer_of(uint64_t bits, int64_t *integer)
         return false;
     *integer = (int64_t)v;
     double back = (double)*integer;
-    return memcmp(&back, &bits, sizeof back) == 0;
+    uint64_t back_bits;
+    memcpy(&back_bits, &back, sizeof back_bits);
+    return back_bits == bits;
 }
 
 uint8_t *coding_write_change(uint8_t *out, uint64_t bits, uint64_t base)

@@ -3,9 +3,8 @@
  * and parentheses do not count. */
 #include "common_parts.h"
 
-#include <string.h>
-
 #include "narthex/base/hash.h"
+#include "narthex/model/histogram.h"
 
 struct numbering {
     struct eval *eval;
@@ -65,7 +64,7 @@ static bool equal_selectors(const struct vector_selector *a, const struct vector
 
 static bool equal_fill(const struct fill_value *a, const struct fill_value *b)
 {
-    return a->set == b->set && (!a->set || memcmp(&a->value, &b->value, sizeof a->value) == 0);
+    return a->set == b->set && (!a->set || double_bits(a->value) == double_bits(b->value));
 }
 
 static bool equal_matching(const struct vector_matching *a, const struct vector_matching *b)
@@ -97,7 +96,7 @@ static bool equal_nodes(const struct expr *a, const struct expr *b)
         return false;
     switch (a->kind) {
     case EXPR_NUMBER:
-        return memcmp(&a->number.value, &b->number.value, sizeof a->number.value) == 0;
+        return double_bits(a->number.value) == double_bits(b->number.value);
     case EXPR_STRING:
         return str_equal(a->string, b->string);
     case EXPR_VECTOR_SELECTOR:
