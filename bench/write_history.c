@@ -15,6 +15,7 @@
 #include "fleet.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/number.h"
+#include "narthex/model/exposition_writer.h"
 #include "narthex/model/histogram.h"
 
 enum { SEED = 1, WRITE_BYTES = 1 << 20 };
@@ -38,28 +39,6 @@ static err_t load(struct history *history, const char *source, uint32_t total_ro
     return corpus_load(&history->corpus, source, 1, total_rows, 0, why);
 }
 
-/* name{a="b",c="d"}, with the escapes of the text formats. */
-static void print_key(struct labels labels, struct strbuf *out)
-{
-    const char *before = "{";
-    strbuf_add_str(out, labels_get(labels, LABEL_NAME));
-    for (uint32_t i = 0; i < labels.count; i++) {
-        struct label label = labels.items[i];
-        if (str_equal(label.name, LABEL_NAME))
-            continue;
-        strbuf_printf(out, "%s%.*s=\"", before, STR_ARG(label.name));
-        for (size_t k = 0; k < label.value.size; k++) {
-            char c = label.value.data[k];
-            if (c == '\\' || c == '"' || c == '\n')
-                strbuf_add_char(out, '\\');
-            strbuf_add_char(out, c == '\n' ? 'n' : c);
-        }
-        strbuf_add_char(out, '"');
-        before = ",";
-    }
-    strbuf_add_char(out, '}');
-}
-
 static void make_keys(struct history *history)
 {
     uint32_t count = fleet_target_count(history->fleet);
@@ -76,7 +55,8 @@ static void make_keys(struct history *history)
             label_builder_set(&builder, STR("job"), str_from_cstr(job->name));
             label_builder_set(&builder, STR("instance"), str_from_cstr(instance));
             strbuf_clear(&text);
-            print_key(label_builder_labels(&builder), &text);
+            struct labels labels = label_builder_labels(&builder);
+            exposition_add_key(&text, labels_get(labels, LABEL_NAME), labels);
             history->keys[i][slot] = arena_str(&history->arena, strbuf_str(&text));
         }
     }

@@ -6,6 +6,7 @@
 #include "ctl.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/number.h"
+#include "narthex/model/exposition_writer.h"
 #include "narthex/model/histogram_math.h"
 #include "narthex/query/promql.h"
 #include "narthex/tsdb/db.h"
@@ -29,29 +30,6 @@ static void flush(struct dump *dump, size_t least)
         return;
     fwrite(dump->out.data, 1, dump->out.size, stdout);
     strbuf_clear(&dump->out);
-}
-
-/* name{a="b",c="d"}: what an importer takes. */
-static void print_openmetrics_key(struct labels labels, struct strbuf *out)
-{
-    const char *before = "{";
-    strbuf_add_str(out, labels_get(labels, LABEL_NAME));
-    for (uint32_t i = 0; i < labels.count; i++) {
-        struct label label = labels.items[i];
-        if (str_equal(label.name, LABEL_NAME))
-            continue;
-        strbuf_printf(out, "%s%.*s=\"", before, STR_ARG(label.name));
-        for (size_t k = 0; k < label.value.size; k++) {
-            char c = label.value.data[k];
-            if (c == '\\' || c == '"' || c == '\n')
-                strbuf_add_char(out, '\\');
-            strbuf_add_char(out, c == '\n' ? 'n' : c);
-        }
-        strbuf_add_char(out, '"');
-        before = ",";
-    }
-    if (before[0] == ',')
-        strbuf_add_char(out, '}');
 }
 
 static void print_value(struct dump *dump, const struct sample_column *column, uint32_t i)
@@ -89,7 +67,7 @@ static err_t dump_series(struct dump *dump, struct series_cursor *cursor,
 {
     strbuf_clear(&dump->key);
     if (dump->openmetrics)
-        print_openmetrics_key(series->labels, &dump->key);
+        exposition_add_key(&dump->key, labels_get(series->labels, LABEL_NAME), series->labels);
     else
         labels_print(series->labels, &dump->key);
     TRY(series_cursor_seek(cursor, series, dump->min_t_ms, dump->max_t_ms, why));
@@ -186,7 +164,10 @@ static int run(const struct ctl_arguments *arguments, bool openmetrics)
     strbuf_deinit(&dump.key);
     strbuf_deinit(&dump.out);
     arena_deinit(&dump.arena);
-    return err == OK && fflush(stdout) == 0 ? CTL_OK : CTL_FAILED;
+    bool written = fflush(stdout) == 0 && ferror(stdout) == 0;
+    if (!written)
+        fprintf(stderr, "narthexctl: error: not all could be written\n");
+    return err == OK && written ? CTL_OK : CTL_FAILED;
 }
 
 int ctl_tsdb_dump(const struct ctl_arguments *arguments)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "narthex/base/number.h"
+#include "narthex/model/exposition_writer.h"
 
 static int compare_federated(const void *a, const void *b)
 {
@@ -43,21 +44,6 @@ struct labels federate__labels(struct arena *arena, const struct federated *item
 
 /* ---- text ---- */
 
-static void add_quoted(struct strbuf *out, struct str value)
-{
-    strbuf_add_char(out, '"');
-    for (size_t i = 0; i < value.size; i++) {
-        char c = value.data[i];
-        if (c == '\\' || c == '"')
-            strbuf_add_char(out, '\\');
-        if (c == '\n')
-            strbuf_add_cstr(out, "\\n");
-        else
-            strbuf_add_char(out, c);
-    }
-    strbuf_add_char(out, '"');
-}
-
 static struct str escaped(struct arena *arena, struct str name, enum name_escaping escaping)
 {
     struct strbuf out = STRBUF_INIT;
@@ -67,32 +53,16 @@ static struct str escaped(struct arena *arena, struct str name, enum name_escapi
     return copy;
 }
 
-/* Name and labels; names that only UTF-8 allows stand in quotes, the metric's within the braces. */
 static void add_line(struct strbuf *out, struct arena *arena, const struct federated *item,
                      struct str name, struct labels labels, enum name_escaping escaping)
 {
     char text[NUMBER_TEXT_MAX];
-    bool plain = metric_name_is_valid(name, NAME_SCHEME_LEGACY);
-    const char *separator = "{";
-    if (plain) {
-        strbuf_add_str(out, name);
-    } else {
-        strbuf_add_char(out, '{');
-        add_quoted(out, name);
-        separator = ",";
-    }
-    for (uint32_t i = 0; i < labels.count; i++) {
-        struct str label = escaped(arena, labels.items[i].name, escaping);
-        strbuf_add_cstr(out, separator);
-        separator = ",";
-        if (label_name_is_valid(label, NAME_SCHEME_LEGACY))
-            strbuf_add_str(out, label);
-        else
-            add_quoted(out, label);
-        strbuf_add_char(out, '=');
-        add_quoted(out, labels.items[i].value);
-    }
-    strbuf_add_cstr(out, plain && labels.count == 0 ? " " : "} ");
+    struct label *items = ARENA_NEW_ARRAY(arena, struct label, labels.count);
+    for (uint32_t i = 0; i < labels.count; i++)
+        items[i] =
+            (struct label){escaped(arena, labels.items[i].name, escaping), labels.items[i].value};
+    exposition_add_key(out, name, (struct labels){items, labels.count});
+    strbuf_add_char(out, ' ');
     strbuf_add(out, text, number_format_general(item->value, 6, text));
     strbuf_printf(out, " %lld\n", (long long)item->t_ms);
 }
@@ -113,7 +83,7 @@ static void write_text(struct http_request *request, const struct federated *ite
             if (metric_name_is_valid(name, NAME_SCHEME_LEGACY))
                 strbuf_add_str(out, name);
             else
-                add_quoted(out, name);
+                exposition_add_quoted(out, name);
             strbuf_add_cstr(out, " untyped\n");
         }
         last_name = raw_name;

@@ -48,7 +48,7 @@ def main():
     ctl, build_folder = sys.argv[1:3]
     print(f"seed {SEED}")
     source = values(random.Random(SEED))
-    keys = ["plain", 'a{x="1"}', 'a{x="2",y="b"}', r'q{t="a\\b\"c\nd"}', 'u{l="\u00e4\u20ac"}']
+    keys = ["plain", '{"a name.é","a label"="1",z="2"}', 'a{x="1"}', 'a{x="2",y="b"}', r'q{t="a\\b\"c\nd"}', 'u{l="\u00e4\u20ac"}']
     lines = [f"{key} {next(source)} {START + row * 15}.{row % 1000:03d}"
              for row in range(2000) for key in keys]
     wanted = [" ".join([key, go_text(float(value)), time])
@@ -67,6 +67,10 @@ def main():
                   f"--max-time={START * 1000 + 15001}", data).splitlines()
         assert len(one) == 2 and one[0].startswith('{__name__="a", x="2", y="b"} ') \
             and one[0].endswith(f" {START * 1000}"), one
+        with open("/dev/full", "w") as full:
+            cut = subprocess.run([ctl, "tsdb", "dump", data], stdout=full, stderr=subprocess.PIPE,
+                                 text=True, check=False)
+        assert cut.returncode == 1 and "not all could be written" in cut.stderr, cut
         missing = subprocess.run([ctl, "tsdb", "dump", os.path.join(folder, "none")],
                                  capture_output=True, text=True, check=False)
         assert missing.returncode == 1 and "none" in missing.stderr, missing

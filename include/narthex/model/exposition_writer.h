@@ -10,6 +10,7 @@
 #include "narthex/base/metrics.h"
 #include "narthex/base/str.h"
 #include "narthex/base/strbuf.h"
+#include "narthex/model/labels.h"
 
 /* Content-Type of what is written here. */
 #define EXPOSITION_TEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -38,3 +39,10 @@ void metric_writer_value(struct metric_writer *writer, double value);
 
 /* Appends the whole registry, families sorted by name. Any thread. */
 void exposition_write_metrics(struct strbuf *out, struct metrics *metrics);
+
+/* Single lines of stored series, bytes as they are stored. */
+/* "s" with backslash, quote and newline escaped. */
+void exposition_add_quoted(struct strbuf *out, struct str s);
+/* name{a="b",c="d"} as both text formats take it: names that only UTF-8 allows stand in quotes, the
+ * metric's within the braces. A label __name__ among `labels` is left out. */
+void exposition_add_key(struct strbuf *out, struct str name, struct labels labels);
