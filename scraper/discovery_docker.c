@@ -251,24 +251,6 @@ out:
     return err;
 }
 
-static err_t docker_create(const void *settings, const struct discovery_env *env, void **state,
-                           struct strbuf *why)
-{
-    struct docker_api *api = MEM_NEW(MEM_DISCOVERY, struct docker_api);
-    err_t err = docker_api_init(api, settings, env, why);
-    if (err != OK)
-        mem_free(MEM_DISCOVERY, api);
-    else
-        *state = api;
-    return err;
-}
-
-static void docker_destroy(void *state)
-{
-    docker_api_deinit(state);
-    mem_free(MEM_DISCOVERY, state);
-}
-
 static err_t docker_refresh(void *state, struct discovered_groups *groups, struct strbuf *why)
 {
     struct docker_api *api = state;
@@ -294,8 +276,8 @@ static int64_t docker_interval_ms(const void *state)
 
 const struct discovery_mechanism discovery_docker = {
     .name = STR_INIT("docker"),
-    .create = docker_create,
-    .destroy = docker_destroy,
+    .create = docker_api_create,
+    .destroy = docker_api_destroy,
     .refresh = docker_refresh,
     .interval_ms = docker_interval_ms,
 };

@@ -17,9 +17,11 @@ struct docker_api {
     struct str unix_socket;          /* or empty */
     char version[16];                /* "/v1.41", or "" for the Engine's own */
 };
-err_t docker_api_init(struct docker_api *api, const struct docker_discovery_config *config,
-                      const struct discovery_env *env, struct strbuf *why);
-void docker_api_deinit(struct docker_api *api);
+/* create and destroy of the mechanisms that ask one; `settings` is a struct
+ * docker_discovery_config, which is borrowed. */
+err_t docker_api_create(const void *settings, const struct discovery_env *env, void **state,
+                        struct strbuf *why);
+void docker_api_destroy(void *state);
 /* Agrees with the Engine on a version of its API: before the first request of a refresh. */
 err_t docker_api_negotiate(struct docker_api *api, struct strbuf *why);
 /* GET of a list below the versioned path ("/networks"); `filtered` sends the configured filters.

@@ -46,24 +46,32 @@ err_t docker_host_parse(struct str host, struct strbuf *base_url, struct str *un
     return OK;
 }
 
-err_t docker_api_init(struct docker_api *api, const struct docker_discovery_config *config,
-                      const struct discovery_env *env, struct strbuf *why)
+err_t docker_api_create(const void *settings, const struct discovery_env *env, void **state,
+                        struct strbuf *why)
 {
+    const struct docker_discovery_config *config = settings;
+    struct docker_api *api = MEM_NEW(MEM_DISCOVERY, struct docker_api);
     *api = (struct docker_api){.config = config, .env = env};
     bool takes_http_block;
     err_t err =
         docker_host_parse(config->host, &api->base_url, &api->unix_socket, &takes_http_block, why);
     if (err == OK)
         err = http_client_create(takes_http_block ? &config->http : &api->plain, &api->client, why);
-    if (err != OK)
-        strbuf_deinit(&api->base_url);
+    if (err == OK) {
+        *state = api;
+        return OK;
+    }
+    strbuf_deinit(&api->base_url);
+    mem_free(MEM_DISCOVERY, api);
     return err;
 }
 
-void docker_api_deinit(struct docker_api *api)
+void docker_api_destroy(void *state)
 {
+    struct docker_api *api = state;
     http_client_destroy(api->client);
     strbuf_deinit(&api->base_url);
+    mem_free(MEM_DISCOVERY, api);
 }
 
 /* ---- requests ---- */

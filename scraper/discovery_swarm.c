@@ -353,24 +353,6 @@ err_t swarm_lists_read(const struct docker_discovery_config *config,
     return err;
 }
 
-static err_t swarm_create(const void *settings, const struct discovery_env *env, void **state,
-                          struct strbuf *why)
-{
-    struct docker_api *api = MEM_NEW(MEM_DISCOVERY, struct docker_api);
-    err_t err = docker_api_init(api, settings, env, why);
-    if (err != OK)
-        mem_free(MEM_DISCOVERY, api);
-    else
-        *state = api;
-    return err;
-}
-
-static void swarm_destroy(void *state)
-{
-    docker_api_deinit(state);
-    mem_free(MEM_DISCOVERY, state);
-}
-
 /* The configured filters are for the list that the targets come from. */
 static err_t swarm_refresh(void *state, struct discovered_groups *groups, struct strbuf *why)
 {
@@ -410,8 +392,8 @@ static int64_t swarm_interval_ms(const void *state)
 
 const struct discovery_mechanism discovery_dockerswarm = {
     .name = STR_INIT("dockerswarm"),
-    .create = swarm_create,
-    .destroy = swarm_destroy,
+    .create = docker_api_create,
+    .destroy = docker_api_destroy,
     .refresh = swarm_refresh,
     .interval_ms = swarm_interval_ms,
 };
