@@ -2,6 +2,7 @@
 #include "json_points.h"
 #include "request.h"
 
+#include "narthex/base/api_time.h"
 #include "narthex/base/number.h"
 
 enum { QUERY_POINTS_MAX = 11000 };
@@ -152,7 +153,7 @@ static bool read_limit(struct http_request *request, size_t *limit)
 static bool read_time(struct http_request *request, const char *name, int64_t *t_ms)
 {
     struct strbuf why = STRBUF_INIT;
-    err_t err = http__parse_time(http__param(request, name), t_ms, &why);
+    err_t err = api_time_parse(http__param(request, name), t_ms, &why);
     if (err != OK)
         http__api_invalid_parameter(request, name, strbuf_cstr(&why));
     strbuf_deinit(&why);
@@ -166,11 +167,10 @@ static bool read_durations(struct http_request *request, struct query_request *q
     struct str timeout = http__param(request, "timeout");
     struct str lookback = http__param(request, "lookback_delta");
     bool ok = true;
-    if (timeout.size > 0 && http__parse_duration(timeout, &query->timeout_ms, &why) != OK) {
+    if (timeout.size > 0 && api_duration_parse(timeout, &query->timeout_ms, &why) != OK) {
         http__api_invalid_parameter(request, "timeout", strbuf_cstr(&why));
         ok = false;
-    } else if (lookback.size > 0 &&
-               http__parse_duration(lookback, &query->lookback_ms, &why) != OK) {
+    } else if (lookback.size > 0 && api_duration_parse(lookback, &query->lookback_ms, &why) != OK) {
         struct strbuf text = STRBUF_INIT;
         strbuf_printf(&text, "error parsing lookback delta duration: %s", strbuf_cstr(&why));
         http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
@@ -188,8 +188,8 @@ static bool has_no_time(struct http_request *request)
     struct strbuf why = STRBUF_INIT;
     int64_t timeout_ms = 1;
     struct str timeout = http__param(request, "timeout");
-    bool none = timeout.size > 0 && http__parse_duration(timeout, &timeout_ms, &why) == OK &&
-                timeout_ms <= 0;
+    bool none =
+        timeout.size > 0 && api_duration_parse(timeout, &timeout_ms, &why) == OK && timeout_ms <= 0;
     if (none && promql_format(http__param(request, "query"), &request->services->features, &text,
                               &why) == OK)
         http__api_error(request, API_TIMEOUT, "query timed out in query execution");
@@ -240,7 +240,7 @@ void http__query(struct http_request *request)
 static bool read_step(struct http_request *request, struct query_request *query)
 {
     struct strbuf why = STRBUF_INIT;
-    err_t err = http__parse_duration(http__param(request, "step"), &query->step_ms, &why);
+    err_t err = api_duration_parse(http__param(request, "step"), &query->step_ms, &why);
     if (err != OK)
         http__api_invalid_parameter(request, "step", strbuf_cstr(&why));
     strbuf_deinit(&why);

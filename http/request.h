@@ -92,9 +92,7 @@ size_t http__params_all(struct http_request *request, const char *name, struct s
 /* Percent-decodes; plus means blank in queries. False on a broken escape. */
 bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, struct str *out);
 
-/* The texts of failures are those of the specification, without "invalid parameter". */
-err_t http__parse_time(struct str text, int64_t *t_ms, struct strbuf *why);
-err_t http__parse_duration(struct str text, int64_t *ms, struct strbuf *why);
+/* The text of a failure is that of the specification, without "invalid parameter". */
 err_t http__parse_limit(struct str text, size_t *limit, struct strbuf *why);
 /* strconv.Atoi with its error text. */
 bool http__parse_int(struct str text, int64_t *value, struct strbuf *why);

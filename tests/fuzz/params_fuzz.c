@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "narthex/base/api_time.h"
 #include "request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,9 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t limit;
     bool flag;
     check_pairs(text);
-    assert(http__parse_time(text, &ms, &why) == OK || why.size > 0);
+    assert(api_time_parse(text, &ms, &why) == OK || why.size > 0);
     strbuf_clear(&why);
-    assert(http__parse_duration(text, &ms, &why) == OK || why.size > 0);
+    assert(api_duration_parse(text, &ms, &why) == OK || why.size > 0);
     strbuf_clear(&why);
     assert(http__parse_limit(text, &limit, &why) == OK || why.size > 0);
     flag = http__parse_bool(text, &flag);
