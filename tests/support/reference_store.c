@@ -159,7 +159,7 @@ static err_t judge_late(const struct reference_store *store, int64_t t_ms, bool 
 
 /* OK with LEAVE_OUT means that the sample is left out without a word. */
 static err_t judge(const struct reference_appender *appender, const struct reference_series *series,
-                   const struct reference_sample *sample, enum verdict *verdict)
+                   const struct reference_sample *sample, bool in_order_only, enum verdict *verdict)
 {
     const struct reference_store *store = appender->store;
     *verdict = LEAVE_OUT;
@@ -173,7 +173,7 @@ static err_t judge(const struct reference_appender *appender, const struct refer
         return ERR_INVALID;
     bool stale = sample->histogram == NULL ? value_is_stale(sample->value)
                                            : histogram_is_stale(sample->histogram);
-    bool silent = appender->options.discard_out_of_order || stale;
+    bool silent = appender->options.discard_out_of_order || stale || in_order_only;
     int64_t min_t_ms = store->floor_ms;
     if (store->window_range_ms != 0 && store->newest_ms != INT64_MIN &&
         store->newest_ms - store->window_range_ms / 2 > min_t_ms)
@@ -205,7 +205,9 @@ static err_t append_add(struct appender *handle, const struct append_batch *batc
         }
         struct reference_sample sample = batch_sample(batch, i);
         enum verdict verdict;
-        batch->outcomes[i] = (uint8_t)judge(appender, series, &sample, &verdict);
+        batch->outcomes[i] =
+            (uint8_t)judge(appender, series, &sample,
+                           batch->in_order_only != NULL && batch->in_order_only[i], &verdict);
         if (verdict == LEAVE_OUT)
             continue;
         sample.transaction = appender->transaction;

@@ -317,7 +317,9 @@ static err_t add_one(const struct add_context *context, size_t i)
         stage(self, &sample);
     if (err == OK || err == ERR_EXISTS)
         return OK;
-    return head__late_stage(self, &sample, err, stale || self->options.discard_out_of_order);
+    bool discard = stale || self->options.discard_out_of_order ||
+                   (batch->in_order_only != NULL && batch->in_order_only[i]);
+    return head__late_stage(self, &sample, err, discard);
 }
 
 /* The common case in a loop of its own: floats at one new time, in the order of the lane's slots.

@@ -60,6 +60,9 @@ struct append_batch {
     const double *values;                      /* for samples without a histogram */
     const struct histogram *const *histograms; /* NULL: all are floats; else NULL per float */
     const int64_t *start_t_ms;                 /* NULL: none; 0 per sample: none */
+    /* Samples that an out-of-order window does not help: they are left out silently when they would
+     * be late. NULL: none of them. */
+    const bool *in_order_only;
     /* Written: OK, or why the sample was left out (ERR_STALE_REF, ERR_OUT_OF_ORDER, ERR_DUPLICATE,
      * ERR_OUT_OF_BOUNDS, ERR_TOO_OLD, ERR_INVALID). A sample equal to the newest one of its series
      * in time and bits is OK and stored once. */
