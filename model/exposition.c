@@ -15,6 +15,7 @@ void exposition_destroy(struct exposition *exposition)
     if (exposition == NULL)
         return;
     exposition__protobuf_destroy(exposition->protobuf);
+    exposition__starts_destroy(exposition->starts);
     mem_free(MEM_SCRAPE, exposition);
 }
 
@@ -35,6 +36,22 @@ void exposition_start(struct exposition *exposition, enum exposition_format form
     exposition->exemplar.labels.size = 0;
     if (format == EXPOSITION_PROTOBUF)
         exposition__protobuf_start(exposition);
+    if (format == EXPOSITION_OPENMETRICS && options->start_timestamps)
+        exposition__starts_begin(exposition);
+}
+
+static err_t next_of_text(struct exposition *exposition, struct exposition_entry *entry,
+                          struct strbuf *why)
+{
+    size_t key_size = exposition__quick_key(exposition);
+    if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
+        return OK;
+    if (key_size == 0 && exposition__quick_metadata(exposition, entry))
+        return OK;
+    exposition->exemplar.labels.size = 0;
+    if (exposition->format == EXPOSITION_OPENMETRICS)
+        return exposition__openmetrics_next(exposition, entry, why);
+    return exposition__text_next(exposition, entry, why);
 }
 
 err_t exposition_next(struct exposition *exposition, struct exposition_entry *entry,
@@ -46,15 +63,10 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
     }
     if (exposition->format == EXPOSITION_PROTOBUF)
         return exposition__protobuf_next(exposition, entry, why);
-    size_t key_size = exposition__quick_key(exposition);
-    if (key_size > 0 && exposition__quick_value(exposition, key_size, STR(""), entry))
-        return OK;
-    if (key_size == 0 && exposition__quick_metadata(exposition, entry))
-        return OK;
-    exposition->exemplar.labels.size = 0;
-    if (exposition->format == EXPOSITION_OPENMETRICS)
-        return exposition__openmetrics_next(exposition, entry, why);
-    return exposition__text_next(exposition, entry, why);
+    TRY(next_of_text(exposition, entry, why));
+    if (exposition->options.start_timestamps && exposition->format == EXPOSITION_OPENMETRICS)
+        exposition__starts_apply(exposition, entry);
+    return OK;
 }
 
 /* The unread rest where a line begins (blank lines skipped), else empty. */

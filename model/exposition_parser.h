@@ -58,6 +58,7 @@ struct lexer {
 };
 
 struct protobuf_reader;
+struct start_reader;
 
 /* An exemplar of a text format that was read and not asked for yet. */
 struct pending_exemplar {
@@ -76,6 +77,7 @@ struct exposition {
     bool ended;
     struct pending_exemplar exemplar; /* of the latest entry */
     struct protobuf_reader *protobuf; /* made on first use */
+    struct start_reader *starts;      /* as above */
 };
 
 /* --- exposition_lex.c --- */
@@ -134,6 +136,14 @@ void exposition__protobuf_start(struct exposition *exposition);
 void exposition__protobuf_destroy(struct protobuf_reader *reader);
 void exposition__protobuf_key_labels(struct str key, struct arena *arena, struct label **items,
                                      uint32_t *count);
+
+/* --- exposition_start.c --- */
+
+/* Of a body whose entries are to carry their start timestamps. */
+void exposition__starts_begin(struct exposition *exposition);
+void exposition__starts_destroy(struct start_reader *reader);
+/* Gives an entry that was just read its start, or its kind when it is itself a start. */
+void exposition__starts_apply(struct exposition *exposition, struct exposition_entry *entry);
 
 /* Size of the key at the body's position if the line is of the ordinary shape, else 0. */
 size_t exposition__quick_key(const struct exposition *exposition);

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "scrape_ingest.h"
 
 static struct cache_line *line_of(struct scrape_ingest *ingest, uint32_t row)
@@ -14,7 +16,7 @@ static void book_refusal(struct scrape_ingest *ingest, uint32_t row, err_t outco
     struct ingest_result *result = ingest->result;
     if (outcome == ERR_STALE_REF)
         result->stale_refs = true;
-    if (ingest->batch.lines[row] == UINT32_MAX)
+    if (ingest->batch.lines[row] == INGEST_NO_LINE)
         return; /* a marker or a start: too late is no fault */
     switch (outcome) {
     case ERR_STALE_REF:
@@ -42,6 +44,8 @@ void ingest__batch_drop(struct ingest_batch *batch)
     batch->count = 0;
     batch->has_times = false;
     batch->has_histograms = false;
+    batch->has_starts = false;
+    batch->has_in_order_only = false;
 }
 
 err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
@@ -56,6 +60,8 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
         .t_all_ms = ingest->task->t_ms,
         .values = batch->values,
         .histograms = batch->has_histograms ? batch->histograms : NULL,
+        .start_t_ms = batch->has_starts ? batch->start_ms : NULL,
+        .in_order_only = batch->has_in_order_only ? batch->in_order_only : NULL,
         .outcomes = batch->outcomes,
     };
     err_t err = appender_add(ingest->task->appender, &rows, why);
@@ -91,18 +97,37 @@ static void set_histogram(struct ingest_batch *batch, uint32_t row,
     batch->histograms[row] = histogram == NULL ? NULL : histogram_copy(&batch->arena, histogram);
 }
 
-err_t ingest__batch_push(struct scrape_ingest *ingest, series_ref ref, int64_t t_ms, double value,
-                         const struct histogram *histogram, uint32_t line, struct strbuf *why)
+static void set_start(struct ingest_batch *batch, uint32_t row, int64_t start_ms)
+{
+    if (!batch->has_starts && start_ms != 0) {
+        batch->has_starts = true;
+        memset(batch->start_ms, 0, row * sizeof *batch->start_ms);
+    }
+    batch->start_ms[row] = start_ms;
+}
+
+static void set_in_order_only(struct ingest_batch *batch, uint32_t row, bool in_order_only)
+{
+    if (!batch->has_in_order_only && in_order_only) {
+        batch->has_in_order_only = true;
+        memset(batch->in_order_only, 0, row * sizeof *batch->in_order_only);
+    }
+    batch->in_order_only[row] = in_order_only;
+}
+
+err_t ingest__batch_push(struct scrape_ingest *ingest, const struct ingest_row *row,
+                         struct strbuf *why)
 {
     struct ingest_batch *batch = &ingest->batch;
     if (batch->count == INGEST_BATCH_ROWS)
         TRY(ingest__batch_flush(ingest, why));
-    uint32_t row = batch->count++;
-    batch->refs[row] = ref;
-    batch->values[row] = value;
-    batch->lines[row] = line;
-    set_time(ingest, row, t_ms);
-    set_histogram(batch, row, histogram);
-    ingest->result->pushed++;
+    uint32_t at = batch->count++;
+    batch->refs[at] = row->ref;
+    batch->values[at] = row->value;
+    batch->lines[at] = row->line;
+    set_time(ingest, at, row->t_ms);
+    set_histogram(batch, at, row->histogram);
+    set_start(batch, at, row->start_ms);
+    set_in_order_only(batch, at, row->in_order_only);
     return OK;
 }

@@ -9,8 +9,14 @@ static err_t push_marker(struct scrape_ingest *ingest, series_ref ref, bool hist
     double stale = double_from_bits(STALE_NAN_BITS);
     struct histogram marker = stale_histogram;
     marker.sum = stale;
-    return ingest__batch_push(ingest, ref, ingest->task->t_ms, stale, histogram ? &marker : NULL,
-                              UINT32_MAX, why);
+    struct ingest_row row = {
+        .ref = ref,
+        .t_ms = ingest->task->t_ms,
+        .value = stale,
+        .histogram = histogram ? &marker : NULL,
+        .line = INGEST_NO_LINE,
+    };
+    return ingest__batch_push(ingest, &row, why);
 }
 
 /* Alive after the last scrape and not seen in this one. */
@@ -54,5 +60,6 @@ err_t scrape_ingest_stale(struct scrape_ingest *ingest, const struct ingest_task
     if (ingest->rewrite.active)
         scrape_rewrite_end(&ingest->rewrite, task->cache, failed);
     ingest->lost_count = 0;
+    task->cache->t_ms = task->t_ms;
     return err;
 }

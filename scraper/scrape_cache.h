@@ -49,6 +49,7 @@ struct scrape_cache {
     struct cache_line *lines;
     uint32_t count;
     uint64_t seed;
+    int64_t t_ms; /* of the last scrape; 0: there was none */
 };
 
 /* Buffers for rewriting one cache at a time. */

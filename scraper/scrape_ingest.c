@@ -86,11 +86,9 @@ static err_t add_exemplars(struct scrape_ingest *ingest, const struct exposition
 }
 
 /* The counter began at 0 then. What comes too late for its series is left out silently. */
-static err_t push_start(struct scrape_ingest *ingest, const struct exposition_entry *entry,
-                        series_ref ref, int64_t t_ms, struct strbuf *why)
+static err_t push_zero(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                       series_ref ref, struct strbuf *why)
 {
-    if (entry->start_ms >= t_ms)
-        return OK;
     struct histogram empty = {0};
     if (entry->histogram != NULL) {
         empty = *entry->histogram;
@@ -100,8 +98,23 @@ static err_t push_start(struct scrape_ingest *ingest, const struct exposition_en
         empty.positive = (struct histogram_side){0};
         empty.negative = (struct histogram_side){0};
     }
-    return ingest__batch_push(ingest, ref, entry->start_ms, 0,
-                              entry->histogram == NULL ? NULL : &empty, UINT32_MAX, why);
+    struct ingest_row row = {
+        .ref = ref,
+        .t_ms = entry->start_ms,
+        .histogram = entry->histogram == NULL ? NULL : &empty,
+        .line = INGEST_NO_LINE,
+        .in_order_only = true,
+    };
+    return ingest__batch_push(ingest, &row, why);
+}
+
+/* Whether the series of the line has a sample at or after the start, as far as the cache knows:
+ * the zero would be too late. */
+static bool is_known_start(const struct scrape_ingest *ingest, const struct cache_line *line,
+                           int64_t start_ms)
+{
+    const struct ingest_task *task = ingest->task;
+    return line->seen != 0 && line->seen == task->scrape_prev && start_ms <= task->cache->t_ms;
 }
 
 static void set_type(struct cache_line *line, enum metadata_type type)
@@ -136,15 +149,25 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
         result->bucket_limit_hit = true;
         return OK;
     }
+    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
+    bool starts = entry->start_ms > 0 && entry->start_ms < t_ms;
+    if (starts && task->options->created_timestamp_zero &&
+        (timed || !is_known_start(ingest, line, entry->start_ms)))
+        TRY(push_zero(ingest, entry, line->ref, why));
     if (!timed || ingest->track_times)
         line->seen = task->scrape;
     else
         ingest->seen_all = false;
-    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
-    if (entry->start_ms != 0 && task->options->created_timestamp_zero)
-        TRY(push_start(ingest, entry, line->ref, t_ms, why));
-    TRY(ingest__batch_push(ingest, line->ref, t_ms, entry->value, histogram,
-                           line_index(ingest, line), why));
+    struct ingest_row row = {
+        .ref = line->ref,
+        .t_ms = t_ms,
+        .value = entry->value,
+        .histogram = histogram,
+        .start_ms = starts && task->options->start_timestamps ? entry->start_ms : 0,
+        .line = line_index(ingest, line),
+    };
+    TRY(ingest__batch_push(ingest, &row, why));
+    result->pushed++;
     if (entry->has_exemplar && task->options->exemplar_storage)
         return add_exemplars(ingest, entry, line->ref, t_ms, why);
     return OK;
@@ -353,6 +376,7 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
             break;
         case EXPOSITION_END:
             return ingest__batch_flush(ingest, why);
+        case EXPOSITION_START:
         case EXPOSITION_COMMENT:
             break;
         default:
@@ -361,18 +385,20 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
     }
 }
 
-/* The same for targets whose classic histograms are converted: every line is looked at. */
-static err_t walk_converting(struct scrape_ingest *ingest, struct strbuf *why)
+/* The same where every line must be looked at: classic histograms are converted, or lines tell of
+ * the start of others. */
+static err_t walk_every_line(struct scrape_ingest *ingest, struct strbuf *why)
 {
+    bool convert = ingest->task->target->convert_classic_histograms;
     bool keep_classic = ingest->task->target->always_scrape_classic_histograms;
     for (;;) {
         struct exposition_entry entry;
         struct str rest = exposition_peek_comment(ingest->exposition);
         TRY(exposition_next(ingest->exposition, &entry, why));
         bool collected = false;
-        if (entry.kind == EXPOSITION_SAMPLE && entry.type == METADATA_HISTOGRAM)
+        if (convert && entry.kind == EXPOSITION_SAMPLE && entry.type == METADATA_HISTOGRAM)
             TRY(ingest__nhcb_collect(ingest, &entry, &collected, why));
-        else
+        else if (convert && entry.kind != EXPOSITION_START)
             TRY(ingest__nhcb_finish(ingest, why));
         switch (entry.kind) {
         case EXPOSITION_SAMPLE:
@@ -385,6 +411,7 @@ static err_t walk_converting(struct scrape_ingest *ingest, struct strbuf *why)
             break;
         case EXPOSITION_END:
             return ingest__batch_flush(ingest, why);
+        case EXPOSITION_START:
         case EXPOSITION_COMMENT:
             break;
         default:
@@ -430,17 +457,25 @@ static void note_failed_line(struct scrape_ingest *ingest)
     ingest->result->failed_line = line;
 }
 
+struct exposition_options scrape_ingest_options(const struct ingest_task *task)
+{
+    const struct scrape_manager_options *options = task->options;
+    return (struct exposition_options){
+        .native_histograms = task->target->scrape_native_histograms,
+        .always_classic = task->target->always_scrape_classic_histograms,
+        .start_timestamps = options->created_timestamp_zero || options->start_timestamps,
+    };
+}
+
 err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task *task,
                          struct ingest_result *result, struct strbuf *why)
 {
     start(ingest, task, result);
-    struct exposition_options options = {
-        .native_histograms = task->target->scrape_native_histograms,
-        .always_classic = task->target->always_scrape_classic_histograms,
-    };
+    struct exposition_options options = scrape_ingest_options(task);
     exposition_start(ingest->exposition, task->format, &options, task->body);
-    err_t err =
-        task->target->convert_classic_histograms ? walk_converting(ingest, why) : walk(ingest, why);
+    bool every_line = task->target->convert_classic_histograms ||
+                      (options.start_timestamps && task->format == EXPOSITION_OPENMETRICS);
+    err_t err = every_line ? walk_every_line(ingest, why) : walk(ingest, why);
     if (err == ERR_INVALID)
         note_failed_line(ingest);
     if (err == OK && result->sample_limit_hit)

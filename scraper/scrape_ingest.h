@@ -18,19 +18,35 @@ struct ingest_batch {
     uint32_t count;
     bool has_times;
     bool has_histograms;
+    bool has_starts;
+    bool has_in_order_only;
     series_ref refs[INGEST_BATCH_ROWS];
     int64_t t_ms[INGEST_BATCH_ROWS];
     double values[INGEST_BATCH_ROWS];
     const struct histogram *histograms[INGEST_BATCH_ROWS];
+    int64_t start_ms[INGEST_BATCH_ROWS];
+    bool in_order_only[INGEST_BATCH_ROWS];
     uint8_t outcomes[INGEST_BATCH_ROWS];
-    uint32_t lines[INGEST_BATCH_ROWS]; /* UINT32_MAX: none */
-    struct arena arena;                /* of the histograms */
+    uint32_t lines[INGEST_BATCH_ROWS];
+    struct arena arena; /* of the histograms */
+};
+
+#define INGEST_NO_LINE UINT32_MAX
+
+struct ingest_row {
+    series_ref ref;
+    int64_t t_ms;
+    double value;
+    const struct histogram *histogram; /* or NULL; copied */
+    int64_t start_ms;                  /* 0: none */
+    uint32_t line;                     /* in the lines of this scrape, or INGEST_NO_LINE */
+    bool in_order_only;                /* a late one is left out, whatever the storage takes */
 };
 
 struct ingest_result {
     uint64_t scraped;      /* samples in the body */
     uint64_t kept;         /* after relabeling, duplicates and those over a limit included */
-    uint64_t pushed;       /* handed to the appender */
+    uint64_t pushed;       /* handed to the appender; starts and markers are not counted */
     uint64_t series_added; /* new to the target's cache */
     uint64_t out_of_order;
     uint64_t duplicates;
@@ -94,6 +110,9 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest);
 err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task *task,
                          struct ingest_result *result, struct strbuf *why);
 
+/* How the task's body is to be read. */
+struct exposition_options scrape_ingest_options(const struct ingest_task *task);
+
 /* Between a failed attempt and another one with the same body. */
 void scrape_ingest_abandon(struct scrape_ingest *ingest, const struct ingest_task *task);
 
@@ -118,9 +137,8 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
                                         const struct exposition_entry *entry, struct labels *labels,
                                         struct strbuf *why);
 
-/* Adds one row; `line` is an index into the lines of this scrape. */
-err_t ingest__batch_push(struct scrape_ingest *ingest, series_ref ref, int64_t t_ms, double value,
-                         const struct histogram *histogram, uint32_t line, struct strbuf *why);
+err_t ingest__batch_push(struct scrape_ingest *ingest, const struct ingest_row *row,
+                         struct strbuf *why);
 /* Hands the rows to the appender and books their outcomes. */
 err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why);
 /* Forgets the rows. */

@@ -206,10 +206,7 @@ static void read_page(struct probe *probe, struct ingest_task *task, struct strb
 {
     struct scrape_ingest *ingest = probe->ingest;
     const struct scrape_config *config = task->target->job->config;
-    struct exposition_options options = {
-        .native_histograms = task->target->scrape_native_histograms,
-        .always_classic = task->target->always_scrape_classic_histograms,
-    };
+    struct exposition_options options = scrape_ingest_options(task);
     struct ingest_result result = {0};
     ingest->task = task;
     ingest->result = &result;

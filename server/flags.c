@@ -255,6 +255,7 @@ static const struct {
     {"search-api", AT(search_api)},
     {"extra-scrape-metrics", AT(extra_scrape_metrics)},
     {"created-timestamp-zero-ingestion", AT(created_timestamp_zero)},
+    {"st-storage", AT(start_timestamps)},
     {"type-and-unit-labels", AT(type_and_unit_labels)},
 };
 

@@ -69,6 +69,7 @@ struct server_flags {
     bool search_api;
     bool extra_scrape_metrics;
     bool created_timestamp_zero;
+    bool start_timestamps;
     bool type_and_unit_labels;
 
     /* All flags with their effective values, sorted by name; for /api/v1/status/flags. */

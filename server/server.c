@@ -89,7 +89,8 @@ static bool uses_built_in(const struct server_flags *flags)
 static err_t load_config(struct server *server, struct config **config, struct strbuf *why)
 {
     const struct server_flags *flags = server->flags;
-    struct config_options options = {.prefer_protobuf = flags->created_timestamp_zero,
+    struct config_options options = {.prefer_protobuf =
+                                         flags->created_timestamp_zero || flags->start_timestamps,
                                      .extra_scrape_metrics = flags->extra_scrape_metrics};
     struct strbuf inner = STRBUF_INIT;
     err_t err;
@@ -441,6 +442,7 @@ static err_t create_scraper(struct server *server, struct strbuf *why)
         .adjust_timestamps = flags->scrape_adjust_timestamps,
         .exemplar_storage = flags->exemplar_storage,
         .created_timestamp_zero = flags->created_timestamp_zero,
+        .start_timestamps = flags->start_timestamps,
         .type_and_unit_labels = flags->type_and_unit_labels,
         .external_labels_text = strbuf_str(&external),
     };

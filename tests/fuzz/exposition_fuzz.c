@@ -1,5 +1,6 @@
 /* A body gives the same entries and the same error to the quick reader with its exact fallback, to
- * the exact reader alone, and to a reader that knows all keys from the time before. */
+ * the exact reader alone, to a reader that knows all keys from the time before, and, starts apart,
+ * to one that looks for start timestamps. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,37 @@ static bool same_entry(const struct exposition_entry *a, const struct exposition
            double_bits(a->value) == double_bits(b->value) && a->has_timestamp == b->has_timestamp &&
            a->timestamp_ms == b->timestamp_ms && a->has_exemplar == b->has_exemplar &&
            str_equal(a->name, b->name) && str_equal(a->text, b->text) && a->type == b->type;
+}
+
+/* Start timestamps add to samples or take lines out of them, and change nothing else. */
+static void compare_starts(struct str body)
+{
+    struct exposition_options plain_options = {0};
+    struct exposition_options options = {.start_timestamps = true};
+    struct exposition *plain = exposition_create();
+    struct exposition *starts = exposition_create();
+    struct strbuf why_plain = STRBUF_INIT;
+    struct strbuf why_starts = STRBUF_INIT;
+    struct exposition_entry a = {.kind = EXPOSITION_COMMENT};
+    struct exposition_entry b;
+    exposition_start(plain, EXPOSITION_OPENMETRICS, &plain_options, body);
+    exposition_start(starts, EXPOSITION_OPENMETRICS, &options, body);
+    while (a.kind != EXPOSITION_END) {
+        err_t err_plain = exposition_next(plain, &a, &why_plain);
+        err_t err_starts = exposition_next(starts, &b, &why_starts);
+        assert(err_plain == err_starts);
+        if (err_plain != OK)
+            break;
+        assert(b.start_ms >= 0 && (b.start_ms == 0 || b.kind == EXPOSITION_SAMPLE));
+        if (b.kind == EXPOSITION_START)
+            b.kind = EXPOSITION_SAMPLE;
+        assert(same_entry(&a, &b));
+    }
+    assert(str_equal(strbuf_str(&why_plain), strbuf_str(&why_starts)));
+    exposition_destroy(plain);
+    exposition_destroy(starts);
+    strbuf_deinit(&why_plain);
+    strbuf_deinit(&why_starts);
 }
 
 /* As exposition_next without the quick reader. */
@@ -140,6 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         walk_with_keys(format, body, &lines);
         mem_free(MEM_TEST, lines.items);
     }
+    compare_starts(body);
     struct exposition_options native = {.native_histograms = true, .always_classic = true};
     struct exposition *exposition = exposition_create();
     struct exposition_entry entry = {.kind = EXPOSITION_COMMENT};

@@ -96,6 +96,9 @@ static void dump_entry(struct exposition *exposition, enum exposition_format for
     case EXPOSITION_UNIT:
         strbuf_printf(out, "unit %.*s %.*s\n", STR_ARG(entry->name), STR_ARG(entry->text));
         break;
+    case EXPOSITION_START:
+        strbuf_printf(out, "start %.*s %.17g\n", STR_ARG(entry->key), entry->value);
+        break;
     case EXPOSITION_COMMENT:
         strbuf_printf(out, "comment %.*s\n", STR_ARG(entry->text));
         break;

@@ -7,6 +7,7 @@
  *     help NAME text        (Go-quoted)
  *     unit NAME text
  *     comment text
+ *     start KEY value
  *     error text
  *
  * Values are written with 17 significant digits, timestamps in milliseconds. The end gives no line.

@@ -54,7 +54,8 @@ enum exposition_kind {
     EXPOSITION_HELP,
     EXPOSITION_UNIT,
     EXPOSITION_COMMENT,
-    EXPOSITION_END, /* nothing follows; asking again gives END again */
+    EXPOSITION_START, /* a `_created` line, as a sample; only with options.start_timestamps */
+    EXPOSITION_END,   /* nothing follows; asking again gives END again */
 };
 
 struct exposition_entry {
@@ -68,7 +69,7 @@ struct exposition_entry {
     const struct histogram *histogram; /* HISTOGRAM: valid until the next entry */
     bool has_timestamp;
     int64_t timestamp_ms;
-    int64_t start_ms; /* start timestamp given by protobuf; 0 is none */
+    int64_t start_ms; /* start timestamp: protobuf's, OpenMetrics' by option; 0 is none */
     /* Whether exposition_next_exemplar has something to give. */
     bool has_exemplar;
     /* TYPE, HELP, UNIT: the family's name as written (without quotes, not unescaped). */
@@ -86,6 +87,10 @@ struct exposition_options {
     bool native_histograms;
     /* Protobuf: give the classic form besides the native one. */
     bool always_classic;
+    /* OpenMetrics: `_created` lines of counters, summaries and histograms are the start timestamps
+     * of their series, not samples (EXPOSITION_START). The body must then be walked by
+     * exposition_next alone: known lines have no start. */
+    bool start_timestamps;
 };
 
 struct exposition;

@@ -18,9 +18,9 @@ struct text_case {
         STR_INIT(body), dump                                                                       \
     }
 
-static void check(const struct text_case *cases, size_t count)
+static void check(const struct text_case *cases, size_t count, bool start_timestamps)
 {
-    struct exposition_options options = {0};
+    struct exposition_options options = {.start_timestamps = start_timestamps};
     struct strbuf out = STRBUF_INIT;
     for (size_t i = 0; i < count; i++) {
         /* An exact copy on the heap, so that the sanitizers see a read past the end. */
@@ -35,7 +35,7 @@ static void check(const struct text_case *cases, size_t count)
     strbuf_deinit(&out);
 }
 
-#define CHECK(cases) check(cases, sizeof(cases) / sizeof(cases)[0])
+#define CHECK(cases) check(cases, sizeof(cases) / sizeof(cases)[0], false)
 
 static void legal_pages(void **state)
 {
@@ -102,6 +102,45 @@ static void defects_have_their_texts(void **state)
     CHECK(cases);
 }
 
+static void created_lines_are_starts(void **state)
+{
+    (void)state;
+    static const struct text_case cases[] = {
+        /* Of the first line with its labels, in whatever order; cut off to milliseconds. */
+        CASE("# TYPE a counter\na_total{b=\"c\",d=\"e\"} 1\na_total{b=\"f\"} 2\n"
+             "a_created{d=\"e\",b=\"c\"} 1.50048828125\na_created{d=\"e\",b=\"c\"} 9\n# EOF\n",
+             "type a counter\n"
+             "sample a_total{b=\"c\",d=\"e\"} | {__name__=\"a_total\", b=\"c\", d=\"e\"} | 1 "
+             "start=1500\n"
+             "sample a_total{b=\"f\"} | {__name__=\"a_total\", b=\"f\"} | 2\n"
+             "start a_created{d=\"e\",b=\"c\"} 1.50048828125\nstart a_created{d=\"e\",b=\"c\"} 9\n"),
+        /* A family ends at the next line that is no sample. */
+        CASE("# TYPE a counter\na_total 1\n# HELP a x\na_created 2\na_total 3\n# EOF\n",
+             "type a counter\nsample a_total | {__name__=\"a_total\"} | 1\nhelp a \"x\"\n"
+             "start a_created 2\nsample a_total | {__name__=\"a_total\"} | 3 start=2000\n"),
+        /* Names in quotes, with escapes; an exemplar on the way stays where it is. */
+        CASE("# TYPE \"a.b\" counter\n{\"a.b_total\",c=\"\\\\\"} 1 # {t=\"x\"} 3\n"
+             "{\"a.b_created\",c=\"\\\\\"} 2 5 # {t=\"y\"} 4\n# EOF\n",
+             "type a.b counter\n"
+             "sample {\"a.b_total\",c=\"\\\\\"} | {__name__=\"a.b_total\", c=\"\\\\\"} | 1 "
+             "start=2000\nexemplar {t=\"x\"} 3\n"
+             "start {\"a.b_created\",c=\"\\\\\"} 2\n"),
+        /* No type of these, or no clock's time. */
+        CASE("# TYPE a gauge\na 1\na_created 2\n# TYPE b counter\nb_total 1\nb_created -2\n"
+             "# TYPE c counter\nc_total 1\nc_created +Inf\n# EOF\n",
+             "type a gauge\nsample a | {__name__=\"a\"} | 1\n"
+             "sample a_created | {__name__=\"a_created\"} | 2\n"
+             "type b counter\nsample b_total | {__name__=\"b_total\"} | 1\nstart b_created -2\n"
+             "type c counter\nsample c_total | {__name__=\"c_total\"} | 1\nstart c_created inf\n"),
+        /* A defect further on is told where it stands. */
+        CASE("# TYPE a counter\na_total 1\na_created 2\na_total{ 3\n# EOF\n",
+             "type a counter\nsample a_total | {__name__=\"a_total\"} | 1 start=2000\n"
+             "start a_created 2\n"
+             "error expected label name, got \" \" (\"INVALID\") while parsing: \"a_total{ \"\n"),
+    };
+    check(cases, sizeof cases / sizeof cases[0], true);
+}
+
 static void known_keys_need_plain_lines(void **state)
 {
     (void)state;
@@ -133,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(legal_pages),
         cmocka_unit_test(defects_have_their_texts),
+        cmocka_unit_test(created_lines_are_starts),
         cmocka_unit_test(known_keys_need_plain_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
