@@ -47,17 +47,20 @@ void corpus_init(struct corpus *corpus, const char *title)
     snprintf(corpus->title, sizeof corpus->title, "%s", title);
 }
 
+static void free_job(struct corpus_job *job)
+{
+    for (uint32_t k = 0; k < job->body_count; k++)
+        strbuf_deinit(&job->bodies[k]);
+    mem_free(MEM_TEST, job->bodies);
+    mem_free(MEM_TEST, job->series);
+    mem_free(MEM_TEST, job->times_ms);
+    mem_free(MEM_TEST, job->values);
+}
+
 void corpus_deinit(struct corpus *corpus)
 {
-    for (uint32_t i = 0; i < corpus->job_count; i++) {
-        struct corpus_job *job = &corpus->jobs[i];
-        for (uint32_t k = 0; k < job->body_count; k++)
-            strbuf_deinit(&job->bodies[k]);
-        mem_free(MEM_TEST, job->bodies);
-        mem_free(MEM_TEST, job->series);
-        mem_free(MEM_TEST, job->times_ms);
-        mem_free(MEM_TEST, job->values);
-    }
+    for (uint32_t i = 0; i < corpus->job_count; i++)
+        free_job(&corpus->jobs[i]);
     mem_free(MEM_TEST, corpus->jobs);
     arena_deinit(&corpus->arena);
 }
@@ -113,6 +116,30 @@ void corpus_job_finish(struct corpus *corpus, struct corpus_job *job)
     for (size_t i = 0; i < (size_t)job->series_count * job->row_count; i++)
         corpus->sample_count += !corpus_is_absent(job->values[i]);
     corpus->series_count += job->series_count;
+}
+
+static void cut_job(struct corpus_job *job, uint32_t series_count)
+{
+    for (uint32_t row = 1; row < job->row_count; row++)
+        memmove(job->values + (size_t)row * series_count,
+                job->values + (size_t)row * job->series_count, series_count * sizeof(double));
+    job->series_count = series_count;
+}
+
+void corpus_cut(struct corpus *corpus, uint32_t series_count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < corpus->job_count; i++) {
+        struct corpus_job *job = &corpus->jobs[i];
+        if (job->series_count < series_count) {
+            free_job(job);
+            continue;
+        }
+        cut_job(job, series_count);
+        corpus->jobs[kept++] = *job;
+    }
+    corpus->job_count = kept;
+    corpus->series_count = (uint64_t)kept * series_count;
 }
 
 uint32_t corpus_job_render(const struct corpus_job *job, const double *values, int64_t t_ms,

@@ -67,6 +67,8 @@ struct corpus_job *corpus_job_add(struct corpus *corpus, const char *name, uint3
                                   uint32_t row_count);
 /* Finds out which series are counters, and counts samples. */
 void corpus_job_finish(struct corpus *corpus, struct corpus_job *job);
+/* Leaves of every job its first `series_count` series; jobs that have fewer go. */
+void corpus_cut(struct corpus *corpus, uint32_t series_count);
 /* Appends one scrape of the job as exposition text; values[slot] may be absent. t_ms 0: without
  * timestamps. Returns the number of samples. */
 uint32_t corpus_job_render(const struct corpus_job *job, const double *values, int64_t t_ms,

@@ -1,20 +1,27 @@
 /* load_targets: many distinct exposition targets on one port, rendered beforehand.
  *
- *     load_targets CORPUS SERIES ROWS [TICK_MS]
+ *     load_targets [--each N] [--addresses] CORPUS SERIES ROWS [TICK_MS]
+ *
+ * --each cuts the recorded jobs to N series each, and leaves out those with fewer. With --addresses
+ * target i is to be asked at 127.1.x.y, x = i / 256, y = i % 256, so that each has connections of
+ * its own; the port is then open on all addresses of the loopback device (and on no other device).
  *
  * Serves copies of the recorded jobs below CORPUS (fleet.h) until SERIES series are reached, target
  * i at /t/i, gzip-compressed, over kept connections. Without TICK_MS every answer of a target is
  * its next row; with it the row follows the clock, and samples carry its time, so that several
  * servers see the same samples. After ROWS rows the last one is repeated. Once ready it prints
  * "PORT TARGETS SERIES START_MS"; /stats tells scrapes and samples served, and how often a row was
- * repeated. One thread: what it costs does not depend on who asks. */
+ * repeated; /arrivals has a line a target: the moments of its scrapes, in milliseconds of the
+ * monotonic clock. One thread: what it costs does not depend on who asks. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,8 +30,10 @@
 #include "fleet.h"
 #include "narthex/base/clock.h"
 #include "narthex/base/mem.h"
+#include "narthex/base/strbuf.h"
+#include "narthex/base/vec.h"
 
-enum { REQUEST_BYTES_MAX = 4096, CONNECTIONS_MAX = 4096, EVENTS_MAX = 64, LEVEL = 1 };
+enum { REQUEST_BYTES_MAX = 4096, CONNECTIONS_MAX = 32768, EVENTS_MAX = 64, LEVEL = 1 };
 
 /* One rendered answer, header included. */
 struct answer {
@@ -36,6 +45,9 @@ struct answer {
 struct served_target {
     struct answer *rows;
     uint32_t next;
+    int64_t *arrivals_ns;
+    uint32_t arrival_count;
+    uint32_t arrival_capacity;
 };
 
 struct connection {
@@ -43,7 +55,7 @@ struct connection {
     uint32_t request_size;
     const uint8_t *out; /* rest of the answer being sent */
     size_t out_size;
-    char small[256]; /* answers that are made on demand */
+    struct strbuf made; /* answers that are made on demand */
 };
 
 struct load {
@@ -114,6 +126,7 @@ static void render(struct load *load, const struct fleet *fleet, uint32_t series
 
 static void drop(struct load *load, int fd)
 {
+    strbuf_deinit(&load->connections[fd]->made);
     mem_free(MEM_TEST, load->connections[fd]);
     load->connections[fd] = NULL;
     close(fd);
@@ -122,6 +135,8 @@ static void drop(struct load *load, int fd)
 static void choose_scrape(struct load *load, struct connection *connection, uint32_t index)
 {
     struct served_target *target = &load->targets[index];
+    VEC_PUSH(MEM_TEST, target->arrivals_ns, target->arrival_count, target->arrival_capacity,
+             clock_monotonic_ns(clock_system()));
     int64_t row = target->next++;
     if (load->tick_ms > 0)
         row = (clock_wall_ms(clock_system()) - load->start_ms) / load->tick_ms;
@@ -136,10 +151,20 @@ static void choose_scrape(struct load *load, struct connection *connection, uint
     load->samples += target->rows[row].samples;
 }
 
+static void write_arrivals(const struct load *load, struct strbuf *body)
+{
+    for (uint32_t i = 0; i < load->target_count; i++) {
+        const struct served_target *target = &load->targets[i];
+        for (uint32_t k = 0; k < target->arrival_count; k++)
+            strbuf_printf(body, "%.3f ", (double)target->arrivals_ns[k] / 1e6);
+        strbuf_add_char(body, '\n');
+    }
+}
+
 /* Chooses the answer to the request in the connection's buffer. */
 static void choose_answer(struct load *load, struct connection *connection)
 {
-    char body[160] = "not found\n";
+    const char *status = "200 OK";
     unsigned long index = load->target_count;
     if (memcmp(connection->request, "GET /t/", 7) == 0)
         index = strtoul(connection->request + 7, NULL, 10);
@@ -147,15 +172,22 @@ static void choose_answer(struct load *load, struct connection *connection)
         choose_scrape(load, connection, (uint32_t)index);
         return;
     }
-    bool stats = memcmp(connection->request, "GET /stats ", 11) == 0;
-    if (stats)
-        snprintf(body, sizeof body, "{\"scrapes\": %llu, \"samples\": %llu, \"repeated\": %llu}",
-                 (unsigned long long)load->scrapes, (unsigned long long)load->samples,
-                 (unsigned long long)load->repeated);
-    connection->out_size = (size_t)snprintf(connection->small, sizeof connection->small,
-                                            "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
-                                            stats ? "200 OK" : "404 Not Found", strlen(body), body);
-    connection->out = (const uint8_t *)connection->small;
+    struct strbuf body = STRBUF_INIT;
+    if (memcmp(connection->request, "GET /stats ", 11) == 0)
+        strbuf_printf(&body, "{\"scrapes\": %llu, \"samples\": %llu, \"repeated\": %llu}",
+                      (unsigned long long)load->scrapes, (unsigned long long)load->samples,
+                      (unsigned long long)load->repeated);
+    else if (memcmp(connection->request, "GET /arrivals ", 14) == 0)
+        write_arrivals(load, &body);
+    else
+        status = "404 Not Found";
+    strbuf_clear(&connection->made);
+    strbuf_printf(&connection->made, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", status,
+                  body.size);
+    strbuf_add_str(&connection->made, strbuf_str(&body));
+    strbuf_deinit(&body);
+    connection->out = (const uint8_t *)connection->made.data;
+    connection->out_size = connection->made.size;
 }
 
 /* Sends what it can; false when the peer is gone. */
@@ -209,14 +241,18 @@ static void accept_all(struct load *load)
     }
 }
 
-static void listen_on_loopback(struct load *load, uint16_t *port)
+/* `every_address`: of the loopback device, so that targets may have one each. */
+static void listen_on_loopback(struct load *load, bool every_address, uint16_t *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    in_addr_t host = every_address ? INADDR_ANY : INADDR_LOOPBACK;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
     socklen_t size = sizeof address;
     load->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = load->listen_fd};
     if (load->listen_fd < 0 || load->epoll_fd < 0 ||
+        (every_address &&
+         setsockopt(load->listen_fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo") != 0) ||
         bind(load->listen_fd, (struct sockaddr *)&address, size) != 0 ||
         listen(load->listen_fd, SOMAXCONN) != 0 ||
         getsockname(load->listen_fd, (struct sockaddr *)&address, &size) != 0 ||
@@ -243,34 +279,89 @@ static void serve(struct load *load)
     }
 }
 
+struct load_options {
+    bool addresses;
+    uint32_t each; /* 0: jobs as they were recorded */
+    const char *corpus;
+    uint32_t series;
+    uint32_t rows;
+    int64_t tick_ms;
+};
+
+static bool read_options(int argc, char **argv, struct load_options *options)
+{
+    static const struct option known[] = {{"each", required_argument, NULL, 'e'},
+                                          {"addresses", no_argument, NULL, 'a'},
+                                          {NULL, 0, NULL, 0}};
+    *options = (struct load_options){0};
+    int option;
+    while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+        if (option == 'e')
+            options->each = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (option == 'a')
+            options->addresses = true;
+        else
+            return false;
+    }
+    if (argc - optind != 3 && argc - optind != 4)
+        return false;
+    options->corpus = argv[optind];
+    options->series = (uint32_t)strtoul(argv[optind + 1], NULL, 10);
+    options->rows = (uint32_t)strtoul(argv[optind + 2], NULL, 10);
+    options->tick_ms = argc - optind == 4 ? strtoll(argv[optind + 3], NULL, 10) : 0;
+    return options->rows > 0 && options->series > 0;
+}
+
+static void load_corpus(const struct load_options *options, struct corpus *corpus)
+{
+    struct strbuf why = STRBUF_INIT;
+    err_t err = corpus_load(corpus, options->corpus, 1, options->rows + 1, 0, &why);
+    if (err == OK && options->each > 0)
+        corpus_cut(corpus, options->each);
+    if (err == OK && corpus->job_count == 0)
+        err = err_fail(&why, ERR_NOT_FOUND, "no job has that many series");
+    if (err != OK) {
+        fprintf(stderr, "load_targets: %s\n", strbuf_cstr(&why));
+        exit(1);
+    }
+}
+
+/* Room for a descriptor a target. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct load load;
+    struct load_options options;
     struct corpus corpus;
-    struct strbuf why = STRBUF_INIT;
     uint16_t port;
-    if (argc != 4 && argc != 5) {
-        fprintf(stderr, "usage: load_targets CORPUS SERIES ROWS [TICK_MS]\n");
+    if (!read_options(argc, argv, &options)) {
+        fprintf(stderr, "usage: load_targets [--each N] [--addresses] CORPUS SERIES ROWS "
+                        "[TICK_MS]\n");
         return 2;
     }
-    load.row_count = (uint32_t)strtoul(argv[3], NULL, 10);
-    load.tick_ms = argc == 5 ? strtoll(argv[4], NULL, 10) : 0;
-    if (load.row_count == 0 ||
-        corpus_load(&corpus, argv[1], 1, load.row_count + 1, 0, &why) != OK) {
-        fprintf(stderr, "load_targets: %s\n", strbuf_cstr(&why));
-        return 1;
-    }
+    raise_descriptors();
+    load_corpus(&options, &corpus);
+    load.row_count = options.rows;
+    load.tick_ms = options.tick_ms;
     uint32_t series_max = 0;
     for (uint32_t i = 0; i < corpus.job_count; i++)
         if (corpus.jobs[i].series_count > series_max)
             series_max = corpus.jobs[i].series_count;
-    struct fleet *fleet = fleet_create(&corpus, (uint32_t)strtoul(argv[2], NULL, 10), 1);
+    struct fleet *fleet = fleet_create(&corpus, options.series, 1);
     load.target_count = fleet_target_count(fleet);
     load.targets = MEM_NEW_ARRAY(MEM_TEST, struct served_target, load.target_count);
     if (load.tick_ms > 0)
         load.start_ms = clock_wall_ms(clock_system()) / load.tick_ms * load.tick_ms;
     render(&load, fleet, series_max);
-    listen_on_loopback(&load, &port);
+    listen_on_loopback(&load, options.addresses, &port);
     printf("%u %u %u %lld\n", port, load.target_count, fleet_series_count(fleet),
            (long long)load.start_ms);
     fflush(stdout);

@@ -182,6 +182,8 @@ static void start_scrape(struct scrape_loop *loop)
     int64_t now_ns = monotonic_ns(loop);
     loop->t_ms = scrape_schedule_stamp(&loop->schedule, wall_ms(loop), now_ns,
                                        options->timestamp_tolerance_ms, options->adjust_timestamps);
+    scrape_metrics_delay(loop->shard->options.metrics,
+                         (double)(now_ns - loop->schedule.due_ns) / 1e9);
     scrape_schedule_advance(&loop->schedule, now_ns);
     loop->started_ns = now_ns;
     if (loop->started_last_ns != 0)

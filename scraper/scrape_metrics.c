@@ -7,9 +7,11 @@ static const char *const by_job[] = {"scrape_job", NULL};
 static const char *const by_interval[] = {"interval", NULL};
 static const double quantiles[] = {.01, .05, .5, .9, .99};
 static const double bounds[] = {.01, .1, 1, 10};
+static const double delay_bounds[] = {.001, .0025, .005, .01, .025, .05, .1, .25, 1, 10};
 enum {
     QUANTILE_COUNT = sizeof quantiles / sizeof quantiles[0],
     BOUND_COUNT = sizeof bounds / sizeof bounds[0],
+    DELAY_BOUND_COUNT = sizeof delay_bounds / sizeof delay_bounds[0],
 };
 
 static struct metric *plain(struct metrics *registry, const char *name, const char *help)
@@ -25,6 +27,9 @@ static void init_distributions(struct scrape_metrics *m, struct metrics *r)
     m->interval_length_histogram = metrics_histogram(
         r, "prometheus_target_interval_length_histogram_seconds",
         "Time between two scrapes of a target.", by_interval, bounds, BOUND_COUNT);
+    m->delay = metric_distribution_only(metrics_histogram(r, "narthex_scrape_delay_seconds",
+                                                          "How much later than due scrapes began.",
+                                                          NULL, delay_bounds, DELAY_BOUND_COUNT));
     m->reload_length = metrics_summary(r, "prometheus_target_reload_length_seconds",
                                        "Time it took to apply a new configuration to a job.",
                                        by_interval, quantiles, QUANTILE_COUNT);
@@ -131,6 +136,12 @@ void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t inter
         };
     metric_observe(place->length, seconds);
     metric_observe(place->length_histogram, seconds);
+}
+
+void scrape_metrics_delay(const struct scrape_metrics *metrics, double seconds)
+{
+    if (metrics->registry != NULL)
+        metric_observe(metrics->delay, seconds < 0 ? 0 : seconds);
 }
 
 void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,

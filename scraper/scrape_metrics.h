@@ -8,6 +8,7 @@ struct scrape_metrics {
     struct metrics *registry; /* NULL: nothing is counted */
     struct metric_family *interval_length;
     struct metric_family *interval_length_histogram;
+    struct metric_distribution *delay;
     struct metric_family *reload_length;
     struct metric_family *sync_length;
     struct metric_family *sync_length_histogram;
@@ -47,6 +48,8 @@ struct scrape_interval_place {
 /* Distance of two scrapes of a target that is due every interval_ms. */
 void scrape_metrics_interval(const struct scrape_metrics *metrics, int64_t interval_ms,
                              double seconds, struct scrape_interval_place *place);
+/* A scrape begins, that much later than it was due. */
+void scrape_metrics_delay(const struct scrape_metrics *metrics, double seconds);
 /* A job whose targets are due every interval_ms took `seconds` to take on a new configuration. */
 void scrape_metrics_reload(const struct scrape_metrics *metrics, int64_t interval_ms,
                            double seconds);

@@ -35,11 +35,17 @@ def node_folder(options):
 
 
 class Load:
-    """A running load_targets: distinct targets, gzip, kept connections."""
+    """A running load_targets: distinct targets, gzip, kept connections.
 
-    def __init__(self, options, series, rows):
-        command = ["taskset", "-c", "1", options.load, corpus_folder(options), str(series),
-                   str(rows)]
+    With `each` all targets have that many series and an address of their own, and any core."""
+
+    def __init__(self, options, series, rows, each=None):
+        command = [options.load, corpus_folder(options), str(series), str(rows)]
+        if each:
+            command[1:1] = ["--addresses", "--each", str(each)]
+        else:
+            command = ["taskset", "-c", "1", *command]
+        self.own_addresses = each is not None
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port, self.targets, self.series, self.start_ms = map(
             int, self.process.stdout.readline().split())
@@ -55,6 +61,7 @@ class Load:
         lines = [f"global: {{scrape_interval: {interval_s}s, scrape_timeout: {interval_s}s}}",
                  "scrape_configs:", "- job_name: load", "  static_configs:"]
         for i in range(self.targets):
-            lines += [f"  - targets: ['127.0.0.1:{self.port}']",
+            host = f"127.1.{i // 256}.{i % 256}" if self.own_addresses else "127.0.0.1"
+            lines += [f"  - targets: ['{host}:{self.port}']",
                       f"    labels: {{instance: 'host-{i}:9100', __metrics_path__: /t/{i}}}"]
         return "\n".join(lines) + "\n"

@@ -82,7 +82,7 @@ WANTED = {
         prometheus_http_request_duration_seconds{handler}
         prometheus_http_response_size_bytes{handler}
         prometheus_engine_query_duration_histogram_seconds{slice}
-        prometheus_target_interval_length_histogram_seconds
+        prometheus_target_interval_length_histogram_seconds narthex_scrape_delay_seconds
         prometheus_target_sync_length_histogram_seconds{scrape_job}
         prometheus_tsdb_compaction_duration_seconds prometheus_tsdb_tombstone_cleanup_seconds""",
 }
