@@ -72,20 +72,25 @@ void discovery_metrics_set_failed(const struct discovery_metrics *m, uint32_t co
         metric_set(m->failed_configs, count);
 }
 
-static void count_groups(const struct discovery_run *run)
+void discovery_metrics_count_update(const struct discovery_metrics *m)
 {
-    const struct discovery_metrics *m = run->metrics;
     if (m->registry == NULL)
         return;
-    struct str config[] = {manager_name, run->job->config->job_name};
-    metric_set(metric_with(m->last_update, config), (double)clock_wall_ms(clock_system()) / 1000);
     metric_add(m->received_updates, 1);
     metric_add(m->updates, 1);
 }
 
+void discovery_metrics_set_updated(const struct discovery_metrics *m, struct str job_name)
+{
+    struct str config[] = {manager_name, job_name};
+    if (m->registry != NULL)
+        metric_set(metric_with(m->last_update, config),
+                   (double)clock_wall_ms(clock_system()) / 1000);
+}
+
 static void count_refresh(const struct discovery_run *run, err_t result, double seconds)
 {
-    const struct discovery_metrics *m = run->metrics;
+    const struct discovery_metrics *m = run->owner.metrics;
     if (m->registry == NULL)
         return;
     struct str labels[] = {run->mechanism->name, run->job->config->job_name};
@@ -118,9 +123,7 @@ static void settle(struct discovery_run *run, err_t result, struct discovered_gr
                    struct arena *arena)
 {
     if (result == OK)
-        count_groups(run);
-    if (result == OK)
-        run->publish(run->context, run, groups, arena);
+        run->owner.publish(run->owner.context, run, groups, arena);
     else
         arena_deinit(arena);
 }
@@ -163,14 +166,9 @@ static void refresh(struct discovery_run *run, bool first)
         count_refresh(run, err, (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
     if (err != OK && !is_stopping(run))
         log_failure(run, "Unable to refresh target groups", &why);
-    if (err != OK && first) {
-        arena_deinit(&arena);
-        arena_init(&arena, MEM_DISCOVERY, DISCOVERY_GROUP_BYTES_MAX);
-        groups = (struct discovered_groups){.arena = &arena};
-        run->publish(run->context, run, &groups, &arena);
-    } else {
-        settle(run, err, &groups, &arena);
-    }
+    if (err != OK && first)
+        run->owner.publish(run->owner.context, run, NULL, NULL);
+    settle(run, err, &groups, &arena);
     strbuf_deinit(&why);
 }
 
@@ -244,22 +242,17 @@ static void run_mechanism(void *context)
 }
 
 struct discovery_run *discovery_run_start(struct scrape_job *job,
-                                          const struct discovery_config *config, void *pool,
-                                          uint32_t provider, discovery_publish_fn publish,
-                                          void *context, const struct discovery_metrics *metrics)
+                                          const struct discovery_config *config,
+                                          const struct discovery_owner *owner)
 {
     const struct discovery_mechanism *mechanism = discovery_mechanism_find(config->mechanism);
     struct discovery_run *run = MEM_NEW(MEM_DISCOVERY, struct discovery_run);
     run->mechanism = mechanism;
-    run->metrics = metrics;
+    run->owner = *owner;
     run->job = job;
     run->fingerprint = config->fingerprint;
-    run->publish = publish;
-    run->context = context;
-    run->pool = pool;
-    run->provider = provider;
     run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    run->env = (struct discovery_env){&run->stopping, run->stop_fd, metrics->registry};
+    run->env = (struct discovery_env){&run->stopping, run->stop_fd, owner->metrics->registry};
     struct strbuf why = STRBUF_INIT;
     err_t err = mechanism == NULL || config->settings == NULL
                     ? err_fail(&why, ERR_UNSUPPORTED, "%.*s_sd_configs is not supported",

@@ -1,4 +1,5 @@
-/* Running discovery mechanisms: one thread each, so that a slow one holds up no other. */
+/* Running discovery mechanisms: one thread each, so that a slow one holds up no other. Jobs whose
+ * sections are equal share one (scrape_providers.c). */
 #pragma once
 
 #include "discovery_mechanism.h"
@@ -22,38 +23,54 @@ void discovery_metrics_init(struct discovery_metrics *metrics, struct metrics *r
 /* A job's targets before relabeling, static ones too; UINT64_MAX: the job is gone. */
 void discovery_metrics_set_targets(const struct discovery_metrics *metrics, struct str job_name,
                                    uint64_t count);
+/* A mechanism gave its groups; a job got some just now. */
+void discovery_metrics_count_update(const struct discovery_metrics *metrics);
+void discovery_metrics_set_updated(const struct discovery_metrics *metrics, struct str job_name);
 /* How many configured mechanisms could not be started. */
 void discovery_metrics_set_failed(const struct discovery_metrics *metrics, uint32_t count);
 
+/* The groups that a run published, shared by the jobs it works for. */
+struct provided_groups {
+    uint32_t references; /* guarded by the owner's lock */
+    struct arena arena;
+    const struct target_group_config *items;
+    uint32_t count;
+};
+
 struct discovery_run;
 
-/* Takes a complete list of groups: the arena moves to the callee. `run` tells who found them. */
+/* Takes a complete list of groups: the arena moves to the callee. `run` tells who found them. Both
+ * NULL: nothing could be found yet. */
 typedef void (*discovery_publish_fn)(void *context, struct discovery_run *run,
                                      struct discovered_groups *groups, struct arena *arena);
+
+/* Where a run publishes, and what it counts. */
+struct discovery_owner {
+    discovery_publish_fn publish;
+    void *context;
+    const struct discovery_metrics *metrics;
+};
 
 struct discovery_run {
     /* constant */
     const struct discovery_mechanism *mechanism;
-    const struct discovery_metrics *metrics;
-    struct scrape_job *job; /* a reference: it keeps the settings alive */
+    struct discovery_owner owner;
+    struct scrape_job *job; /* the first that asked: a reference keeps the settings alive */
     uint64_t fingerprint;   /* of the settings */
     void *state;
-    discovery_publish_fn publish;
-    void *context;
     struct discovery_env env;
     int stop_fd;
     _Atomic bool stopping;
     struct thread thread;
-    /* The owner's: where the groups go; guarded by its lock. */
-    void *pool;
-    uint32_t provider;
+    /* The owner's, guarded by its lock. */
+    uint32_t users;
+    struct provided_groups *found; /* last; NULL: not yet */
     struct discovery_run *next;
 };
 
 /* NULL when the mechanism cannot be constructed, which is logged. */
 struct discovery_run *discovery_run_start(struct scrape_job *job,
-                                          const struct discovery_config *config, void *pool,
-                                          uint32_t provider, discovery_publish_fn publish,
-                                          void *context, const struct discovery_metrics *metrics);
+                                          const struct discovery_config *config,
+                                          const struct discovery_owner *owner);
 /* Ends all runs of a list (by `next`); none of the locks that publish takes may be held. */
 void discovery_runs_stop(struct discovery_run *runs);

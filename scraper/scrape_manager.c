@@ -99,9 +99,9 @@ void scrape_manager_destroy(struct scrape_manager *manager)
     if (manager == NULL)
         return;
     mutex_lock(&manager->lock);
-    struct discovery_run *runs = NULL;
     for (uint32_t i = 0; i < manager->pool_count; i++)
-        scrape_pool_detach_runs(manager->pools[i], &runs);
+        scrape_providers_detach(manager->pools[i]);
+    struct discovery_run *runs = scrape_providers_take_unused(manager);
     mutex_unlock(&manager->lock);
     discovery_runs_stop(runs);
     stop_shards(manager);
@@ -126,7 +126,6 @@ static struct scrape_pool *find_pool(struct scrape_manager *manager, struct str 
 
 /* What becomes of the pools while a configuration is applied. */
 struct plan {
-    struct discovery_run *stopped; /* to be ended once the lock is free */
     struct scrape_pool **pools;
     uint32_t count;
     uint32_t capacity;
@@ -150,55 +149,27 @@ static uint64_t count_targets(const struct target_group_config *groups, uint32_t
     return targets;
 }
 
-static void sync_pool(struct scrape_manager *manager, struct scrape_pool *pool)
+void scrape_manager__sync_pool(struct scrape_manager *manager, struct scrape_pool *pool)
 {
     const struct scrape_config *config = pool->job->config;
     uint64_t targets = count_targets(config->static_groups, config->static_group_count);
-    for (uint32_t i = 0; i < pool->provider_count; i++)
-        targets += count_targets(pool->providers[i].groups, pool->providers[i].group_count);
+    for (uint32_t i = 0; i < pool->provider_count; i++) {
+        const struct provided_groups *groups = pool->providers[i].groups;
+        targets += groups == NULL ? 0 : count_targets(groups->items, groups->count);
+    }
     discovery_metrics_set_targets(&manager->discovery_metrics, config->job_name, targets);
     scrape_pool_sync(pool, &manager->shards);
 }
 
-/* A discovery thread found a complete list of groups. */
-static void publish(void *context, struct discovery_run *run, struct discovered_groups *groups,
-                    struct arena *arena)
-{
-    struct scrape_manager *manager = context;
-    mutex_lock(&manager->lock);
-    struct scrape_pool *pool = run->pool;
-    if (pool == NULL) {
-        arena_deinit(arena); /* its job went meanwhile */
-    } else {
-        scrape_pool_set_groups(pool, run->provider, groups, arena);
-        sync_pool(manager, pool);
-    }
-    mutex_unlock(&manager->lock);
-}
-
-/* Mechanisms whose section a reload left as it was go on with what they know. */
-static void start_discovery(struct scrape_manager *manager, struct scrape_pool *pool,
-                            struct plan *plan)
-{
-    const struct scrape_config *config = pool->job->config;
-    scrape_pool_match_providers(pool, &plan->stopped);
-    for (uint32_t i = 0; i < config->discovery_count; i++) {
-        if (pool->providers[i].run == NULL)
-            pool->providers[i].run =
-                discovery_run_start(pool->job, &config->discovery[i], pool, i, publish, manager,
-                                    &manager->discovery_metrics);
-    }
-}
-
 static void reload_pool(struct scrape_manager *manager, struct scrape_pool *pool,
-                        struct scrape_job *job, struct plan *plan)
+                        struct scrape_job *job)
 {
     const struct scrape_metrics *m = &manager->metrics;
     int64_t started_ns = clock_monotonic_ns(clock_system());
     scrape_metrics_count(m, m->pool_reloads, 1);
     scrape_pool_set_job(pool, job);
-    start_discovery(manager, pool, plan);
-    sync_pool(manager, pool);
+    scrape_providers_attach(manager, pool);
+    scrape_manager__sync_pool(manager, pool);
     scrape_metrics_reload(m, job->config->interval_ms,
                           (double)(clock_monotonic_ns(clock_system()) - started_ns) / 1e9);
 }
@@ -224,10 +195,10 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
     } else if (pool == NULL) {
         scrape_metrics_count(m, m->pools, 1);
         pool = scrape_pool_create(job);
-        sync_pool(manager, pool);
-        start_discovery(manager, pool, plan);
+        scrape_providers_attach(manager, pool);
+        scrape_manager__sync_pool(manager, pool);
     } else {
-        reload_pool(manager, pool, job, plan);
+        reload_pool(manager, pool, job);
     }
     strbuf_deinit(&why);
     if (pool != NULL)
@@ -255,7 +226,7 @@ static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
     for (uint32_t i = 0; i < manager->pool_count; i++) {
         if (is_planned(plan, manager->pools[i]))
             continue;
-        scrape_pool_detach_runs(manager->pools[i], &plan->stopped);
+        scrape_providers_detach(manager->pools[i]);
         discovery_metrics_set_targets(&manager->discovery_metrics,
                                       manager->pools[i]->job->config->job_name, UINT64_MAX);
         scrape_pool_destroy(manager->pools[i], &manager->shards);
@@ -265,16 +236,6 @@ static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
     manager->pool_count = plan->count;
     if (plan->count > 0)
         qsort(manager->pools, manager->pool_count, sizeof *manager->pools, by_name);
-}
-
-static void count_failed_discovery(struct scrape_manager *manager)
-{
-    uint32_t failed = 0;
-    for (uint32_t i = 0; i < manager->pool_count; i++) {
-        for (uint32_t k = 0; k < manager->pools[i]->provider_count; k++)
-            failed += manager->pools[i]->providers[k].run == NULL;
-    }
-    discovery_metrics_set_failed(&manager->discovery_metrics, failed);
 }
 
 err_t scrape_manager_apply(struct scrape_manager *manager, const struct scrape_config *jobs,
@@ -287,9 +248,11 @@ err_t scrape_manager_apply(struct scrape_manager *manager, const struct scrape_c
     for (uint32_t i = 0; i < job_count; i++)
         plan_job(manager, set, &jobs[i], &plan);
     adopt_plan(manager, &plan);
-    count_failed_discovery(manager);
+    discovery_metrics_set_failed(&manager->discovery_metrics,
+                                 scrape_providers_count_failed(manager));
+    struct discovery_run *unused = scrape_providers_take_unused(manager);
     mutex_unlock(&manager->lock);
-    discovery_runs_stop(plan.stopped);
+    discovery_runs_stop(unused);
     scrape_job_set_unref(set);
     if (plan.failed)
         return err_fail(why, ERR_INVALID, "failed to apply the new configuration");

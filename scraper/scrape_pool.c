@@ -44,9 +44,7 @@ void scrape_pool_destroy(struct scrape_pool *pool, const struct pool_shards *sha
     scrape_metrics_forget(shards->metrics, pool->job->config->job_name);
     free_targets(pool->targets, pool->target_count);
     free_targets(pool->dropped, pool->dropped_count);
-    for (uint32_t i = 0; i < pool->provider_count; i++)
-        arena_deinit(&pool->providers[i].arena);
-    mem_free(MEM_SCRAPE, pool->providers);
+    assert(pool->provider_count == 0);
     scrape_job_unref(pool->job);
     mem_free(MEM_SCRAPE, pool);
 }
@@ -55,80 +53,6 @@ void scrape_pool_set_job(struct scrape_pool *pool, struct scrape_job *job)
 {
     scrape_job_unref(pool->job);
     pool->job = job;
-}
-
-static void stop_provider(struct pool_provider *provider, struct discovery_run **runs)
-{
-    struct discovery_run *run = provider->run;
-    if (run == NULL)
-        return;
-    provider->run = NULL;
-    run->pool = NULL;
-    run->next = *runs;
-    *runs = run;
-}
-
-/* The provider of the same section, else of the same mechanism without its run. */
-static struct pool_provider take_provider(struct scrape_pool *pool,
-                                          const struct discovery_config *config, bool same,
-                                          struct discovery_run **runs)
-{
-    for (uint32_t i = 0; i < pool->provider_count; i++) {
-        struct pool_provider *old = &pool->providers[i];
-        struct pool_provider taken = *old;
-        if (old->run == NULL || !str_equal(old->run->mechanism->name, config->mechanism))
-            continue;
-        if (same ? old->run->fingerprint != config->fingerprint
-                 : old->run->mechanism->refresh == NULL)
-            continue;
-        if (!same)
-            stop_provider(&taken, runs);
-        old->run = NULL;
-        arena_init(&old->arena, MEM_DISCOVERY, SIZE_MAX);
-        return taken;
-    }
-    struct pool_provider fresh = {0};
-    arena_init(&fresh.arena, MEM_DISCOVERY, SIZE_MAX);
-    return fresh;
-}
-
-void scrape_pool_match_providers(struct scrape_pool *pool, struct discovery_run **runs)
-{
-    const struct scrape_config *config = pool->job->config;
-    uint32_t count = config->discovery_count;
-    struct pool_provider *providers = MEM_NEW_ARRAY(MEM_SCRAPE, struct pool_provider, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        providers[i] = take_provider(pool, &config->discovery[i], true, runs);
-    for (uint32_t i = 0; i < count; i++) {
-        if (providers[i].run == NULL)
-            providers[i] = take_provider(pool, &config->discovery[i], false, runs);
-        else
-            providers[i].run->provider = i;
-    }
-    for (uint32_t i = 0; i < pool->provider_count; i++) {
-        stop_provider(&pool->providers[i], runs);
-        arena_deinit(&pool->providers[i].arena);
-    }
-    mem_free(MEM_SCRAPE, pool->providers);
-    pool->providers = providers;
-    pool->provider_count = count;
-}
-
-void scrape_pool_set_groups(struct scrape_pool *pool, uint32_t provider,
-                            const struct discovered_groups *groups, const struct arena *arena)
-{
-    assert(provider < pool->provider_count);
-    struct pool_provider *p = &pool->providers[provider];
-    arena_deinit(&p->arena);
-    p->arena = *arena;
-    p->groups = groups->items;
-    p->group_count = groups->count;
-}
-
-void scrape_pool_detach_runs(struct scrape_pool *pool, struct discovery_run **runs)
-{
-    for (uint32_t i = 0; i < pool->provider_count; i++)
-        stop_provider(&pool->providers[i], runs);
 }
 
 /* ---- one sync ---- */
@@ -216,8 +140,9 @@ static void collect(struct sync *sync)
     for (uint32_t i = 0; i < config->static_group_count; i++)
         add_group(sync, &config->static_groups[i], i);
     for (uint32_t p = 0; p < pool->provider_count; p++) {
-        for (uint32_t i = 0; i < pool->providers[p].group_count; i++)
-            add_group(sync, &pool->providers[p].groups[i], i);
+        const struct provided_groups *groups = pool->providers[p].groups;
+        for (uint32_t i = 0; groups != NULL && i < groups->count; i++)
+            add_group(sync, &groups->items[i], i);
     }
 }
 

@@ -178,8 +178,9 @@ static void search_pool(struct search *search, const struct scrape_pool *pool)
     for (uint32_t i = 0; i < config->static_group_count; i++)
         look_at_group(search, pool, &config->static_groups[i]);
     for (uint32_t p = 0; p < pool->provider_count; p++) {
-        for (uint32_t i = 0; i < pool->providers[p].group_count; i++)
-            look_at_group(search, pool, &pool->providers[p].groups[i]);
+        const struct provided_groups *groups = pool->providers[p].groups;
+        for (uint32_t i = 0; groups != NULL && i < groups->count; i++)
+            look_at_group(search, pool, &groups->items[i]);
     }
     for (uint32_t i = 0; i < pool->target_count; i++) {
         struct scrape_target *target = pool->targets[i];
