@@ -376,6 +376,7 @@ static void add_etag(struct http_request *request)
 static void finish(struct http_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
+    upload__end(exchange);
     if (exchange->has_cors)
         add_cors(exchange);
     if (exchange->route != NULL && (exchange->route->flags & ROUTE_ETAG) != 0 &&

@@ -71,4 +71,5 @@ void upload__end(struct http_exchange *exchange)
     close(exchange->upload_file);
     if (unlink(exchange->upload_path) != 0)
         LOG_WARN("cannot remove an upload", "path", exchange->upload_path, "err", strerror(errno));
+    exchange->upload_path = NULL;
 }

@@ -277,9 +277,9 @@ def main():
         series = [parse_series(text) for text in write_samples(path, corpus, SEED)]
         import_samples(arguments.narthexctl, path, os.path.join(folder, "narthex-data"))
         import_samples(promtool, path, os.path.join(folder, "prometheus-data"))
-        servers = [harness.start_narthex(arguments.narthex, folder, CONFIG),
-                   harness.start_prometheus(prometheus, folder, CONFIG,
-                                            "--storage.tsdb.retention.time=100y")]
+        keep = "--storage.tsdb.retention.time=100y"
+        servers = [harness.start_narthex(arguments.narthex, folder, CONFIG, keep),
+                   harness.start_prometheus(prometheus, folder, CONFIG, keep)]
         try:
             for server in servers:
                 server.wait_ready()

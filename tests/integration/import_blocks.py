@@ -62,7 +62,8 @@ def label_text(metric):
 
 
 def check_server(program, folder, series):
-    server = harness.start_narthex(program, folder, CONFIG).wait_ready()
+    server = harness.start_narthex(program, folder, CONFIG,
+                                   "--storage.tsdb.retention.time=100y").wait_ready()
     try:
         first = min(p[0][0] for p in series.values()) / 1000
         last = max(p[-1][0] for p in series.values()) / 1000

@@ -12,7 +12,8 @@ import urllib.request
 
 import harness
 
-ADMIN = "--web.enable-admin-api"
+# The imported samples are old: the default retention would remove them at its next pass.
+FLAGS = ("--web.enable-admin-api", "--storage.tsdb.retention.time=100y")
 # More than a body that is kept in memory may have.
 LARGE_SAMPLES = 900_000
 OLD_S = 1700006400
@@ -93,7 +94,7 @@ def check_large(server, folder):
     status, answer = post(server, "import", text.encode())
     assert status == 200 and answer["data"]["numSamples"] == LARGE_SAMPLES, (status, answer)
     data = os.path.join(folder, "narthex-data")
-    assert not [n for n in os.listdir(data) if n.endswith(".tmp")], os.listdir(data)
+    assert not [n for n in os.listdir(data) if n.startswith("upload-")], os.listdir(data)
     with open(os.path.join(data, "again.om"), "w") as file:
         file.write("# TYPE small gauge\n" + f"small 1 {OLD_S}\nsmall 2 {OLD_S + 1}\n# EOF\n")
     status, answer = post(server, "import?path=again.om")
@@ -121,13 +122,13 @@ def main():
     program, ctl, work = sys.argv[1:4]
     with harness.WorkFolder(work) as folder:
         port = harness.free_port()
-        server = harness.start_narthex(program, folder, config(port), ADMIN, port=port).wait_ready()
+        server = harness.start_narthex(program, folder, config(port), *FLAGS, port=port).wait_ready()
         try:
             selector, wanted = check_overlap(server, ctl, folder, port)
             check_large(server, folder)
             check_refusals(server)
             server.kill()
-            server = harness.start_narthex(program, folder, config(port), ADMIN,
+            server = harness.start_narthex(program, folder, config(port), *FLAGS,
                                            port=port).wait_ready()
             found = samples(server, selector)
             assert {t: found.get(t) for t in wanted} == wanted
