@@ -3,9 +3,12 @@
 A peer's Debian package is downloaded and unpacked, never installed: installing would start services
 on the user's machine. What cannot be had makes the test exit with 77 (skipped) and say why.
 """
+import contextlib
+import errno
+import fcntl
 import json
 import os
-import re
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +22,10 @@ import urllib.parse
 import urllib.request
 
 SKIPPED = 77
+# Limits of waiting are for a fast machine that is left alone; one that is slow and busy needs
+# more. What is waited for comes as soon as it comes.
+PATIENCE = 5
+PORTS_LOWEST = 10000
 
 
 def skip(reason):
@@ -26,42 +33,78 @@ def skip(reason):
     sys.exit(SKIPPED)
 
 
+def ephemeral_ports():
+    """The ports that the kernel gives to outgoing connections and to listeners on port 0."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+            low, high = map(int, file.read().split())
+    except (OSError, ValueError):
+        low, high = 32768, 60999
+    return range(low, high + 1)
+
+
+def is_unused(port):
+    try:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+reserved_ports = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of loopback that is the caller's until its process ends, listened on or not: the kernel
+    gives it to nobody, since it is none of its ephemeral ones, nor does another test take it,
+    since its file is locked."""
+    folder = os.path.join(tempfile.gettempdir(), f"narthex-test-ports-{os.getuid()}")
+    os.makedirs(folder, exist_ok=True)
+    avoided = ephemeral_ports()
+    candidates = [port for port in range(PORTS_LOWEST, 65536) if port not in avoided]
+    random.shuffle(candidates)
+    for port in candidates:
+        lock = open(os.path.join(folder, str(port)), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            lock.close()
+            if fault.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            continue
+        if is_unused(port):
+            reserved_ports.append(lock)  # an open file keeps its lock
+            return port
+        lock.close()
+    raise AssertionError("no port is free")
+
+
+@contextlib.contextmanager
+def fetching(folder):
+    """One test at a time fetches into a folder; those that come meanwhile wait and find it there."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "fetching.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def fetch_peer(package, program, folder):
     """Path of a program out of a Debian package, unpacked below `folder`."""
-    root = os.path.join(folder, package)
-    path = os.path.join(root, program)
-    if os.path.exists(path):
-        return path
-    archive = fetch_archive(package, folder)
-    try:
-        subprocess.run(["dpkg", "-x", archive, "."], cwd=root, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as fault:
-        skip(f"the package {package} cannot be unpacked: {fault}")
-    if not os.path.exists(path):
-        skip(f"the package {package} does not hold {program}")
+    (path,), _ = fetch_peers([package], [program], folder, package)
     return path
 
 
-def fetch_peers(packages, programs, folder):
+def fetch_peers(packages, programs, folder, name=None):
     """As fetch_peer for a program whose libraries are packages too: unpacks all into one root.
 
     Returns the paths of the programs and the environment to start them with."""
-    root = os.path.join(folder, "+".join(packages[:1]) + "-root")
+    root = os.path.join(folder, name or packages[0] + "-root")
     paths = [os.path.join(root, program) for program in programs]
-    if not all(os.path.exists(path) for path in paths):
-        os.makedirs(root, exist_ok=True)
-        for package in packages:
-            archive = fetch_archive(package, folder)
-            subprocess.run(["dpkg", "-x", archive, root], check=True, timeout=120)
-        for path in paths:
-            if not os.path.exists(path):
-                skip(f"the packages {' '.join(packages)} do not hold {path}")
+    with fetching(folder):
+        if not all(os.path.exists(path) for path in paths):
+            unpack_packages(packages, programs, folder, root)
     libraries = [os.path.join(root, part, f"{os.uname().machine}-linux-gnu")
                  for part in ("lib", "usr/lib")]
     programs_at = [os.path.join(root, part) for part in ("usr/bin", "usr/sbin", "bin")]
@@ -70,26 +113,48 @@ def fetch_peers(packages, programs, folder):
     return paths, environment
 
 
+def unpack_packages(packages, programs, folder, root):
+    """Beside the root and then renamed: what has the name is whole."""
+    archives = [fetch_archive(package, os.path.join(folder, "archives")) for package in packages]
+    shutil.rmtree(root, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder) as part:
+        unpacked = os.path.join(part, "root")
+        os.makedirs(unpacked)
+        try:
+            for archive in archives:
+                subprocess.run(["dpkg", "-x", archive, unpacked], check=True, timeout=600)
+        except (OSError, subprocess.SubprocessError) as fault:
+            skip(f"the packages {' '.join(packages)} cannot be unpacked: {fault}")
+        for program in programs:
+            if not os.path.exists(os.path.join(unpacked, program)):
+                skip(f"the packages {' '.join(packages)} do not hold {program}")
+        os.rename(unpacked, root)
+
+
 def fetch_archive(package, folder):
     """Path of a Debian package, downloaded."""
-    root = os.path.join(folder, package)
-    os.makedirs(root, exist_ok=True)
+    path = os.path.join(folder, package + ".deb")
+    if os.path.exists(path):
+        return path
+    os.makedirs(folder, exist_ok=True)
     try:
-        if not any(n.endswith(".deb") for n in os.listdir(root)):
+        with tempfile.TemporaryDirectory(dir=folder) as part:
             # apt runs as another user inside the folder only if it may; as root it warns and goes
             # on.
             if subprocess.run(["apt-cache", "show", package], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
-                subprocess.run(["apt-get", "-qq", "update"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, timeout=300)
-            subprocess.run(["apt-get", "download", package], cwd=root, check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
-        return os.path.join(root, next(n for n in os.listdir(root) if n.endswith(".deb")))
+                              stderr=subprocess.DEVNULL, timeout=300).returncode != 0:
+                subprocess.run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "update"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
+            subprocess.run(["apt-get", "download", package], cwd=part, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
+            downloaded = next(n for n in os.listdir(part) if n.endswith(".deb"))
+            os.rename(os.path.join(part, downloaded), path)
+        return path
     except (OSError, subprocess.SubprocessError, StopIteration) as fault:
         skip(f"the package {package} cannot be had: {fault}")
 
 
-def http_get(url, timeout=30, headers=None):
+def http_get(url, timeout=30 * PATIENCE, headers=None):
     """(status, headers, body bytes); errors of HTTP are answers too."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
@@ -100,7 +165,9 @@ def http_get(url, timeout=30, headers=None):
 
 
 def wait_until(condition, what, seconds=60):
-    """Polls `condition` until it returns something true, and returns that."""
+    """Polls `condition` until it returns something true, and returns that. It may take `seconds` on a
+    machine that has nothing else to do."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         result = condition()
@@ -127,7 +194,7 @@ class Server:
                 raise AssertionError(f"ended with status {self.process.returncode}:\n"
                                      + self.log_tail())
             try:
-                return http_get(self.url + "/-/ready", 5)[0] == 200
+                return http_get(self.url + "/-/ready", 5 * PATIENCE)[0] == 200
             except OSError:
                 return False
         wait_until(ready, f"{self.url} ready", seconds)
@@ -155,6 +222,7 @@ class Server:
 
     def stop(self, seconds=10):
         """SIGTERM; returns the exit status and how long it took."""
+        seconds *= PATIENCE
         start = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -12,13 +12,11 @@ cannot be had.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 
+import harness
 import host_tree
 
 COLLECTORS = """arp bonding conntrack cpu cpufreq diskstats dmi edac entropy filefd filesystem hwmon
@@ -56,41 +54,16 @@ SLACK = [
 ]
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
-ATTEMPTS = 3
 
 
-def fetch_peer(folder):
-    program = os.path.join(folder, "usr/bin/prometheus-node-exporter")
-    if os.path.exists(program):
-        return program
-    os.makedirs(folder, exist_ok=True)
-    try:
-        subprocess.run(["apt-get", "download", "prometheus-node-exporter"], cwd=folder, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
-        package = next(n for n in os.listdir(folder) if n.endswith(".deb"))
-        subprocess.run(["dpkg", "-x", package, "."], cwd=folder, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError, StopIteration) as fault:
-        print(f"skipped: the package prometheus-node-exporter cannot be had: {fault}")
-        sys.exit(77)
-    return program
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def get(url, wait=10):
-    deadline = time.monotonic() + wait
-    while True:
+def get(url):
+    """The page, as soon as somebody answers."""
+    def answer():
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return answer.read().decode()
+            return harness.http_get(url)[2].decode()
         except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+            return None
+    return harness.wait_until(answer, url, 10)
 
 
 def parse(text):
@@ -119,7 +92,8 @@ def parse(text):
 
 
 def compare_shape(ours, peer, moving=False):
-    faults = []
+    """{what differs: how}"""
+    faults = {}
     for name in sorted(set(ours) | set(peer)):
         if NEWER_FAMILIES.fullmatch(name) or PEER_FAMILIES.fullmatch(name):
             continue
@@ -127,24 +101,25 @@ def compare_shape(ours, peer, moving=False):
             peers = peer.get(name, (None, None, {}))[2]
             if name == NEGATIVE_SPEED and all(value < 0 for value in peers.values()):
                 continue
-            faults.append(f"{name}: only {'the peer' if name in peer else 'we'} have it")
+            faults[name] = f"only {'the peer' if name in peer else 'we'} have it"
             continue
         (kind, has_help, samples), (peer_kind, peer_help, peer_samples) = ours[name], peer[name]
         if kind != peer_kind:
-            faults.append(f"{name}: type {kind}, peer {peer_kind}")
+            faults[f"type of {name}"] = f"{kind}, peer {peer_kind}"
         if peer_help and not has_help:
-            faults.append(f"{name}: no HELP")
+            faults[f"HELP of {name}"] = "none"
         if moving and UNCOMPARED_LABELS.fullmatch(name):
             continue
         wanted = {labels for labels, value in peer_samples.items()
                   if name != NEGATIVE_SPEED or value >= 0}
         for labels in sorted(set(samples) ^ wanted):
-            faults.append(f"{name}{dict(labels)}: only {'we' if labels in samples else 'the peer'}")
+            faults[f"{name}{dict(labels)}"] = f"only {'we' if labels in samples else 'the peer'}"
     return faults
 
 
 def compare_values(ours, before, after):
-    faults = []
+    """{what differs: how}"""
+    faults = {}
     for name, (kind, _, samples) in sorted(ours.items()):
         if UNCOMPARED_VALUES.fullmatch(name) or name not in before or name not in after:
             continue
@@ -159,7 +134,7 @@ def compare_values(ours, before, after):
             else:
                 room = slack + 0.05 * abs(high)
             if not low - room <= value <= high + room:
-                faults.append(f"{name}{dict(labels)}: {value}, peer {low} to {high}")
+                faults[f"{name}{dict(labels)}"] = f"{value}, peer {low} to {high}"
     return faults
 
 
@@ -168,7 +143,7 @@ class Pair:
 
     def __init__(self, program, peer_program, folder, flags):
         self.commands = (
-            [peer_program, f"--web.listen-address=127.0.0.1:{free_port()}",
+            [peer_program, f"--web.listen-address=127.0.0.1:{harness.free_port()}",
              "--collector.disable-defaults", "--collector.netdev.device-exclude=^$",
              "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|"
              "var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"]
@@ -202,26 +177,34 @@ class Pair:
         for process in self.running:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=10 * harness.PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def check_this_machine(program, peer_program, folder):
+    """The machine goes on between two answers: connections, mounts and devices come and go. What we
+    read wrongly differs every time, so only that is a fault."""
     textfiles = os.path.join(folder, "textfiles")  # Debian's peer has a default folder
     os.makedirs(textfiles, exist_ok=True)
     flags = [f"--collector.textfile.directory={textfiles}"]
+    lasting = None
+
+    def agree():
+        nonlocal lasting
+        before, ours, after = (parse(get(url)) for url in (pair.peer_url, pair.url, pair.peer_url))
+        faults = {**compare_shape(ours, after, moving=True), **compare_values(ours, before, after)}
+        lasting = faults if lasting is None else {what: how for what, how in faults.items()
+                                                  if what in lasting}
+        return not lasting and ours
     with Pair(program, peer_program, folder, flags) as pair:
-        for attempt in range(ATTEMPTS):
-            before, ours, after = (parse(get(url))
-                                   for url in (pair.peer_url, pair.url, pair.peer_url))
-            faults = compare_shape(ours, after, moving=True) + compare_values(ours, before, after)
-            if not faults:
-                print(f"{len(ours)} families, {sum(len(f[2]) for f in ours.values())} samples agree")
-                break
-            print(f"attempt {attempt + 1}: {len(faults)} differences")
-    return faults
+        try:
+            ours = harness.wait_until(agree, "no lasting difference", 10)
+        except AssertionError:
+            return lasting
+    print(f"{len(ours)} families, {sum(len(f[2]) for f in ours.values())} samples agree")
+    return {}
 
 
 def compare_exactly(ours, peer):
@@ -233,7 +216,7 @@ def compare_exactly(ours, peer):
             wanted = peer.get(name, (None, None, {}))[2].get(labels, value)
             # The peer multiplies by 0.001 where we divide by 1000.
             if abs(value - wanted) > 1e-14 * abs(wanted):
-                faults.append(f"{name}{dict(labels)}: {value}, peer {wanted}")
+                faults[f"{name}{dict(labels)}"] = f"{value}, peer {wanted}"
     return faults
 
 
@@ -253,11 +236,13 @@ def check_made_up_machine(program, peer_program, folder):
 
 def main():
     program, folder = sys.argv[1:3]
-    peer_program = fetch_peer(os.path.join(folder, "node-exporter"))
+    peer_program = harness.fetch_peer("prometheus-node-exporter",
+                                      "usr/bin/prometheus-node-exporter",
+                                      os.path.join(folder, "peers"))
     faults = check_this_machine(program, peer_program, folder)
-    faults += check_made_up_machine(program, peer_program, folder)
-    if faults:
-        print("\n".join(faults))
+    faults.update(check_made_up_machine(program, peer_program, folder))
+    for what, how in faults.items():
+        print(f"{what}: {how}")
     return 1 if faults else 0
 
 
