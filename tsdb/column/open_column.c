@@ -12,6 +12,12 @@ enum { SLOT_GAPS = 1, SLOT_LAST_SPECIAL = 2 };
 
 enum { SPECIALS_STEP = 4 };
 
+/* A constant may have one special for so many rows. */
+enum { CONSTANT_ROWS_A_SPECIAL = 16 };
+
+/* How far before a slot's turn its buffer is fetched; the slot itself must have come by then. */
+enum { BUFFERS_AHEAD = OPEN_COLUMN_AHEAD / 2 };
+
 /* The state word: pointer << 16 | row0 << 8 | count. User-space pointers have 47 bits on all
  * 64-bit platforms built for. */
 enum { STATE_ROW0_SHIFT = 8, STATE_POINTER_SHIFT = 16 };
@@ -176,7 +182,7 @@ static struct open_buffer *build_constant(const struct rebuild *rebuild, uint8_t
     uint32_t special_count = 0;
     for (uint32_t i = 1; i < rebuild->count; i++)
         special_count += double_bits(rebuild->values[i]) != constant;
-    if (special_count > rebuild->count / 16)
+    if (special_count > rebuild->count / CONSTANT_ROWS_A_SPECIAL)
         return NULL;
     struct open_buffer *buffer = open_buffer_create(
         (struct open_buffer_shape){.capacity = COLUMN_ROWS_MAX,
@@ -232,6 +238,53 @@ static struct open_buffer *build(const struct rebuild *rebuild, bool raw, uint32
     fill_deltas(buffer, rebuild, &split);
     *last_mantissa = split.integers[split.count - 1];
     return buffer;
+}
+
+/* The first step of a column that was constant: deltas of 0 and then one. NULL: see `build`. The
+ * samples so far are `count` times `first`, and too few for a constant with specials. */
+static struct open_buffer *build_step(double first, uint32_t count, double v,
+                                      struct slab_pool *pool, int64_t *last_mantissa)
+{
+    uint32_t exponent = 0;
+    int64_t m0, m1;
+    if (!column__decimal_find(first, &exponent, &m0))
+        return NULL;
+    uint32_t first_exponent = exponent;
+    if (!column__decimal_find(v, &exponent, &m1) ||
+        (exponent != first_exponent && !column__decimal_at(first, exponent, &m0)))
+        return NULL;
+    int64_t delta = (int64_t)((uint64_t)m1 - (uint64_t)m0);
+    uint64_t zigzag = coding_zigzag(delta);
+    if (zigzag > UINT32_MAX)
+        return NULL;
+    uint32_t size = zigzag <= UINT8_MAX ? 1 : zigzag <= UINT16_MAX ? 2 : 4;
+    struct open_buffer *buffer = open_buffer_create(
+        (struct open_buffer_shape){.element_size = (uint8_t)size,
+                                   .capacity = (uint8_t)open_buffer_capacity_after(count)},
+        pool);
+    buffer->first = (uint64_t)m0;
+    buffer->exponent = (uint8_t)exponent;
+    memset(open_buffer_elements(buffer), 0, (size_t)count * size);
+    store_element(open_buffer_elements(buffer), size, count, delta);
+    *last_mantissa = m1;
+    return buffer;
+}
+
+/* Takes the step if the slot holds a short constant without gaps and v comes right behind it. */
+static bool append_step(struct open_column *slot, uint64_t state, uint32_t row, double v,
+                        struct open_column_memory *memory)
+{
+    uint32_t count = state_count(state);
+    if (state_buffer(state) != NULL || (count + 1) / CONSTANT_ROWS_A_SPECIAL > 0 ||
+        row != state_row0(state) + count)
+        return false;
+    struct open_buffer *buffer = build_step(double_from_bits(last_bits_own(slot)), count, v,
+                                            memory->pool, &slot->last_mantissa);
+    if (buffer == NULL)
+        return false;
+    replace_buffer(slot, buffer, state_row0(state), count + 1, memory);
+    last_bits_store(slot, double_bits(v));
+    return true;
 }
 
 static bool is_special_at(const struct open_buffer *buffer, uint32_t index)
@@ -368,7 +421,7 @@ void open_column_append(struct open_column *slot, uint32_t row, double v,
             state_publish(slot, state_make(NULL, row, 1));
         } else if (bits == last_bits_own(slot) && contiguous) {
             state_publish(slot, state + 1);
-        } else {
+        } else if (!append_step(slot, state, row, v, memory)) {
             append_rebuilding(slot, row, v, memory);
         }
         return;
@@ -380,6 +433,57 @@ void open_column_append(struct open_column *slot, uint32_t row, double v,
     }
     if (!append_in_place(slot, state, row, bits) && !append_special(slot, state, row, bits))
         append_rebuilding(slot, row, v, memory);
+}
+
+/* The commonest appends, where nothing but a delta or a count is to be written; false: it is
+ * another one. */
+static inline bool append_common(struct open_column *slot, uint32_t row, uint64_t bits)
+{
+    uint64_t state = state_own(slot);
+    uint32_t count = state_count(state);
+    if (row != state_row0(state) + count || count == 0)
+        return false;
+    struct open_buffer *buffer = state_buffer(state);
+    bool same = bits == last_bits_own(slot);
+    if (buffer == NULL) {
+        if (same)
+            state_publish(slot, state + 1);
+        return same;
+    }
+    /* Without flags there is no bitmap, and the last sample is no special. */
+    if (slot->flags != 0 || count == slot->capacity)
+        return false;
+    uint32_t size = slot->element_size;
+    uint8_t *elements = (uint8_t *)(buffer + 1);
+    if (size == 0)
+        return false;
+    if (size == sizeof(double)) {
+        column__store_u64(elements + 8 * count, bits);
+    } else {
+        int64_t m = slot->last_mantissa;
+        int64_t delta = 0;
+        if (!same && (!delta_of(slot, double_from_bits(bits), &m, &delta) || !fits(delta, size)))
+            return false;
+        store_element(elements, size, count, delta);
+        slot->last_mantissa = m;
+    }
+    last_bits_store(slot, bits);
+    state_publish(slot, state + 1);
+    return true;
+}
+
+void open_column_append_row(struct open_column *const *slots, uint32_t count, uint32_t ahead,
+                            uint32_t row, const double *values, struct open_column_memory *memory)
+{
+    assert(row < COLUMN_ROWS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + OPEN_COLUMN_AHEAD < count + ahead)
+            open_column_prefetch(slots[i + OPEN_COLUMN_AHEAD]);
+        if (i + BUFFERS_AHEAD < count + ahead)
+            open_column_prefetch_buffer(slots[i + BUFFERS_AHEAD]);
+        if (!append_common(slots[i], row, double_bits(values[i])))
+            open_column_append(slots[i], row, values[i], memory);
+    }
 }
 
 void open_column_prefetch_buffer(const struct open_column *slot)

@@ -23,6 +23,7 @@ static void reset(struct head_appender *self)
     if (self->arena.chunks != NULL)
         arena_deinit(&self->arena);
     self->plain = true;
+    self->compact = true;
     self->scattered = NULL;
     self->explicit_times = false;
     self->next_slot = 0;
@@ -117,12 +118,41 @@ static void remember(struct head_appender *self, uint32_t index)
     htable_insert(&self->newest_staged, hash, index);
 }
 
+void head__staged_unfold(struct head_appender *self)
+{
+    if (!self->compact)
+        return;
+    self->compact = false;
+    VEC_RESERVE(MEM_HEAD, self->staged, self->staged_capacity, self->staged_count);
+    for (uint32_t i = 0; i < self->staged_count; i++)
+        self->staged[i] = (struct staged_sample){
+            .value = self->values[i],
+            .t_ms = self->compact_t_ms,
+            .group = self->compact_lane,
+            .ordinal = self->ordinals[i],
+            .slot = self->slots[i],
+        };
+}
+
+static void reserve_columns(struct head_appender *self, size_t count)
+{
+    VEC_RESERVE(MEM_HEAD, self->ordinals, self->ordinals_capacity, count);
+    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, count);
+    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, count);
+}
+
+static int64_t first_t_ms(const struct head_appender *self)
+{
+    return self->compact ? self->compact_t_ms : self->staged[0].t_ms;
+}
+
 /* Leaves the common case: from now on every sample is looked up among the staged ones. */
 static void become_complex(struct head_appender *self)
 {
     if (!self->plain)
         return;
     self->plain = false;
+    head__staged_unfold(self);
     for (uint32_t i = 0; i < self->staged_count; i++)
         remember(self, i);
 }
@@ -148,7 +178,7 @@ static void become_scattered(struct head_appender *self, const struct head_group
     memset(self->slot_bits, 0, self->slot_word_count * sizeof *self->slot_bits);
     self->scattered = lane;
     for (uint32_t i = 0; i < self->staged_count; i++)
-        set_slot_bit(self, self->staged[i].slot);
+        set_slot_bit(self, self->compact ? self->slots[i] : self->staged[i].slot);
 }
 
 /* Against an earlier sample of the same commit; OK too when there is none (*found false). */
@@ -267,7 +297,9 @@ static bool find_place(const struct add_context *context, series_ref ref,
         if (sample->group == lane)
             self->next_slot = sample->slot + 1;
     }
-    if (self->plain && self->staged_count > 0 && self->staged[0].t_ms != sample->t_ms)
+    if (self->plain && self->staged_count > 0 &&
+        (first_t_ms(self) != sample->t_ms ||
+         (self->compact && self->compact_lane != sample->group)))
         become_complex(self);
     if (self->plain && self->scattered != NULL &&
         is_strange_slot(self, sample->group, sample->slot))
@@ -275,8 +307,26 @@ static bool find_place(const struct add_context *context, series_ref ref,
     return true;
 }
 
+static void stage_in_columns(struct head_appender *self, const struct staged_sample *sample)
+{
+    uint32_t i = self->staged_count++;
+    reserve_columns(self, self->staged_count);
+    self->compact_lane = sample->group;
+    self->compact_t_ms = sample->t_ms;
+    self->ordinals[i] = sample->ordinal;
+    self->slots[i] = sample->slot;
+    self->values[i] = sample->value;
+    if (self->scattered != NULL)
+        set_slot_bit(self, sample->slot);
+}
+
 static void stage(struct head_appender *self, const struct staged_sample *sample)
 {
+    if (self->compact && sample->histogram == 0 && sample->start_t_ms == 0) {
+        stage_in_columns(self, sample);
+        return;
+    }
+    head__staged_unfold(self);
     VEC_PUSH(MEM_HEAD, self->staged, self->staged_count, self->staged_capacity, *sample);
     if (!self->plain)
         remember(self, self->staged_count - 1);
@@ -322,7 +372,29 @@ static err_t add_one(const struct add_context *context, size_t i)
     return head__late_stage(self, &sample, err, discard);
 }
 
-/* The common case in a loop of its own: floats at one new time, in the order of the lane's slots.
+/* How many of `left` samples are those of the lane's next slots, one after the other. */
+static size_t run_in_order(const struct add_context *context, const series_ref *refs,
+                           const double *values, size_t left)
+{
+    struct head_appender *self = context->self;
+    const uint32_t *slot_refs = context->lane->slot_refs + self->next_slot;
+    size_t count = 0;
+    if (self->scattered == NULL) {
+        while (count < left && slot_refs[count] == refs[count] && !value_is_stale(values[count]))
+            count++;
+        return count;
+    }
+    for (; count < left && slot_refs[count] == refs[count] && !value_is_stale(values[count]);
+         count++) {
+        uint32_t slot = self->next_slot + (uint32_t)count;
+        if (is_strange_slot(self, context->lane, slot))
+            break;
+        set_slot_bit(self, slot);
+    }
+    return count;
+}
+
+/* The common case, several at once: floats at one new time, in the order of the lane's slots.
  * Returns how many samples it took from sample `from` of the batch on. */
 static size_t add_in_order(const struct add_context *context, size_t from)
 {
@@ -331,35 +403,32 @@ static size_t add_in_order(const struct add_context *context, size_t from)
     struct head_group *lane = context->lane;
     int64_t t_ms = batch->t_all_ms;
     if (batch->t_ms != NULL || batch->histograms != NULL || batch->start_t_ms != NULL ||
-        lane == NULL || !self->plain || t_ms <= lane->last_t_ms || t_ms <= lane->floor_t_ms ||
+        lane == NULL || !self->compact || t_ms <= lane->last_t_ms || t_ms <= lane->floor_t_ms ||
         t_ms < context->min_t_ms || t_ms > context->max_t_ms ||
-        (self->staged_count > 0 && self->staged[0].t_ms != t_ms))
+        self->next_slot >= lane->slot_count ||
+        (self->staged_count > 0 && (self->compact_t_ms != t_ms || self->compact_lane != lane)))
         return 0;
-    VEC_RESERVE(MEM_HEAD, self->staged, self->staged_capacity,
-                self->staged_count + batch->count - from);
-    struct staged_sample *out = self->staged + self->staged_count;
-    uint32_t slot = self->next_slot;
-    size_t i = from;
-    for (; i < batch->count && slot < lane->slot_count; i++, slot++) {
-        if (lane->slot_refs[slot] != batch->refs[i] || value_is_stale(batch->values[i]))
-            break;
-        if (self->scattered != NULL) {
-            if (is_strange_slot(self, lane, slot))
-                break;
-            set_slot_bit(self, slot);
-        }
-        out[i - from] = (struct staged_sample){
-            .value = batch->values[i],
-            .t_ms = t_ms,
-            .group = lane,
-            .ordinal = (uint32_t)(batch->refs[i] - self->head->ref_base - 1),
-            .slot = slot,
-        };
-        batch->outcomes[i] = OK;
+    size_t left = lane->slot_count - self->next_slot;
+    if (left > batch->count - from)
+        left = batch->count - from;
+    size_t count = run_in_order(context, batch->refs + from, batch->values + from, left);
+    if (count == 0)
+        return 0;
+    reserve_columns(self, self->staged_count + count);
+    uint32_t *ordinals = self->ordinals + self->staged_count;
+    uint32_t *slots = self->slots + self->staged_count;
+    uint32_t ordinal_base = (uint32_t)(self->head->ref_base + 1);
+    for (size_t i = 0; i < count; i++) {
+        slots[i] = self->next_slot + (uint32_t)i;
+        ordinals[i] = (uint32_t)batch->refs[from + i] - ordinal_base;
     }
-    self->staged_count += (uint32_t)(i - from);
-    self->next_slot = slot;
-    return i - from;
+    memcpy(self->values + self->staged_count, batch->values + from, count * sizeof(double));
+    memset(batch->outcomes + from, OK, count);
+    self->compact_lane = lane;
+    self->compact_t_ms = t_ms;
+    self->staged_count += (uint32_t)count;
+    self->next_slot += (uint32_t)count;
+    return count;
 }
 
 static err_t appender_op_add(struct appender *appender, const struct append_batch *batch,
@@ -472,6 +541,7 @@ static void appender_op_close(struct appender *appender)
     mem_free(MEM_HEAD, self->exemplars);
     mem_free(MEM_HEAD, self->metadata);
     mem_free(MEM_HEAD, self->rows);
+    mem_free(MEM_HEAD, self->ordinals);
     mem_free(MEM_HEAD, self->slots);
     mem_free(MEM_HEAD, self->values);
     mem_free(MEM_HEAD, self->values_by_slot);
@@ -499,6 +569,7 @@ err_t head_appender_open(struct head *head, struct appender **appender, struct s
     self->base.ops = &head_appender_ops;
     self->head = head;
     self->plain = true;
+    self->compact = true;
     htable_init(&self->newest_staged, MEM_HEAD);
     arena_init(&self->arena, MEM_HEAD, SIZE_MAX);
     *appender = &self->base;

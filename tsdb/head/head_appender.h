@@ -49,15 +49,27 @@ struct head_appender {
     bool begun;
     struct append_options options;
 
+    /* Samples that wait for the commit: in three columns as long as they are `compact` (16 bytes a
+     * sample where a record takes 56: a scrape's stay in the nearest cache), else in staged[]. */
+    bool compact;
+    struct head_group *compact_lane; /* of all of them, when there is one */
+    int64_t compact_t_ms;
+    uint32_t *ordinals;
+    uint32_t ordinals_capacity;
+    uint32_t *slots; /* when not compact: scratch of the commit, as are values */
+    uint32_t slots_capacity;
+    double *values;
+    uint32_t values_capacity;
     struct staged_sample *staged;
-    uint32_t staged_count;
+    uint32_t staged_count; /* in either form */
     uint32_t staged_capacity;
     struct staged_sample *late; /* out of order, within the window; in the order of staging */
     uint32_t late_count;
     uint32_t late_capacity;
     struct wal_late *wal_late; /* scratch of the commit */
     uint32_t wal_late_capacity;
-    /* The common case: floats of different slots of the source's first lane, at one time. */
+    /* The common case: samples of different slots of the source's first lane, at one time. Compact
+     * implies it; histograms and start times need records. */
     bool plain;
     /* In it: slots do not ascend, as when a series began late that stands early in a scrape. Which
      * ones are staged is in slot_bits; the commit sorts by that. */
@@ -87,10 +99,6 @@ struct head_appender {
     struct commit_row *rows;
     uint32_t row_count;
     uint32_t row_capacity;
-    uint32_t *slots; /* of the floats of all rows */
-    uint32_t slots_capacity;
-    double *values;
-    uint32_t values_capacity;
     double *values_by_slot; /* of a scattered commit */
     uint32_t values_by_slot_capacity;
     struct wal_histogram *wal_histograms;
@@ -105,6 +113,9 @@ static inline struct str head__staged_histogram(const struct head_appender *appe
     struct staged_bytes bytes = appender->histograms[sample->histogram - 1];
     return str_from(appender->histogram_bytes.data + bytes.offset, bytes.size);
 }
+
+/* Makes records of samples that are in columns. */
+void head__staged_unfold(struct head_appender *appender);
 
 /* Whether the source may write to the group without moving the series. */
 static inline bool head__group_is_open_to(const struct head_group *group, uint32_t source)

@@ -45,10 +45,27 @@ static err_t judge_again(struct head_appender *self, struct staged_sample *sampl
     return head__judge_locked(head, series, sample->t_ms, sample->value, bytes);
 }
 
+/* The same for samples in columns: all of them, or not. */
+static bool columns_are_untouched(const struct head_appender *self)
+{
+    const struct head_source *source = &self->head->sources[self->source];
+    const struct head_group *lane = self->compact_lane;
+    if (source->lane_count == 0 || lane != source->lanes[0] ||
+        lane->sequence != self->lane_sequence)
+        return false;
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        if (lane->slot_refs[self->slots[i]] != head__ref(self->head, self->ordinals[i]))
+            return false;
+    }
+    return true;
+}
+
 static void judge_all_again(struct head_appender *self)
 {
-    if (self->head->sequence == self->seen_sequence)
+    if (self->head->sequence == self->seen_sequence || self->staged_count == 0 ||
+        (self->compact && columns_are_untouched(self)))
         return;
+    head__staged_unfold(self);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->staged_count; i++) {
         struct staged_sample *sample = &self->staged[i];
@@ -205,26 +222,13 @@ static void collect_rows(struct head_appender *self)
         self->rows[i].group->staged_rows = 0;
 }
 
-static bool has_extras(const struct head_appender *self)
+/* Sorts the columns of a scattered commit by laying the values out. */
+static void sort_columns(struct head_appender *self)
 {
-    for (uint32_t i = 0; i < self->staged_count; i++) {
-        if (self->staged[i].histogram != 0 || self->staged[i].start_t_ms != 0)
-            return true;
-    }
-    return false;
-}
-
-/* As collect_rows for the one row of a scattered commit: sorted by laying the values out. */
-static void collect_scattered_row(struct head_appender *self)
-{
-    uint32_t count = self->staged_count;
-    self->row_count = 0;
-    VEC_RESERVE(MEM_HEAD, self->slots, self->slots_capacity, count);
-    VEC_RESERVE(MEM_HEAD, self->values, self->values_capacity, count);
     VEC_RESERVE(MEM_HEAD, self->values_by_slot, self->values_by_slot_capacity,
                 self->slot_word_count * 64);
-    for (uint32_t i = 0; i < count; i++)
-        self->values_by_slot[self->staged[i].slot] = self->staged[i].value;
+    for (uint32_t i = 0; i < self->staged_count; i++)
+        self->values_by_slot[self->slots[i]] = self->values[i];
     uint32_t at = 0;
     for (uint32_t word = 0; word < self->slot_word_count; word++) {
         for (uint64_t bits = self->slot_bits[word]; bits != 0; bits &= bits - 1) {
@@ -233,11 +237,42 @@ static void collect_scattered_row(struct head_appender *self)
             self->values[at++] = self->values_by_slot[slot];
         }
     }
-    assert(at == count);
-    begin_row(self, &self->staged[0], 0, 0);
-    self->rows[0].count = count;
-    self->rows[0].float_count = count;
-    self->staged[0].group->staged_rows = 0;
+    assert(at == self->staged_count);
+}
+
+/* The only row of a compact commit: its columns are there. */
+static void collect_compact_row(struct head_appender *self)
+{
+    self->row_count = 0;
+    if (self->staged_count == 0)
+        return;
+    if (self->scattered != NULL)
+        sort_columns(self);
+    VEC_PUSH(MEM_HEAD, self->rows, self->row_count, self->row_capacity,
+             (struct commit_row){
+                 .group = self->compact_lane,
+                 .t_ms = self->compact_t_ms,
+                 .sequence = self->compact_lane->sequence + 1,
+                 .count = self->staged_count,
+                 .float_count = self->staged_count,
+             });
+}
+
+/* Rows from what is staged. */
+static void place_and_collect(struct head_appender *self)
+{
+    if (self->compact &&
+        (self->staged_count == 0 || self->compact_lane->last_t_ms <= self->compact_t_ms)) {
+        collect_compact_row(self);
+        return;
+    }
+    head__staged_unfold(self);
+    bool placed = self->plain && self->scattered == NULL;
+    if (placed && self->staged_count > 0)
+        placed = self->staged[0].group->last_t_ms <= self->staged[0].t_ms;
+    if (!placed)
+        place_all(self);
+    collect_rows(self);
 }
 
 /* ---- the log ---- */
@@ -387,17 +422,7 @@ err_t head__commit_locked(struct head_appender *self, struct strbuf *why)
 {
     struct head *head = self->head;
     judge_all_again(self);
-    bool placed = self->plain && (self->scattered == NULL || !has_extras(self));
-    if (placed && self->staged_count > 0) {
-        const struct staged_sample *first = &self->staged[0];
-        placed = first->group->last_t_ms <= first->t_ms;
-    }
-    if (!placed)
-        place_all(self);
-    if (placed && self->scattered != NULL && self->staged_count > 0)
-        collect_scattered_row(self);
-    else
-        collect_rows(self);
+    place_and_collect(self);
     if (self->row_count == 0 && self->exemplar_count == 0 && self->metadata_count == 0 &&
         self->late_count == 0)
         return OK;

@@ -303,19 +303,9 @@ static void *table_slot(struct head *head, _Atomic(struct slot_table *) *table_a
     return page + (slot % SLOT_PAGE_SIZE) * element_size;
 }
 
-/* Brings what the next samples will touch into the cache, as far as it is on this page. */
-static void prefetch(const uint32_t *slots, uint32_t left, struct open_column *page,
-                     uint32_t page_number)
-{
-    enum { SLOTS_AHEAD = 16, BUFFERS_AHEAD = 8 };
-    if (left > SLOTS_AHEAD && slots[SLOTS_AHEAD] / SLOT_PAGE_SIZE == page_number)
-        open_column_prefetch(&page[slots[SLOTS_AHEAD] % SLOT_PAGE_SIZE]);
-    if (left > BUFFERS_AHEAD && slots[BUFFERS_AHEAD] / SLOT_PAGE_SIZE == page_number)
-        open_column_prefetch_buffer(&page[slots[BUFFERS_AHEAD] % SLOT_PAGE_SIZE]);
-}
-
-void head__window_append(struct head *head, struct head_window *window, uint32_t row,
-                         const uint32_t *slots, const double *values, uint32_t count)
+/* Columns of the slots, whose pages are made if needed. */
+static void find_columns(struct head *head, struct head_window *window, const uint32_t *slots,
+                         uint32_t count, struct open_column **columns)
 {
     struct open_column *page = NULL;
     uint32_t page_number = UINT32_MAX;
@@ -325,8 +315,25 @@ void head__window_append(struct head *head, struct head_window *window, uint32_t
             page = table_slot(head, &window->slots, page_number * SLOT_PAGE_SIZE,
                               window->group->slot_count, sizeof *page);
         }
-        prefetch(slots + i, count - i, page, page_number);
-        open_column_append(&page[slots[i] % SLOT_PAGE_SIZE], row, values[i], &head->column_memory);
+        columns[i] = &page[slots[i] % SLOT_PAGE_SIZE];
+    }
+}
+
+void head__window_append(struct head *head, struct head_window *window, uint32_t row,
+                         const uint32_t *slots, const double *values, uint32_t count)
+{
+    enum { AT_ONCE = 256 };
+    struct open_column *columns[AT_ONCE + OPEN_COLUMN_AHEAD];
+    uint32_t found = 0;
+    for (uint32_t at = 0; at < count;) {
+        uint32_t left = count - at;
+        uint32_t wanted = left < AT_ONCE + OPEN_COLUMN_AHEAD ? left : AT_ONCE + OPEN_COLUMN_AHEAD;
+        find_columns(head, window, slots + at + found, wanted - found, columns + found);
+        uint32_t now = left < AT_ONCE ? left : AT_ONCE;
+        open_column_append_row(columns, now, wanted - now, row, values + at, &head->column_memory);
+        found = wanted - now;
+        memcpy(columns, columns + now, found * sizeof columns[0]);
+        at += now;
     }
 }
 

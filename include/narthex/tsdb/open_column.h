@@ -73,6 +73,13 @@ struct open_column_view {
 void open_column_append(struct open_column *slot, uint32_t row, double v,
                         struct open_column_memory *memory);
 
+/* The same for one row of many slots: slots[i] gets values[i]. Slots behind the first `count`, of
+ * which `ahead` are in the array too, are those that the next call will begin with: they are only
+ * brought into the cache. OPEN_COLUMN_AHEAD of them are enough. */
+enum { OPEN_COLUMN_AHEAD = 32 };
+void open_column_append_row(struct open_column *const *slots, uint32_t count, uint32_t ahead,
+                            uint32_t row, const double *values, struct open_column_memory *memory);
+
 /* Brings the slot and its buffer's tail into the cache, for a writer that will append to it soon.
  */
 static inline void open_column_prefetch(const struct open_column *slot)

@@ -42,6 +42,7 @@ static void run_window(struct random_source *source, struct open_column *slot,
     uint32_t count = sample_column(source, values);
     uint32_t row = random_below(source, 3) == 0 ? (uint32_t)random_below(source, 100) : 0;
     uint64_t gap_one_in = random_below(source, 3) == 0 ? 1 + random_below(source, 30) : 1000000;
+    bool in_rows = random_below(source, 2) == 0;
     struct open_column_view early = {0};
     uint32_t early_limit = 0;
     struct model early_model = model;
@@ -51,7 +52,10 @@ static void run_window(struct random_source *source, struct open_column *slot,
             row += (uint32_t)random_below(source, 5);
         if (row >= COLUMN_ROWS_MAX)
             break;
-        open_column_append(slot, row, values[i], memory);
+        if (in_rows)
+            open_column_append_row(&slot, 1, 0, row, &values[i], memory);
+        else
+            open_column_append(slot, row, values[i], memory);
         model.values[row] = values[i];
         model.present[row] = true;
         assert_int_equal(sample_bits(open_column_last(slot)), sample_bits(values[i]));
@@ -111,6 +115,43 @@ static void any_window_reads_back(void **state)
     assert_int_equal(slab_used_bytes(pool), 0);
     slab_pool_destroy(pool);
     assert_int_equal(mem_bytes(MEM_TEST), 0);
+}
+
+/* Each slot gets its own value, and those ahead get none. */
+static void rows_of_many_slots(void **state)
+{
+    (void)state;
+    enum { SLOTS = 3 * OPEN_COLUMN_AHEAD + 1, ROWS = 40, NOW = 70 };
+    struct random_source source = random_source_seeded(7);
+    struct slab_pool *pool = slab_pool_create(MEM_TEST);
+    struct open_column_memory memory = {.pool = pool};
+    static struct open_column columns[SLOTS];
+    struct open_column *slots[SLOTS];
+    static double samples[SLOTS][COLUMN_ROWS_MAX];
+    static struct model models[SLOTS];
+    uint32_t counts[SLOTS];
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        slots[i] = &columns[i];
+        counts[i] = sample_column(&source, samples[i]);
+    }
+    for (uint32_t row = 0; row < ROWS; row++) {
+        double values[SLOTS];
+        for (uint32_t i = 0; i < SLOTS; i++) {
+            values[i] = samples[i][row % counts[i]];
+            models[i].values[row] = values[i];
+            models[i].present[row] = row % 2 == 0 || i < NOW;
+        }
+        open_column_append_row(slots, NOW, SLOTS - NOW, row, values, &memory);
+        if (row % 2 == 0)
+            open_column_append_row(slots + NOW, SLOTS - NOW, 0, row, values + NOW, &memory);
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct open_column_view view = open_column_take(slots[i]);
+        check_limit(&view, &models[i], COLUMN_ROWS_MAX);
+        open_column_release(&view, &memory);
+    }
+    assert_int_equal(slab_used_bytes(pool), 0);
+    slab_pool_destroy(pool);
 }
 
 static void constants_take_no_memory(void **state)
@@ -303,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_window_reads_back),
+        cmocka_unit_test(rows_of_many_slots),
         cmocka_unit_test(constants_take_no_memory),
         cmocka_unit_test(small_counters_take_a_byte_a_row),
         cmocka_unit_test(readers_race_with_the_writer),
