@@ -171,35 +171,82 @@ static void cut_to(struct strbuf *path, size_t size)
     path->data[size] = '\0';
 }
 
+/* What a walk through a tree found. */
+struct tree_walk {
+    uint64_t alone_bytes; /* of files with one name */
+    struct linked_file {  /* those with several, once per name found */
+        uint64_t device;
+        uint64_t inode;
+        uint64_t bytes;
+    } * linked;
+    size_t linked_count;
+    size_t linked_capacity;
+};
+
+static void count_file(struct tree_walk *walk, const struct stat *status)
+{
+    if (status->st_nlink == 1)
+        walk->alone_bytes += (uint64_t)status->st_size;
+    else
+        VEC_PUSH(MEM_BASE, walk->linked, walk->linked_count, walk->linked_capacity,
+                 (struct linked_file){(uint64_t)status->st_dev, (uint64_t)status->st_ino,
+                                      (uint64_t)status->st_size});
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): depth is bounded by FS_DEPTH_MAX. */
-static uint64_t tree_bytes(struct strbuf *path, uint32_t depth)
+static void walk_tree(struct tree_walk *walk, struct strbuf *path, uint32_t depth)
 {
     struct stat status;
     if (lstat(path->data, &status) != 0)
-        return 0;
+        return;
+    if (S_ISREG(status.st_mode))
+        count_file(walk, &status);
     if (!S_ISDIR(status.st_mode))
-        return S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+        return;
     struct fs_list list = {NULL, 0};
     struct strbuf ignored = STRBUF_INIT;
-    uint64_t sum = 0;
     if (depth < FS_DEPTH_MAX && fs_list_dir(path->data, &list, &ignored) == OK) {
         size_t size = path->size;
         for (size_t i = 0; i < list.count; i++) {
             add_name(path, list.names[i]);
-            sum += tree_bytes(path, depth + 1);
+            walk_tree(walk, path, depth + 1);
             cut_to(path, size);
         }
         fs_list_free(&list);
     }
     strbuf_deinit(&ignored);
+}
+
+static int by_inode(const void *a, const void *b)
+{
+    const struct linked_file *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static uint64_t linked_bytes(struct tree_walk *walk)
+{
+    uint64_t sum = 0;
+    if (walk->linked_count > 0)
+        qsort(walk->linked, walk->linked_count, sizeof *walk->linked, by_inode);
+    for (size_t i = 0; i < walk->linked_count; i++) {
+        if (i == 0 || by_inode(&walk->linked[i - 1], &walk->linked[i]) != 0)
+            sum += walk->linked[i].bytes;
+    }
     return sum;
 }
 
-uint64_t fs_tree_bytes(const char *path)
+uint64_t fs_tree_bytes(const char *path, uint64_t *alone_bytes)
 {
+    struct tree_walk walk = {0};
     struct strbuf buf = STRBUF_INIT;
     strbuf_add_cstr(&buf, path);
-    uint64_t sum = tree_bytes(&buf, 0);
+    walk_tree(&walk, &buf, 0);
+    uint64_t sum = walk.alone_bytes + linked_bytes(&walk);
+    if (alone_bytes != NULL)
+        *alone_bytes = walk.alone_bytes;
+    mem_free(MEM_BASE, walk.linked);
     strbuf_deinit(&buf);
     return sum;
 }

@@ -201,7 +201,7 @@ static void report_folder(struct bench *bench, const char *path, const char *fol
     char full[384], name[64];
     snprintf(full, sizeof full, "%s/%s", path, folder);
     snprintf(name, sizeof name, "restart/disk, %s", folder);
-    report_add_value(bench->report, name, "B/sample", (double)fs_tree_bytes(full) / samples);
+    report_add_value(bench->report, name, "B/sample", (double)fs_tree_bytes(full, NULL) / samples);
 }
 
 void bench_restart(struct bench *bench)
@@ -220,7 +220,7 @@ void bench_restart(struct bench *bench)
     report_folder(bench, path, "sealed", figures.samples);
     report_folder(bench, path, "series", figures.samples);
     report_add_value(bench->report, "restart/disk per sample", "B/sample",
-                     (double)fs_tree_bytes(path) / figures.samples);
+                     (double)fs_tree_bytes(path, NULL) / figures.samples);
 
     double empty_bytes = anonymous_bytes();
     rounds_start(&open);

@@ -65,8 +65,10 @@ err_t fs_list_dir(const char *path, struct fs_list *list, struct strbuf *why);
 void fs_list_free(struct fs_list *list);
 bool fs_exists(const char *path);
 err_t fs_file_size(const char *path, uint64_t *size, struct strbuf *why);
-/* Sum of the sizes of all files below path; what vanishes meanwhile counts as 0. */
-uint64_t fs_tree_bytes(const char *path);
+/* Sum of the sizes of all files below path, of one with several names once; what vanishes meanwhile
+ * counts as 0. *alone_bytes, unless NULL: of those with no other name anywhere, which is what
+ * removing the tree gives back. */
+uint64_t fs_tree_bytes(const char *path, uint64_t *alone_bytes);
 
 /* Built on the calls above. */
 /* Closes the file at the end of some work that went as `err` says: the first error and its text

@@ -177,12 +177,20 @@ static void trees_are_made_measured_and_removed(void **state)
     assert_int_equal(fs_write_atomic(fs, below(fixture, "a/b/c/f"), "123", 3, &fixture->why), OK);
     assert_int_equal(fs_write_atomic(fs, below(fixture, "a/g"), "12", 2, &fixture->why), OK);
     assert_int_equal(symlink("/", below(fixture, "a/link")), 0);
-    assert_int_equal(fs_tree_bytes(fixture->root), 5);
+    assert_int_equal(fs_tree_bytes(fixture->root, NULL), 5);
+    char other_name[96];
+    snprintf(other_name, sizeof other_name, "%s/a/b/same_as_g", fixture->root);
+    assert_int_equal(link(below(fixture, "a/g"), other_name), 0);
+    uint64_t alone_bytes;
+    assert_int_equal(fs_tree_bytes(fixture->root, &alone_bytes), 5);
+    assert_int_equal(alone_bytes, 3);
+    assert_int_equal(fs_tree_bytes(below(fixture, "a/b"), &alone_bytes), 5);
+    assert_int_equal(alone_bytes, 3);
     assert_int_equal(fs_make_dirs(fs, below(fixture, "a/g"), &fixture->why), ERR_EXISTS);
     assert_int_equal(fs_remove_tree(fs, below(fixture, "a"), &fixture->why), OK);
     assert_false(fs_exists(below(fixture, "a")));
     assert_int_equal(fs_remove_tree(fs, below(fixture, "a"), &fixture->why), OK);
-    assert_int_equal(fs_tree_bytes(below(fixture, "a")), 0);
+    assert_int_equal(fs_tree_bytes(below(fixture, "a"), NULL), 0);
 }
 
 int main(void)

@@ -105,7 +105,7 @@ static uint64_t folder_bytes(const struct run *run, const char *folder)
 {
     char path[96];
     snprintf(path, sizeof path, "%s/%s", run->path, folder);
-    return fs_tree_bytes(path);
+    return fs_tree_bytes(path, NULL);
 }
 
 static struct figures measure(const struct run *run)
