@@ -206,29 +206,34 @@ static uint64_t disk_bytes(const char *path)
     return statvfs(path, &info) == 0 ? (uint64_t)info.f_blocks * info.f_frsize : 0;
 }
 
-static uint64_t block_disk_bytes(const struct db_block *block)
+/* All that is under the data folder, but for blocks that go as soon as queries let go of them. */
+static uint64_t data_bytes(const struct db *db)
 {
-    return block_bytes(block->handle->block);
+    /* Read first: a block that goes meanwhile is left out twice rather than counted. */
+    uint64_t doomed = atomic_load_explicit(&db->doomed_bytes, memory_order_acquire);
+    uint64_t bytes = fs_tree_bytes(db->path, NULL);
+    return bytes > doomed ? bytes - doomed : 0;
 }
 
-/* Oldest blocks first; true when one was removed, and counted. */
-static bool drop_oldest(struct db *db, int64_t retention_ms, uint64_t bytes_max)
+/* Oldest block first; true when one was removed, and counted. *bytes: of the data folder. */
+static bool drop_oldest(struct db *db, int64_t retention_ms, uint64_t bytes_max, uint64_t *bytes)
 {
     struct db_view *view = db__view_get(db);
     bool dropped = false;
     if (view->block_count > 0) {
         int64_t newest_t_ms = INT64_MIN;
-        uint64_t bytes = wal_bytes(db->wal);
         for (uint32_t i = 0; i < view->block_count; i++) {
             const struct block_meta *meta = meta_of(view->blocks[i]);
             newest_t_ms = meta->max_t_ms > newest_t_ms ? meta->max_t_ms : newest_t_ms;
-            bytes += block_disk_bytes(view->blocks[i]);
         }
         struct db_block *oldest = view->blocks[0];
         bool too_old = retention_ms > 0 && meta_of(oldest)->max_t_ms <= newest_t_ms - retention_ms;
-        if (too_old || (bytes_max > 0 && bytes > bytes_max)) {
+        if (too_old || (bytes_max > 0 && *bytes > bytes_max)) {
             LOG_INFO("removing a block by retention", "ulid", meta_of(oldest)->ulid.text);
             db__view_replace(db, &oldest, 1, NULL, true);
+            /* What a snapshot links stays, and counts. */
+            uint64_t freed = oldest->handle->doomed_bytes;
+            *bytes = *bytes > freed ? *bytes - freed : 0;
             db__count(too_old ? db->metrics.time_retentions : db->metrics.size_retentions, 1);
             dropped = true;
         }
@@ -246,6 +251,7 @@ void db__retain(struct db *db)
     mutex_unlock(&db->settings_lock);
     if (percent > 0)
         bytes_max = (uint64_t)((double)disk_bytes(db->path) * percent / 100);
-    while (drop_oldest(db, retention_ms, bytes_max)) {
+    uint64_t bytes = bytes_max > 0 ? data_bytes(db) : 0;
+    while (drop_oldest(db, retention_ms, bytes_max, &bytes)) {
     }
 }

@@ -26,7 +26,8 @@ struct block_handle {
     struct block *block;
     /* Set when the block was replaced or expired: the last user removes the folder. */
     _Atomic bool doomed;
-    const struct fs *fs;
+    uint64_t doomed_bytes; /* that go with the folder; written before the view lets go of it */
+    struct db *db;
     char *path;
 };
 
@@ -92,6 +93,10 @@ struct db {
     /* guarded by view_lock */
     struct db_view *view;
 
+    /* Of folders of blocks that nothing but open queries holds. Queries subtract (release), who
+     * measures the data folder reads (acquire). */
+    _Atomic uint64_t doomed_bytes;
+
     struct thread housekeeper;
     struct thread syncer;
     struct mutex housekeeper_lock;
@@ -131,9 +136,10 @@ void db__block_put(struct db_block *block);
 /* Takes the block's reference. */
 void db__view_add(struct db *db, struct db_block *block);
 /* Replaces blocks of the view (matched by handle): `removed` go, `added` (NULL: none) comes, its
- * reference taken. The folders of removed blocks go with their last user when `doom` is set. */
+ * reference taken. The folders of removed blocks go with their last user when `for_good` is set.
+ * Under the maintain lock. */
 void db__view_replace(struct db *db, struct db_block *const *removed, size_t removed_count,
-                      struct db_block *added, bool doom);
+                      struct db_block *added, bool for_good);
 /* The same block with other tombstones, which are taken. */
 struct db_block *db__block_with_tombstones(struct db_block *block, struct tombstones *tombstones);
 /* Whether samples of `a` count before those of `b` at the same time: what was stored first stays.

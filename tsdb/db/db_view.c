@@ -16,6 +16,16 @@ static bool drop_reference(_Atomic uint32_t *references)
     return atomic_fetch_sub_explicit(references, 1, memory_order_acq_rel) == 1;
 }
 
+static void doom(struct block_handle *handle)
+{
+    if (atomic_load_explicit(&handle->doomed, memory_order_relaxed))
+        return;
+    fs_tree_bytes(handle->path, &handle->doomed_bytes);
+    atomic_fetch_add_explicit(&handle->db->doomed_bytes, handle->doomed_bytes,
+                              memory_order_relaxed);
+    atomic_store_explicit(&handle->doomed, true, memory_order_relaxed);
+}
+
 static void handle_put(struct block_handle *handle)
 {
     if (!drop_reference(&handle->references))
@@ -23,9 +33,11 @@ static void handle_put(struct block_handle *handle)
     block_close(handle->block);
     if (atomic_load_explicit(&handle->doomed, memory_order_relaxed)) {
         struct strbuf why = STRBUF_INIT;
-        if (fs_remove_tree(handle->fs, handle->path, &why) != OK)
+        if (fs_remove_tree(handle->db->fs, handle->path, &why) != OK)
             LOG_WARN("cannot remove an old block", "err", strbuf_cstr(&why));
         strbuf_deinit(&why);
+        atomic_fetch_sub_explicit(&handle->db->doomed_bytes, handle->doomed_bytes,
+                                  memory_order_release);
     }
     mem_free(MEM_BLOCK, handle->path);
     mem_free(MEM_BLOCK, handle);
@@ -72,7 +84,7 @@ static err_t open_block(struct db *db, const char *path, struct db_block **resul
     struct block_handle *handle = MEM_NEW(MEM_BLOCK, struct block_handle);
     atomic_init(&handle->references, 1);
     handle->block = block;
-    handle->fs = db->fs;
+    handle->db = db;
     handle->path = mem_dup(MEM_BLOCK, path, strlen(path));
     struct db_block *opened = MEM_NEW(MEM_BLOCK, struct db_block);
     atomic_init(&opened->references, 1);
@@ -139,10 +151,10 @@ static bool is_among(const struct db_block *block, struct db_block *const *block
 }
 
 void db__view_replace(struct db *db, struct db_block *const *removed, size_t removed_count,
-                      struct db_block *added, bool doom)
+                      struct db_block *added, bool for_good)
 {
-    for (size_t i = 0; doom && i < removed_count; i++)
-        atomic_store_explicit(&removed[i]->handle->doomed, true, memory_order_relaxed);
+    for (size_t i = 0; for_good && i < removed_count; i++)
+        doom(removed[i]->handle);
     mutex_lock(&db->view_lock);
     struct db_view *old = db->view;
     struct db_view *view =

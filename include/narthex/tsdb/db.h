@@ -38,7 +38,7 @@ struct db_options {
     int64_t block_range_ms;     /* 0: two hours */
     int64_t block_range_max_ms; /* 0: 31 days or a tenth of the retention */
     int64_t retention_ms;       /* 0: no limit by time */
-    uint64_t retention_bytes;   /* 0: no limit by size; everything under path counts */
+    uint64_t retention_bytes;   /* 0: no limit by size; every byte under path counts, once */
     double retention_percent;   /* of the disk; 0: none */
     int64_t out_of_order_window_ms;
     struct db_replay *replay; /* NULL: nobody asks; used until db_open returns */

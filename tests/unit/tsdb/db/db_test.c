@@ -284,6 +284,57 @@ static void old_blocks_go_by_time_and_by_size(void **state)
     assert_int_equal(count_samples(f->db), 0);
 }
 
+static void set_bytes_max(struct fixture *f, uint64_t bytes_max)
+{
+    db_set_retention(f->db, 0, bytes_max, 0);
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+}
+
+static void every_byte_of_the_folder_counts(void **state)
+{
+    enum { STRANGE_BYTES = 200000 };
+    struct fixture *f = *state;
+    for (int i = 0; i < 6; i++) {
+        append(f, "a", i * RANGE_MS * 20, i);
+        assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    }
+    assert_int_equal(db_maintain(f->db, &f->why), OK);
+    char path[96];
+    snprintf(path, sizeof path, "%s/damaged", f->path);
+    assert_int_equal(fs_make_dirs(fs_system(), path, &f->why), OK);
+    snprintf(path, sizeof path, "%s/damaged/file", f->path);
+    char *strange = mem_calloc(MEM_TEST, 1, STRANGE_BYTES);
+    assert_int_equal(fs_write_atomic(fs_system(), path, strange, STRANGE_BYTES, &f->why), OK);
+    mem_free(MEM_TEST, strange);
+    uint64_t bytes = fs_tree_bytes(f->path, NULL);
+    assert_true(bytes > STRANGE_BYTES);
+    set_bytes_max(f, bytes);
+    assert_int_equal(count_blocks(f->db), 6);
+    set_bytes_max(f, bytes - 1);
+    assert_int_equal(count_blocks(f->db), 5);
+    /* A block that a query holds is on disk still, but gone. */
+    struct querier *querier;
+    assert_int_equal(
+        storage_querier_open(db_storage(f->db), INT64_MIN, INT64_MAX, &querier, &f->why), OK);
+    bytes = fs_tree_bytes(f->path, NULL);
+    set_bytes_max(f, bytes - 1);
+    set_bytes_max(f, bytes - 1);
+    assert_int_equal(count_blocks(f->db), 4);
+    assert_int_equal(fs_tree_bytes(f->path, NULL), bytes);
+    querier_close(querier);
+    assert_true(fs_tree_bytes(f->path, NULL) < bytes);
+    /* A snapshot has the same files, and keeps those of a block that goes. */
+    struct strbuf name = STRBUF_INIT;
+    bytes = fs_tree_bytes(f->path, NULL);
+    assert_int_equal(db_snapshot(f->db, true, &name, &f->why), OK);
+    strbuf_deinit(&name);
+    set_bytes_max(f, bytes);
+    assert_int_equal(count_blocks(f->db), 4);
+    set_bytes_max(f, bytes - 1);
+    assert_int_equal(count_blocks(f->db), 0);
+    assert_int_equal(fs_tree_bytes(f->path, NULL), bytes);
+}
+
 static void deleted_samples_leave_the_disk(void **state)
 {
     struct fixture *f = *state;
@@ -500,6 +551,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_blocks_leaves_the_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(blocks_are_merged_by_level, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_blocks_go_by_time_and_by_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_byte_of_the_folder_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deleted_samples_leave_the_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_is_a_database, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_open_querier_sees_the_same_throughout, set_up,
