@@ -35,6 +35,8 @@ struct figures {
 struct target {
     source_ref source;
     uint32_t generation;
+    series_ref *refs; /* a scraper keeps them too, until labels change */
+    bool has_refs;
 };
 
 struct run {
@@ -42,6 +44,9 @@ struct run {
     char path[64];
     struct db *db;
     struct target *targets;
+    struct appender *appender;
+    double *values;
+    uint8_t *outcomes;
     uint32_t sources_made;
     uint32_t next_replaced;
     int64_t t_ms;
@@ -58,23 +63,17 @@ static void replace_one(struct run *run)
 {
     struct target *target = &run->targets[run->next_replaced++ % run->shape->targets];
     target->generation++;
+    target->has_refs = false;
     if (run->shape->new_source) {
         storage_source_close(db_storage(run->db), target->source);
         open_source(run, target);
     }
 }
 
-static void commit(struct run *run, uint32_t index)
+static void find_series(struct run *run, uint32_t index)
 {
-    const struct shape *shape = run->shape;
     struct target *target = &run->targets[index];
-    struct appender *appender;
-    series_ref *refs = MEM_NEW_ARRAY(MEM_TEST, series_ref, shape->series);
-    double *values = MEM_NEW_ARRAY(MEM_TEST, double, shape->series);
-    uint8_t *outcomes = MEM_NEW_ARRAY(MEM_TEST, uint8_t, shape->series);
-    assert_int_equal(storage_appender_open(db_storage(run->db), &appender, &run->why), OK);
-    appender_begin(appender, target->source, NULL);
-    for (uint32_t i = 0; i < shape->series; i++) {
+    for (uint32_t i = 0; i < run->shape->series; i++) {
         char name[32], instance[32], pod[48];
         snprintf(name, sizeof name, "metric_%u", i);
         snprintf(instance, sizeof instance, "host-%u:9100", index);
@@ -83,22 +82,32 @@ static void commit(struct run *run, uint32_t index)
                                  {STR("instance"), str_from_cstr(instance)},
                                  {STR("pod"), str_from_cstr(pod)}};
         bool created;
-        assert_int_equal(
-            appender_series(appender, (struct labels){labels, 3}, &refs[i], &created, &run->why),
-            OK);
-        values[i] = (double)(run->row * (i % 7)) + (i % 3 == 0 ? (double)(run->row % 5) / 8 : 0);
+        assert_int_equal(appender_series(run->appender, (struct labels){labels, 3},
+                                         &target->refs[i], &created, &run->why),
+                         OK);
     }
+    target->has_refs = true;
+}
+
+static void commit(struct run *run, uint32_t index)
+{
+    const struct shape *shape = run->shape;
+    struct target *target = &run->targets[index];
+    appender_begin(run->appender, target->source, NULL);
+    if (!target->has_refs)
+        find_series(run, index);
+    for (uint32_t i = 0; i < shape->series; i++)
+        run->values[i] =
+            (double)(run->row * (i % 7)) + (i % 3 == 0 ? (double)(run->row % 5) / 8 : 0);
     struct append_batch batch = {.count = shape->series,
-                                 .refs = refs,
+                                 .refs = target->refs,
                                  .t_all_ms = run->t_ms,
-                                 .values = values,
-                                 .outcomes = outcomes};
-    assert_int_equal(appender_add(appender, &batch, &run->why), OK);
-    assert_int_equal(appender_commit(appender, &run->why), OK);
-    appender_close(appender);
-    mem_free(MEM_TEST, refs);
-    mem_free(MEM_TEST, values);
-    mem_free(MEM_TEST, outcomes);
+                                 .values = run->values,
+                                 .outcomes = run->outcomes};
+    assert_int_equal(appender_add(run->appender, &batch, &run->why), OK);
+    for (uint32_t i = 0; i < shape->series; i++)
+        assert_int_equal(run->outcomes[i], OK);
+    assert_int_equal(appender_commit(run->appender, &run->why), OK);
 }
 
 static uint64_t folder_bytes(const struct run *run, const char *folder)
@@ -178,8 +187,13 @@ static void run_shape(const struct shape *shape)
     run.t_ms -= run.t_ms % options.block_range_ms;
     assert_int_equal(db_open(&options, &run.db, &run.why), OK);
     run.targets = MEM_NEW_ARRAY(MEM_TEST, struct target, shape->targets);
-    for (uint32_t i = 0; i < shape->targets; i++)
+    run.values = MEM_NEW_ARRAY(MEM_TEST, double, shape->series);
+    run.outcomes = MEM_NEW_ARRAY(MEM_TEST, uint8_t, shape->series);
+    assert_int_equal(storage_appender_open(db_storage(run.db), &run.appender, &run.why), OK);
+    for (uint32_t i = 0; i < shape->targets; i++) {
         open_source(&run, &run.targets[i]);
+        run.targets[i].refs = MEM_NEW_ARRAY(MEM_TEST, series_ref, shape->series);
+    }
     /* The head spans one and a half ranges before the first cut. */
     struct figures before = {0}, after = {0};
     for (int range = 0; range < CUTS + 2; range++) {
@@ -201,8 +215,13 @@ static void run_shape(const struct shape *shape)
     near &= is_near("sealed windows on disk", (double)before.sealed, (double)after.sealed);
     near &= is_near("series on disk", (double)before.series, (double)after.series);
     assert_true(near);
+    appender_close(run.appender);
     db_close(run.db);
+    for (uint32_t i = 0; i < shape->targets; i++)
+        mem_free(MEM_TEST, run.targets[i].refs);
     mem_free(MEM_TEST, run.targets);
+    mem_free(MEM_TEST, run.values);
+    mem_free(MEM_TEST, run.outcomes);
     assert_int_equal(fs_remove_tree(fs_system(), run.path, &run.why), OK);
     strbuf_deinit(&run.why);
 }
