@@ -156,12 +156,10 @@ static void map_rows(const struct placed_window *window, const uint64_t in[4], u
     }
 }
 
-static err_t write_column(struct cut *cut, struct strbuf *why)
+static err_t write_column(struct cut *cut, const struct sample_column *column, struct strbuf *why)
 {
     struct head_raw_column raw;
-    struct sample_column column;
     head_cursor_raw(cut->cursor, &raw);
-    TRY(head_cursor_decode(cut->cursor, &column, why));
     const struct placed_window *window = find_window(cut, raw.group, raw.window);
     uint64_t present[4];
     map_rows(window, raw.present, present);
@@ -169,19 +167,19 @@ static err_t write_column(struct cut *cut, struct strbuf *why)
         .group = window->group,
         .window = window->window,
         .present = present,
-        .row_count = column.count,
+        .row_count = column->count,
         .cut = raw.cut,
     };
     struct column_stats stats;
-    if (column.kind == SAMPLES_FLOAT) {
+    if (column->kind == SAMPLES_FLOAT) {
         out.kind = BLOCK_COLUMN_FLOAT;
         out.bytes = raw.bytes;
         out.size = raw.size;
         if (raw.bytes == NULL) {
             out.bytes = cut->sealed;
-            out.size = column_seal(column.values, column.count, NULL, cut->sealed);
+            out.size = column_seal(column->values, column->count, NULL, cut->sealed);
         }
-        column_stats_compute(column.values, column.count, &stats);
+        column_stats_compute(column->values, column->count, &stats);
         out.stats = &stats;
     } else {
         out.kind = BLOCK_COLUMN_HISTOGRAM;
@@ -189,14 +187,14 @@ static err_t write_column(struct cut *cut, struct strbuf *why)
         out.size = raw.size;
         if (raw.bytes == NULL) {
             strbuf_clear(&cut->bytes);
-            histogram_column_encode(&cut->bytes, column.histograms, column.count);
+            histogram_column_encode(&cut->bytes, column->histograms, column->count);
             out.bytes = (const uint8_t *)cut->bytes.data;
             out.size = cut->bytes.size;
         }
     }
-    if (column.start_t_ms != NULL) {
+    if (column->start_t_ms != NULL) {
         out.start_times = cut->starts;
-        out.start_times_size = time_column_seal(column.start_t_ms, column.count, cut->starts);
+        out.start_times_size = time_column_seal(column->start_t_ms, column->count, cut->starts);
     }
     return block_writer_add_column(cut->writer, &out, why);
 }
@@ -220,14 +218,23 @@ static err_t write_series(struct cut *cut, uint32_t ordinal, struct strbuf *why)
     head_cursor_seek(cut->cursor, ordinal, cut->min_t_ms, cut->last_t_ms);
     for (;;) {
         struct sample_column_info info;
+        struct sample_column column;
         bool found;
         TRY(head_cursor_next(cut->cursor, &info, &found, why));
         if (!found)
             return OK;
+        err_t err = head_cursor_decode(cut->cursor, &column, why);
+        if (err == ERR_CORRUPT) {
+            /* The head cannot keep what it has for the sake of one column. */
+            LOG_ERROR("damaged samples are left out of a block", "err", strbuf_cstr(why));
+            strbuf_clear(why);
+            continue;
+        }
+        TRY(err);
         if (!begun)
             TRY(begin_series(cut, ordinal, why));
         begun = true;
-        TRY(write_column(cut, why));
+        TRY(write_column(cut, &column, why));
     }
 }
 

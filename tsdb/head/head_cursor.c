@@ -2,6 +2,7 @@
  * a window runs of one kind of sample. */
 #include "head_impl.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "narthex/base/vec.h"
@@ -342,18 +343,29 @@ static int64_t constant_step(const int64_t *t_ms, uint32_t count)
     return step;
 }
 
+/* Says which window it is: its file was damaged since it was sealed. */
+static err_t fail_damaged(const struct head_cursor *cursor, struct strbuf *why)
+{
+    const struct sealed_window *sealed = atomic_load_explicit(
+        &cursor->slots[cursor->slots_left].window->sealed, memory_order_acquire);
+    if (sealed == NULL || sealed->file == NULL)
+        return err_fail(why, ERR_CORRUPT, "samples in memory are damaged");
+    return err_fail(why, ERR_CORRUPT, "%s: the sealed window at offset %" PRIu64 " is damaged",
+                    sealed_file_path(sealed->file), sealed->file_end - sealed->size);
+}
+
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why)
 {
+    bool floats = cursor->kind == SAMPLES_FLOAT;
     *column =
         (struct sample_column){.kind = cursor->kind, .count = cursor->count, .t_ms = cursor->t_ms};
-    if (cursor->kind == SAMPLES_FLOAT) {
-        TRY(decode_floats(cursor, column, why));
-        decode_starts(cursor, cursor->visible_floats, column);
-    } else {
-        TRY(decode_histograms(cursor, column, why));
-        decode_starts(cursor, cursor->visible_histograms, column);
-    }
+    err_t err =
+        floats ? decode_floats(cursor, column, why) : decode_histograms(cursor, column, why);
+    if (err == ERR_CORRUPT || cursor->samples.starts_damaged)
+        return fail_damaged(cursor, why);
+    TRY(err);
+    decode_starts(cursor, floats ? cursor->visible_floats : cursor->visible_histograms, column);
     column->step_ms = constant_step(column->t_ms, cursor->count);
     return OK;
 }

@@ -56,9 +56,10 @@ struct slot_table {
  * data[offsets[i] .. offsets[i + 1]). */
 struct sealed_window {
     uint32_t slot_count;
-    uint32_t bytes;      /* of data, without slack */
-    const uint8_t *data; /* COLUMN_SLACK_BYTES more are readable */
-    const uint32_t *offsets;
+    uint32_t bytes;           /* of data, without slack */
+    const uint8_t *data;      /* COLUMN_SLACK_BYTES more are readable */
+    const uint32_t *offsets;  /* in the file, whose bytes may change: not to be trusted */
+    uint32_t size;            /* of the record */
     struct sealed_file *file; /* pinned; NULL: the record is in memory */
     uint64_t file_end;        /* offset behind the record */
     void *memory;             /* the record when there is no file */
@@ -154,6 +155,7 @@ struct slot_samples {
     uint64_t histogram_rows[4];
     uint32_t start_count;
     uint64_t start_rows[4];
+    bool starts_damaged; /* there are some, and they cannot be read */
     /* sealed floats not decoded yet: */
     const uint8_t *sealed_floats;
     size_t sealed_floats_size;
@@ -411,8 +413,8 @@ struct sealed_entry {
     uint32_t histogram_count;
     uint64_t histogram_rows[4];
 };
-/* The entry of a slot; all empty when it has none. Malformed ones have floats that do not decode.
- */
+/* The entry of a slot; all empty when it has none. Malformed ones have floats in all rows that do
+ * not decode. */
 void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
                         struct sealed_entry *entry);
 
@@ -446,6 +448,8 @@ void head__seal_put_entry(struct seal_builder *builder, const struct slot_sample
 /* Of a record at `data`: in a file, or NULL: a copy is made. */
 struct sealed_window *head__sealed_of_record(const uint8_t *data, const struct sealed_place *place);
 void head__sealed_free(struct sealed_window *sealed);
+/* Whether the record is as it was written; else it says so in the log. */
+bool head__sealed_is_good(const struct sealed_window *sealed);
 
 /* ---- head_merge.c ---- */
 /* Merges short windows of the group if there are enough of them, or of all groups up to the cut.

@@ -61,7 +61,7 @@ static bool combine(struct seal_builder *builder, uint32_t run_count, uint32_t s
         const struct head_window *window = builder->run[i];
         uint32_t rows = atomic_load_explicit(&window->row_count, memory_order_relaxed);
         head__slot_load(window, slot, rows, part);
-        good = head__slot_decode_floats(part, &why) == OK;
+        good = head__slot_decode_floats(part, &why) == OK && !part->starts_damaged;
         memcpy(all->values + all->float_count, part->values,
                part->float_count * sizeof *all->values);
         memcpy(all->starts + all->start_count, part->starts,
@@ -113,6 +113,12 @@ static bool encode_run(struct head *head, struct seal_builder *builder, uint32_t
                        const struct head_window *window)
 {
     uint32_t slot_count = 0;
+    bool good = true;
+    for (uint32_t i = 0; i < run_count; i++)
+        good &= head__sealed_is_good(
+            atomic_load_explicit(&builder->run[i]->sealed, memory_order_relaxed));
+    if (!good)
+        return false;
     mutex_lock(&head->write_lock);
     for (uint32_t i = 0; i < run_count; i++) {
         const struct sealed_window *sealed =
@@ -135,6 +141,17 @@ static bool encode_run(struct head *head, struct seal_builder *builder, uint32_t
     strbuf_clear(&builder->records);
     head__seal_finish_record(builder, window, slot_count);
     return true;
+}
+
+/* A damaged window cannot become a part of a longer one: those of the run stay as they are, so that
+ * what can be read of them still can, and newer ones are merged without them. */
+static void leave_run(struct head *head, const struct seal_builder *builder, uint32_t run_count)
+{
+    LOG_ERROR("windows are not merged because of damage");
+    mutex_lock(&head->write_lock);
+    for (uint32_t i = 0; i < run_count; i++)
+        builder->run[i]->merged = true;
+    mutex_unlock(&head->write_lock);
 }
 
 /* Puts the window in the place of the run. Readers that are in the run go on through it. */
@@ -168,7 +185,7 @@ static bool merge_run(struct head *head, struct seal_builder *builder, uint32_t 
     struct strbuf why = STRBUF_INIT;
     bool written = false;
     if (!encode_run(head, builder, run_count, window))
-        LOG_ERROR("damaged columns of the head are not merged");
+        leave_run(head, builder, run_count);
     else if (sealed_store_write(head->sealed, final ? SEALED_MERGED : SEALED_SHORT,
                                 builder->records.data, builder->records.size, &place, &why) != OK)
         LOG_ERROR("windows are not merged", "err", strbuf_cstr(&why));

@@ -105,6 +105,11 @@ static void add_group_windows(const struct head_reader *reader, const struct hea
             break;
         if (t_ms[0] > max_t_ms)
             continue;
+        /* What of a damaged one can be read goes into the block all the same. */
+        const struct sealed_window *sealed =
+            atomic_load_explicit(&window->sealed, memory_order_acquire);
+        if (sealed != NULL)
+            (void)head__sealed_is_good(sealed);
         struct head_window_info info = {
             .key = hash_mix(group->key, group->lane),
             .group = group->id,

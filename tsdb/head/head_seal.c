@@ -2,6 +2,8 @@
  * for it. Layout: docs/format/sealed.md. */
 #include "series_log.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "narthex/base/log.h"
@@ -190,10 +192,14 @@ void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
                         struct sealed_entry *entry)
 {
     *entry = (struct sealed_entry){0};
-    if (slot >= sealed->slot_count || sealed->offsets[slot] == sealed->offsets[slot + 1])
+    if (slot >= sealed->slot_count)
         return;
-    struct byte_reader in = byte_reader_of(sealed->data + sealed->offsets[slot],
-                                           sealed->offsets[slot + 1] - sealed->offsets[slot]);
+    uint32_t from = sealed->offsets[slot], to = sealed->offsets[slot + 1];
+    if (from == to)
+        return;
+    bool inside = from < to && to <= sealed->bytes;
+    struct byte_reader in =
+        byte_reader_of(sealed->data + (inside ? from : 0), inside ? to - from : 0);
     uint8_t parts = byte_reader_u8(&in);
     if ((parts & PART_FLOATS) != 0)
         entry->floats = get_column(&in, (parts & PART_FLOAT_GAPS) != 0, entry->float_rows,
@@ -209,9 +215,14 @@ void head__sealed_entry(const struct sealed_window *sealed, uint32_t slot,
         entry->histograms = in.at;
         entry->histograms_size = byte_reader_left(&in);
     }
-    /* The record's checksum was right: only a writer's fault can lead here. */
-    if (in.failed)
-        *entry = (struct sealed_entry){.floats = sealed->data, .float_count = 1, .float_rows = {1}};
+    /* A sample is of one kind. */
+    for (uint32_t i = 0; i < 4; i++)
+        in.failed |= (entry->float_rows[i] & entry->histogram_rows[i]) != 0;
+    /* The record's checksum was right: the file has changed since. */
+    if (in.failed) {
+        *entry = (struct sealed_entry){.floats = sealed->data, .float_count = COLUMN_ROWS_MAX};
+        set_range(entry->float_rows, 0, COLUMN_ROWS_MAX);
+    }
 }
 
 static uint32_t slots_of(const struct head_window *window)
@@ -331,6 +342,7 @@ struct sealed_window *head__sealed_of_record(const uint8_t *data, const struct s
     struct sealed_record record;
     sealed_view_record(data, &record);
     sealed->slot_count = record.slot_count;
+    sealed->size = size;
     sealed->bytes = (uint32_t)record.entries_size;
     sealed->data = record.entries;
     sealed->offsets = record.offsets;
@@ -345,6 +357,24 @@ void head__sealed_free(struct sealed_window *sealed)
         sealed_file_unpin(sealed->file);
     mem_free(MEM_HEAD_DATA, sealed->memory);
     mem_free(MEM_HEAD_DATA, sealed);
+}
+
+bool head__sealed_is_good(const struct sealed_window *sealed)
+{
+    if (sealed->file == NULL)
+        return true;
+    struct sealed_record record;
+    struct strbuf why = STRBUF_INIT;
+    const uint8_t *data = (const uint8_t *)sealed->offsets - SEALED_RECORD_HEADER_SIZE;
+    bool good = sealed_get_record(data, sealed->size, &record, &why) == OK;
+    if (!good) {
+        char offset[24];
+        snprintf(offset, sizeof offset, "%" PRIu64, sealed->file_end - sealed->size);
+        LOG_ERROR("a sealed window was damaged since it was written", "path",
+                  sealed_file_path(sealed->file), "offset", offset, "err", strbuf_cstr(&why));
+    }
+    strbuf_deinit(&why);
+    return good;
 }
 
 /* ---- sealing ---- */

@@ -66,6 +66,34 @@ static void load_open_histograms(const struct slot_table *table, uint32_t slot, 
         open_histograms_rows(&samples->histogram_view, row_limit, samples->histogram_rows);
 }
 
+static bool are_times(const double *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(values[i] >= -0x1p63 && values[i] < 0x1p63))
+            return false;
+    }
+    return true;
+}
+
+static void load_sealed_starts(const struct sealed_entry *entry, uint32_t row_limit,
+                               struct slot_samples *samples)
+{
+    samples->start_count = 0;
+    samples->starts_damaged = false;
+    memset(samples->start_rows, 0, sizeof samples->start_rows);
+    if (entry->start_count == 0)
+        return;
+    if (column_decode(entry->starts, entry->starts_size, entry->start_count, samples->starts) !=
+            OK ||
+        !are_times(samples->starts, entry->start_count)) {
+        samples->starts_damaged = true;
+        return;
+    }
+    memcpy(samples->start_rows, entry->start_rows, sizeof entry->start_rows);
+    limit_rows(samples->start_rows, row_limit);
+    samples->start_count = count_rows(samples->start_rows);
+}
+
 static void load_sealed(const struct sealed_window *sealed, uint32_t slot, uint32_t row_limit,
                         struct slot_samples *samples)
 {
@@ -81,16 +109,7 @@ static void load_sealed(const struct sealed_window *sealed, uint32_t slot, uint3
     memcpy(samples->float_rows, entry.float_rows, sizeof entry.float_rows);
     limit_rows(samples->float_rows, row_limit);
     samples->float_count = count_rows(samples->float_rows);
-    samples->start_count = 0;
-    memset(samples->start_rows, 0, sizeof samples->start_rows);
-    if (entry.start_count > 0) {
-        err_t err =
-            column_decode(entry.starts, entry.starts_size, entry.start_count, samples->starts);
-        assert(err == OK); /* sealed by this process */
-        memcpy(samples->start_rows, entry.start_rows, sizeof entry.start_rows);
-        limit_rows(samples->start_rows, row_limit);
-        samples->start_count = count_rows(samples->start_rows);
-    }
+    load_sealed_starts(&entry, row_limit, samples);
     samples->open_histograms = NULL;
     samples->sealed_histograms = entry.histograms;
     samples->sealed_histograms_size = entry.histograms_size;
@@ -122,6 +141,7 @@ void head__slot_load(const struct head_window *window, uint32_t slot, uint32_t r
     samples->sealed_floats = NULL;
     samples->start_count =
         decode_open(starts, slot, row_limit, samples->starts, samples->start_rows);
+    samples->starts_damaged = false;
     load_open_histograms(histograms, slot, row_limit, samples);
 }
 

@@ -89,6 +89,11 @@ bool sealed_file_is_synced(const struct sealed_file *file, uint64_t end)
     return end <= file->synced_size;
 }
 
+const char *sealed_file_path(const struct sealed_file *file)
+{
+    return file->path;
+}
+
 uint64_t sealed_store_bytes(const struct sealed_store *store)
 {
     return atomic_load_explicit(&store->bytes, memory_order_relaxed);
