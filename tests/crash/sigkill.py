@@ -15,6 +15,7 @@ import random
 import sys
 import threading
 import time
+import typing
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402
@@ -24,6 +25,9 @@ FILLERS = 300
 LATE_STEP_MS = 10
 LATE_REQUEST_S = 0.5
 LATE_FIRST_MS = round(time.time() * 1000) - 60_000
+RUNS_CHECKED = 8  # after each kill: those before it
+KILLS_PER_WHOLE_CHECK = 50  # after so many, and after the last one: all runs of the last hour
+WHOLE_CHECK_S = 3000
 
 
 class Sequences(http.server.BaseHTTPRequestHandler):
@@ -46,6 +50,23 @@ class Sequences(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that was killed is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Seen(typing.NamedTuple):
+    """Values first … last of a target, which the server answered in one run begun at start_s."""
+    target: str
+    first: int
+    last: int
+    start_s: float
 
 
 def observe(server, seconds, newest):
@@ -84,19 +105,31 @@ def lost(sequence, up, first, last):
     return missing
 
 
+def late_query(ranges):
+    """The late samples of the scrapes of the ranges, and of all after them."""
+    oldest = min(seen.first for seen in ranges)
+    newest = max(Sequences.next_value.values())
+    end_s = (LATE_FIRST_MS - oldest * LATE_STEP_MS + 1) / 1000
+    span_s = (newest - oldest) * LATE_STEP_MS // 1000 + 2
+    return f"late[{span_s}s] @ {end_s:.3f}"
+
+
 def check(server, ranges, kill):
     """Asserts that all ranges are there; returns the newest value of each target."""
     if not ranges:
         return {}
-    sequences, ups = points(server, "sequence[1h]"), points(server, "up[1h]")
-    lates = points(server, "late[1h]")
-    for target, first, last in ranges:
+    span_s = int(time.time() - min(seen.start_s for seen in ranges)) + 2
+    sequences, ups = points(server, f"sequence[{span_s}s]"), points(server, f"up[{span_s}s]")
+    lates = points(server, late_query(ranges))
+    oldest = {}
+    for target, first, last, _ in ranges:
+        oldest[target] = min(first, oldest.get(target, first))
         missing = lost(sequences.get(target, []), ups.get(target, []), first, last)
         assert not missing, (
             f"after kill {kill}: target {target} lost {missing[:9]} of {first}…{last}; "
             f"stored {sequences.get(target)}, up {ups.get(target)}")
         late = {value: t for t, value in lates.get(target, [])}
-        for _, value in sequences[target]:
+        for value in (v for _, v in sequences[target] if v >= oldest[target]):
             wanted = (LATE_FIRST_MS - value * LATE_STEP_MS) / 1000
             assert value in late and abs(float(late[value]) - wanted) < 1e-4, (
                 f"after kill {kill}: target {target} lost the late sample {value}: {late.get(value)}")
@@ -109,34 +142,37 @@ def main():
     if os.environ.get("NARTHEX_LONG") == "1":
         kills = 1000
     seed = int(os.environ.get("NARTHEX_SEED", "1"))
-    print(f"{kills} kills, seed {seed}")
+    print(f"{kills} kills, seed {seed}", flush=True)
     chance = random.Random(seed)
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sequences)
-    origin.daemon_threads = True
+    origin = Server(("127.0.0.1", 0), Sequences)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     groups = "".join(f"- job_name: t{i}\n  metrics_path: /{i}\n  static_configs:\n"
                      f"  - targets: ['127.0.0.1:{origin.server_address[1]}']\n"
                      f"    labels: {{target: '{i}'}}\n" for i in range(TARGETS))
     config = ("storage: {tsdb: {out_of_order_time_window: 1h}}\n"
               "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\nscrape_configs:\n" + groups)
-    ranges = []
+    ranges, newest = [], {}
     with harness.WorkFolder(work) as folder:
         for kill in range(kills + 1):
+            start_s = time.time()
             server = harness.start_narthex(program, folder, config)
             try:
                 server.wait_ready()
-                newest = check(server, ranges, kill)
+                whole = kill == kills or kill % KILLS_PER_WHOLE_CHECK == 0
+                recent = [seen for seen in ranges if seen.start_s > time.time() - WHOLE_CHECK_S]
+                checked = recent if whole else recent[-RUNS_CHECKED * TARGETS:]
+                newest.update(check(server, checked, kill))
                 if kill == kills:
                     break
-                # Older runs were checked after the kill before; keep a bounded number of them.
-                ranges = ranges[-40 * TARGETS:]
                 seen = observe(server, 0.5 + chance.random(), newest)
-                ranges += [(target, first, last) for target, (first, last) in seen.items()]
+                ranges += [Seen(target, *values, start_s) for target, values in seen.items()]
+                if whole:
+                    print(f"{kill} kills survived", flush=True)
             finally:
                 server.kill()
-        total = sum(last - first + 1 for _, first, last in ranges)
+        total = sum(seen.last - seen.first + 1 for seen in ranges)
         assert total > kills, f"only {total} values were ever seen"
-        print(f"{kills} kills, {total} values of the last runs seen and kept")
+        print(f"{kills} kills, {total} values seen and kept")
     return 0
 
 
