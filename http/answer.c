@@ -22,6 +22,18 @@ void http__text(struct http_request *request, unsigned status, const char *text)
     http__header(request, "X-Content-Type-Options", STR("nosniff"));
 }
 
+void http__answer_pieces(struct http_request *request, struct http_pieces pieces)
+{
+    struct strbuf *body = &request->response.body;
+    bool more = true;
+    while (more && body->size < HTTP_WHOLE_BYTES_MAX)
+        more = pieces.next(pieces.context, body);
+    if (more)
+        request->response.pieces = pieces;
+    else
+        pieces.close(pieces.context);
+}
+
 enum api_error http__api_error_of(err_t err)
 {
     switch (err) {
@@ -95,11 +107,16 @@ static void add_texts(struct strbuf *body, const char *key, const struct str *te
     strbuf_add_char(body, ']');
 }
 
+void http__api_end_in(struct strbuf *out, const struct str *warnings, size_t warning_count,
+                      const struct str *infos, size_t info_count)
+{
+    add_texts(out, "warnings", warnings, warning_count);
+    add_texts(out, "infos", infos, info_count);
+    strbuf_add_char(out, '}');
+}
+
 void http__api_end(struct http_request *request, const struct str *warnings, size_t warning_count,
                    const struct str *infos, size_t info_count)
 {
-    struct strbuf *body = &request->response.body;
-    add_texts(body, "warnings", warnings, warning_count);
-    add_texts(body, "infos", infos, info_count);
-    strbuf_add_char(body, '}');
+    http__api_end_in(&request->response.body, warnings, warning_count, infos, info_count);
 }

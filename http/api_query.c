@@ -1,141 +1,10 @@
 /* /api/v1/query, query_range, format_query, parse_query, query_exemplars. */
-#include "json_points.h"
 #include "request.h"
+#include "result_answer.h"
 
 #include "narthex/base/api_time.h"
-#include "narthex/base/number.h"
 
 enum { QUERY_POINTS_MAX = 11000 };
-
-/* ---- results as JSON ---- */
-
-static void add_float_point(struct strbuf *out, int64_t t_ms, double v)
-{
-    strbuf_add_char(out, '[');
-    json_add_timestamp(out, t_ms);
-    strbuf_add_char(out, ',');
-    json_add_value(out, v);
-    strbuf_add_char(out, ']');
-}
-
-static void add_histogram_point(struct strbuf *out, int64_t t_ms, const struct histogram *h)
-{
-    strbuf_add_char(out, '[');
-    json_add_timestamp(out, t_ms);
-    strbuf_add_char(out, ',');
-    json_add_histogram(out, h);
-    strbuf_add_char(out, ']');
-}
-
-static void add_vector(struct strbuf *out, const struct query_result *result, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct query_series *series = &result->series[i];
-        strbuf_add_cstr(out, i == 0 ? "{\"metric\":" : ",{\"metric\":");
-        json_add_labels(out, series->labels);
-        if (series->float_count > 0) {
-            strbuf_add_cstr(out, ",\"value\":");
-            add_float_point(out, series->float_t_ms[0], series->floats[0]);
-        } else {
-            strbuf_add_cstr(out, ",\"histogram\":");
-            add_histogram_point(out, series->histogram_t_ms[0], series->histograms[0]);
-        }
-        strbuf_add_char(out, '}');
-    }
-}
-
-static void add_matrix(struct strbuf *out, const struct query_result *result, size_t count)
-{
-    struct json_times times = {0};
-    for (size_t i = 0; i < count; i++) {
-        const struct query_series *series = &result->series[i];
-        strbuf_add_cstr(out, i == 0 ? "{\"metric\":" : ",{\"metric\":");
-        json_add_labels(out, series->labels);
-        if (series->float_count > 0) {
-            strbuf_add_cstr(out, ",\"values\":[");
-            json_add_float_points(out, &times, series);
-            strbuf_add_char(out, ']');
-        }
-        for (uint32_t p = 0; p < series->histogram_count; p++) {
-            strbuf_add_cstr(out, p == 0 ? ",\"histograms\":[" : ",");
-            add_histogram_point(out, series->histogram_t_ms[p], series->histograms[p]);
-        }
-        if (series->histogram_count > 0)
-            strbuf_add_char(out, ']');
-        strbuf_add_char(out, '}');
-    }
-    json_times_deinit(&times);
-}
-
-/* Scalars and strings carry their time as a shortest float of seconds. */
-static void add_seconds(struct strbuf *out, int64_t t_ms)
-{
-    json_add_number(out, (double)t_ms / 1000);
-}
-
-static void add_scalar(struct strbuf *out, const struct query_result *result)
-{
-    char text[NUMBER_TEXT_MAX];
-    strbuf_add_char(out, '[');
-    add_seconds(out, result->t_ms);
-    strbuf_add_cstr(out, ",\"");
-    strbuf_add(out, text, number_format_plain(result->scalar, text));
-    strbuf_add_cstr(out, "\"]");
-}
-
-static void answer(struct http_request *request, const struct query_result *result, size_t limit)
-{
-    static const char *const types[] = {[QUERY_SCALAR] = "scalar",
-                                        [QUERY_STRING] = "string",
-                                        [QUERY_VECTOR] = "vector",
-                                        [QUERY_MATRIX] = "matrix"};
-    struct strbuf *out = http__api_begin(request);
-    struct str stats = http__param(request, "stats");
-    size_t count = result->series_count;
-    bool cut = limit > 0 && count > limit;
-    strbuf_printf(out, "{\"resultType\":\"%s\",\"result\":", types[result->type]);
-    if (cut)
-        count = limit;
-    if (result->type == QUERY_SCALAR) {
-        add_scalar(out, result);
-    } else if (result->type == QUERY_STRING) {
-        strbuf_add_char(out, '[');
-        add_seconds(out, result->t_ms);
-        strbuf_add_char(out, ',');
-        json_add_string(out, result->string, true);
-        strbuf_add_char(out, ']');
-    } else {
-        strbuf_add_char(out, '[');
-        if (result->type == QUERY_VECTOR)
-            add_vector(out, result, count);
-        else
-            add_matrix(out, result, count);
-        strbuf_add_char(out, ']');
-    }
-    if (stats.size > 0) {
-        strbuf_add_cstr(out, ",\"stats\":");
-        query_stats_add_json(out, &result->stats);
-    }
-    strbuf_add_char(out, '}');
-
-    struct str *warnings = ARENA_NEW_ARRAY(&request->arena, struct str, result->warning_count + 2);
-    size_t warning_count = 0;
-    for (size_t i = 0; i < result->warning_count; i++)
-        warnings[warning_count++] = result->warnings[i];
-    if (cut)
-        warnings[warning_count++] = STR("results truncated due to limit");
-    if (stats.size > 0 && !str_equal(stats, STR("true")) && !str_equal(stats, STR("all"))) {
-        struct strbuf quoted = STRBUF_INIT;
-        strbuf_add_quoted(&quoted, stats);
-        warnings[warning_count++] =
-            arena_printf(&request->arena,
-                         "value %s for parameter \"stats\" is deprecated and will be rejected in "
-                         "the next major release, use \"true\" or \"all\"",
-                         strbuf_cstr(&quoted));
-        strbuf_deinit(&quoted);
-    }
-    http__api_end(request, warnings, warning_count, result->infos, result->info_count);
-}
 
 /* ---- parameters ---- */
 
@@ -212,14 +81,12 @@ static void run(struct http_request *request, struct query_request *query, size_
     query->per_step_stats = str_equal(http__param(request, "stats"), STR("all")) &&
                             request->services->features.per_step_stats;
     err_t err = query_run(request->services->engine, query, &result, &why);
-    if (err == OK) {
-        answer(request, result, limit);
-        query_result_destroy(result);
-    } else if (err == ERR_INVALID) {
+    if (err == OK)
+        result__answer(request, result, limit);
+    else if (err == ERR_INVALID)
         http__api_invalid_parameter(request, "query", strbuf_cstr(&why));
-    } else {
+    else
         http__api_error(request, http__api_error_of(err), strbuf_cstr(&why));
-    }
     strbuf_deinit(&why);
 }
 

@@ -9,6 +9,17 @@ struct series_request {
     size_t limit;
     struct selector *selectors;
     size_t selector_count;
+    struct str label; /* values of it; empty: names */
+};
+
+/* What an answer lists; lives in the request's arena until it is sent. */
+struct listing {
+    struct querier *querier;   /* the views are its */
+    struct series_list series; /* one of both */
+    struct str_list texts;
+    size_t count;
+    size_t next;
+    bool is_cut;
 };
 
 static void free_selectors(struct series_request *r)
@@ -49,24 +60,24 @@ static bool read_request(struct http_request *request, bool prefixed, struct ser
     return ok;
 }
 
-static const struct str truncated[] = {STR_INIT("results truncated due to limit")};
-
 static int compare_series(const void *a, const void *b)
 {
     return labels_compare(((const struct series *)a)->labels, ((const struct series *)b)->labels);
 }
 
 /* All selections in one sorted list without repeats. */
-static err_t select_all(struct http_request *request, struct querier *querier,
-                        const struct series_request *r, struct series_list *all, struct strbuf *why)
+static err_t select_all(struct http_request *request, const struct series_request *r,
+                        struct listing *listing, struct strbuf *why)
 {
+    struct series_list *all = &listing->series;
     struct select_hints hints = {
         .start_ms = r->start_ms, .end_ms = r->end_ms, .function = STR("series")};
     struct series_list *lists =
         ARENA_NEW_ARRAY(&request->arena, struct series_list, r->selector_count);
     size_t total = 0;
     for (size_t i = 0; i < r->selector_count; i++) {
-        TRY(querier_select(querier, r->selectors[i], &hints, &request->arena, &lists[i], why));
+        TRY(querier_select(listing->querier, r->selectors[i], &hints, &request->arena, &lists[i],
+                           why));
         total += lists[i].count;
     }
     all->items = ARENA_NEW_ARRAY(&request->arena, struct series, total);
@@ -81,47 +92,8 @@ static err_t select_all(struct http_request *request, struct querier *querier,
         if (kept == 0 || !labels_equal(all->items[kept - 1].labels, all->items[i].labels))
             all->items[kept++] = all->items[i];
     }
-    all->count = kept;
+    listing->count = all->count = kept;
     return OK;
-}
-
-void http__series(struct http_request *request)
-{
-    struct series_request r;
-    struct strbuf why = STRBUF_INIT;
-    struct querier *querier;
-    if (http__bad_escape(request))
-        return;
-    if (!http__has_param(request, "match[]")) {
-        http__api_error(request, API_BAD_DATA, "no match[] parameter provided");
-        return;
-    }
-    if (!read_request(request, true, &r))
-        return;
-    struct series_list all = {0};
-    err_t err =
-        storage_querier_open(request->services->storage, r.start_ms, r.end_ms, &querier, &why);
-    if (err == OK) {
-        err = select_all(request, querier, &r, &all, &why);
-        if (err == OK) {
-            struct strbuf *out = http__api_begin(request);
-            bool cut = r.limit > 0 && all.count > r.limit;
-            size_t count = cut ? r.limit : all.count;
-            strbuf_add_char(out, '[');
-            for (size_t i = 0; i < count; i++) {
-                if (i > 0)
-                    strbuf_add_char(out, ',');
-                json_add_labels(out, all.items[i].labels);
-            }
-            strbuf_add_char(out, ']');
-            http__api_end(request, truncated, cut, NULL, 0);
-        }
-        querier_close(querier);
-    }
-    if (err != OK)
-        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
-    free_selectors(&r);
-    strbuf_deinit(&why);
 }
 
 static int compare_strs(const void *a, const void *b)
@@ -129,20 +101,21 @@ static int compare_strs(const void *a, const void *b)
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Names, or the values of `name`, over all selectors (or all series). */
-static err_t list_all(struct http_request *request, struct querier *querier,
-                      const struct series_request *r, const struct str *name, struct str_list *all,
-                      struct strbuf *why)
+/* Label names, or the values of one, over all selectors (or all series). */
+static err_t list_all(struct http_request *request, const struct series_request *r,
+                      struct listing *listing, struct strbuf *why)
 {
+    struct querier *querier = listing->querier;
+    struct str_list *all = &listing->texts;
     size_t rounds = r->selector_count == 0 ? 1 : r->selector_count;
     for (size_t i = 0; i < rounds; i++) {
         struct selector selector =
             r->selector_count == 0 ? (struct selector){NULL, 0} : r->selectors[i];
         struct str_list list = {0};
-        if (name == NULL)
+        if (r->label.size == 0)
             TRY(querier_label_names(querier, selector, 0, &request->arena, &list, why));
         else
-            TRY(querier_label_values(querier, *name, selector, 0, &request->arena, &list, why));
+            TRY(querier_label_values(querier, r->label, selector, 0, &request->arena, &list, why));
         struct str *merged = ARENA_NEW_ARRAY(&request->arena, struct str, all->count + list.count);
         for (size_t s = 0; s < all->count; s++)
             merged[s] = all->items[s];
@@ -158,46 +131,89 @@ static err_t list_all(struct http_request *request, struct querier *querier,
         if (kept == 0 || !str_equal(all->items[kept - 1], all->items[i]))
             all->items[kept++] = all->items[i];
     }
-    all->count = kept;
+    listing->count = all->count = kept;
     return OK;
 }
 
-static void answer_list(struct http_request *request, const struct str *name)
+static bool next_items(void *context, struct strbuf *out)
+{
+    static const struct str truncated[] = {STR_INIT("results truncated due to limit")};
+    struct listing *listing = context;
+    size_t full = out->size + HTTP_PIECE_BYTES;
+    for (; listing->next < listing->count && out->size < full; listing->next++) {
+        if (listing->next > 0)
+            strbuf_add_char(out, ',');
+        if (listing->series.items != NULL)
+            json_add_labels(out, listing->series.items[listing->next].labels);
+        else
+            json_add_string(out, listing->texts.items[listing->next], true);
+    }
+    if (listing->next < listing->count)
+        return true;
+    strbuf_add_char(out, ']');
+    http__api_end_in(out, truncated, listing->is_cut, NULL, 0);
+    return false;
+}
+
+static void close_listing(void *context)
+{
+    struct listing *listing = context;
+    querier_close(listing->querier);
+}
+
+/* Answers with what `find` finds. */
+static void answer(struct http_request *request, const struct series_request *r,
+                   err_t (*find)(struct http_request *, const struct series_request *,
+                                 struct listing *, struct strbuf *))
+{
+    struct strbuf why = STRBUF_INIT;
+    struct listing *listing = ARENA_NEW(&request->arena, struct listing);
+    err_t err = storage_querier_open(request->services->storage, r->start_ms, r->end_ms,
+                                     &listing->querier, &why);
+    if (err == OK) {
+        err = find(request, r, listing, &why);
+        if (err != OK)
+            querier_close(listing->querier);
+    }
+    if (err != OK) {
+        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
+    } else {
+        listing->is_cut = r->limit > 0 && listing->count > r->limit;
+        listing->count = listing->is_cut ? r->limit : listing->count;
+        strbuf_add_char(http__api_begin(request), '[');
+        http__answer_pieces(request, (struct http_pieces){next_items, close_listing, listing});
+    }
+    strbuf_deinit(&why);
+}
+
+void http__series(struct http_request *request)
 {
     struct series_request r;
-    struct strbuf why = STRBUF_INIT;
-    struct querier *querier;
-    if (!read_request(request, name != NULL, &r))
+    if (http__bad_escape(request))
         return;
-    struct str_list all = {0};
-    err_t err =
-        storage_querier_open(request->services->storage, r.start_ms, r.end_ms, &querier, &why);
-    if (err == OK) {
-        err = list_all(request, querier, &r, name, &all, &why);
-        if (err == OK) {
-            struct strbuf *out = http__api_begin(request);
-            bool cut = r.limit > 0 && all.count > r.limit;
-            size_t count = cut ? r.limit : all.count;
-            strbuf_add_char(out, '[');
-            for (size_t i = 0; i < count; i++) {
-                if (i > 0)
-                    strbuf_add_char(out, ',');
-                json_add_string(out, all.items[i], true);
-            }
-            strbuf_add_char(out, ']');
-            http__api_end(request, truncated, cut, NULL, 0);
-        }
-        querier_close(querier);
+    if (!http__has_param(request, "match[]")) {
+        http__api_error(request, API_BAD_DATA, "no match[] parameter provided");
+        return;
     }
-    if (err != OK)
-        http__api_error(request, API_EXECUTION, strbuf_cstr(&why));
+    if (!read_request(request, true, &r))
+        return;
+    answer(request, &r, select_all);
     free_selectors(&r);
-    strbuf_deinit(&why);
+}
+
+static void answer_texts(struct http_request *request, struct str label)
+{
+    struct series_request r;
+    if (!read_request(request, label.size > 0, &r))
+        return;
+    r.label = label;
+    answer(request, &r, list_all);
+    free_selectors(&r);
 }
 
 void http__labels(struct http_request *request)
 {
-    answer_list(request, NULL);
+    answer_texts(request, STR(""));
 }
 
 void http__label_values(struct http_request *request)
@@ -215,7 +231,7 @@ void http__label_values(struct http_request *request)
         http__api_error(request, API_BAD_DATA, strbuf_cstr(&text));
         strbuf_deinit(&text);
     } else {
-        answer_list(request, &name);
+        answer_texts(request, name);
     }
     strbuf_deinit(&unescaped);
 }

@@ -8,15 +8,24 @@
 
 enum { LOOK_MS_MIN = 50, LOOK_MS_MAX = 10000, LOOKS_PER_TIMEOUT = 4 };
 
-void connections__init(struct http_connections *connections, int64_t read_timeout_ns)
+void connections__init(struct http_connections *connections, int64_t read_timeout_ns,
+                       int64_t send_timeout_ns)
 {
     mutex_init(&connections->lock);
     connections->read_timeout_ns = read_timeout_ns;
+    connections->send_timeout_ns = send_timeout_ns;
 }
 
 void connections__deinit(struct http_connections *connections)
 {
     mutex_deinit(&connections->lock);
+}
+
+/* relaxed: a time to compare with, nothing hangs on its order */
+static void set_deadline(struct http_connection *connection, int64_t timeout_ns)
+{
+    int64_t deadline_ns = timeout_ns == 0 ? 0 : clock_monotonic_ns(clock_system()) + timeout_ns;
+    atomic_store_explicit(&connection->deadline_ns, deadline_ns, memory_order_relaxed);
 }
 
 static void open_connection(struct http_server *server, struct MHD_Connection *handle,
@@ -25,7 +34,7 @@ static void open_connection(struct http_server *server, struct MHD_Connection *h
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
     connection->fd = info == NULL ? -1 : info->connect_fd;
-    connection->reading_since_ns = clock_monotonic_ns(clock_system());
+    set_deadline(connection, server->connections.read_timeout_ns);
     if (web_guard_has_tls(server->guard)) {
         const union MHD_ConnectionInfo *tls =
             MHD_get_connection_info(handle, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -70,32 +79,49 @@ void connections__notify(void *server, struct MHD_Connection *handle, void **soc
     }
 }
 
-void connections__reading(struct http_connections *connections, struct MHD_Connection *handle,
-                          bool reading)
+static void allow(struct MHD_Connection *handle, int64_t timeout_ns)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct http_connection *connection = info == NULL ? NULL : info->socket_context;
-    if (connection == NULL)
-        return;
-    int64_t since_ns = reading ? clock_monotonic_ns(clock_system()) : 0;
-    mutex_lock(&connections->lock);
-    connection->reading_since_ns = since_ns;
-    mutex_unlock(&connections->lock);
+    if (connection != NULL)
+        set_deadline(connection, timeout_ns);
+}
+
+void connections__reading(const struct http_connections *connections, struct MHD_Connection *handle)
+{
+    allow(handle, connections->read_timeout_ns);
+}
+
+void connections__working(struct MHD_Connection *handle)
+{
+    allow(handle, 0);
+}
+
+void connections__sending(const struct http_connections *connections, struct MHD_Connection *handle)
+{
+    allow(handle, connections->send_timeout_ns);
 }
 
 void connections__end_slow(struct http_connections *connections, int64_t now_ns)
 {
     mutex_lock(&connections->lock);
     for (struct http_connection *c = connections->first; c != NULL; c = c->next) {
-        if (c->reading_since_ns != 0 && now_ns - c->reading_since_ns > connections->read_timeout_ns)
-            shutdown(c->fd, SHUT_RDWR);
+        int64_t deadline_ns = atomic_load_explicit(&c->deadline_ns, memory_order_relaxed);
+        if (deadline_ns == 0 || now_ns <= deadline_ns)
+            continue;
+        shutdown(c->fd, SHUT_RDWR);
+        atomic_store_explicit(&c->deadline_ns, 0, memory_order_relaxed);
+        metric_add(connections->slow_clients, 1);
     }
     mutex_unlock(&connections->lock);
 }
 
 int connections__look_interval_ms(const struct http_connections *connections)
 {
-    int64_t ms = connections->read_timeout_ns / 1000000 / LOOKS_PER_TIMEOUT;
+    int64_t shorter_ns = connections->read_timeout_ns < connections->send_timeout_ns
+                             ? connections->read_timeout_ns
+                             : connections->send_timeout_ns;
+    int64_t ms = shorter_ns / 1000000 / LOOKS_PER_TIMEOUT;
     return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms > LOOK_MS_MAX ? LOOK_MS_MAX : (int)ms;
 }

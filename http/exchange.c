@@ -12,7 +12,7 @@
 #include "narthex/model/regex.h"
 #include "redirect.h"
 
-enum { STREAM_BLOCK_BYTES = 4096 };
+enum { STREAM_BLOCK_BYTES = 16 * 1024 };
 
 /* http__stream_suspend and _resume get from the request to the exchange. */
 static_assert(offsetof(struct http_exchange, request) == 0, "the request comes first");
@@ -27,33 +27,8 @@ void *exchange__begin(void *server, const char *uri, struct MHD_Connection *conn
     arena_init(&exchange->request.arena, MEM_HTTP, SIZE_MAX);
     exchange->request.services = exchange->server->services;
     exchange->request.options = &exchange->server->options;
-    connections__reading(&exchange->server->connections, connection, true);
+    connections__reading(&exchange->server->connections, connection);
     return exchange;
-}
-
-void exchange__end(void *server, struct MHD_Connection *connection, void **context,
-                   enum MHD_RequestTerminationCode code)
-{
-    (void)server;
-    (void)code;
-    struct http_exchange *exchange = *context;
-    if (exchange == NULL)
-        return;
-    upload__end(exchange);
-    if (exchange->request.response.stream.read != NULL) {
-        workers__unwatch_stream(exchange);
-        exchange->request.response.stream.close(exchange->request.response.stream.context);
-    }
-    connections__reading(&exchange->server->connections, connection, true);
-    atomic_fetch_sub_explicit(&exchange->server->body_bytes, exchange->body.size,
-                              memory_order_relaxed);
-    web_state_unpin(exchange->web);
-    strbuf_deinit(&exchange->uri);
-    strbuf_deinit(&exchange->body);
-    strbuf_deinit(&exchange->request.response.body);
-    arena_deinit(&exchange->request.arena);
-    mem_free(MEM_HTTP, exchange);
-    *context = NULL;
 }
 
 static enum http_method parse_method(const char *method)
@@ -339,7 +314,7 @@ static void add_cors(struct http_exchange *exchange)
         http__header(request, "Access-Control-Allow-Origin", request->origin);
 }
 
-static void count(struct http_exchange *exchange)
+static void count(struct http_exchange *exchange, uint64_t bytes)
 {
     struct http_server *server = exchange->server;
     struct http_request *request = &exchange->request;
@@ -355,8 +330,12 @@ static void count(struct http_exchange *exchange)
         metric_add(metric_with(server->scrapes_total, &values[1]), 1);
     metric_observe(metric_distribution_with(server->request_duration, &handler),
                    (double)(now_ns - exchange->started_ns) / 1e9);
-    metric_observe(metric_distribution_with(server->response_size, &handler),
-                   (double)request->response.body.size);
+    metric_observe(metric_distribution_with(server->response_size, &handler), (double)bytes);
+}
+
+static bool has_pieces(const struct http_exchange *exchange)
+{
+    return exchange->request.response.pieces.next != NULL;
 }
 
 /* Lets clients that have this body already keep it. */
@@ -379,13 +358,16 @@ static void finish(struct http_exchange *exchange)
     upload__end(exchange);
     if (exchange->has_cors)
         add_cors(exchange);
-    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ETAG) != 0 &&
-        request->response.status == 200)
+    unsigned flags = exchange->route == NULL ? 0 : exchange->route->flags;
+    if (has_pieces(exchange)) {
+        answer_stream__begin(exchange, (flags & ROUTE_ZIP) != 0);
+        return; /* counted when its size is known */
+    }
+    if ((flags & ROUTE_ETAG) != 0 && request->response.status == 200)
         add_etag(request);
-    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ZIP) != 0 &&
-        request->response.status != 204)
+    if ((flags & ROUTE_ZIP) != 0 && request->response.status != 204)
         compress__body(request);
-    count(exchange);
+    count(exchange, request->response.body.size);
 }
 
 /* Hashes the password; false when the answer, 401, is there. */
@@ -428,7 +410,20 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t si
     (void)position;
     const struct http_stream *stream = context;
     ssize_t count = stream->read(stream->context, to, size);
+    if (count == HTTP_STREAM_BROKEN)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     return count == HTTP_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : count;
+}
+
+static void end_stream(struct http_exchange *exchange)
+{
+    const struct http_stream *stream = &exchange->request.response.stream;
+    if (stream->read == NULL)
+        return;
+    workers__unwatch_stream(exchange);
+    if (has_pieces(exchange))
+        count(exchange, answer_stream__bytes(exchange));
+    stream->close(stream->context);
 }
 
 void http__stream_suspend(struct http_request *request)
@@ -441,10 +436,34 @@ void http__stream_resume(struct http_request *request)
     MHD_resume_connection(((struct http_exchange *)request)->connection);
 }
 
+void exchange__end(void *server, struct MHD_Connection *connection, void **context,
+                   enum MHD_RequestTerminationCode code)
+{
+    (void)server;
+    (void)code;
+    struct http_exchange *exchange = *context;
+    if (exchange == NULL)
+        return;
+    upload__end(exchange);
+    end_stream(exchange);
+    connections__reading(&exchange->server->connections, connection);
+    atomic_fetch_sub_explicit(&exchange->server->body_bytes, exchange->body.size,
+                              memory_order_relaxed);
+    web_state_unpin(exchange->web);
+    strbuf_deinit(&exchange->uri);
+    strbuf_deinit(&exchange->body);
+    strbuf_deinit(&exchange->request.response.body);
+    arena_deinit(&exchange->request.arena);
+    mem_free(MEM_HTTP, exchange);
+    *context = NULL;
+}
+
 static enum MHD_Result send_answer(struct http_exchange *exchange)
 {
     struct http_response *from = &exchange->request.response;
     struct MHD_Response *response;
+    if (from->stream.read == NULL || has_pieces(exchange))
+        connections__sending(&exchange->server->connections, exchange->connection);
     if (from->stream.read != NULL) {
         workers__watch_stream(exchange);
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
@@ -472,7 +491,7 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
 
 static enum MHD_Result dispatch(struct http_exchange *exchange)
 {
-    connections__reading(&exchange->server->connections, exchange->connection, false);
+    connections__working(exchange->connection);
     if (!exchange->unproven && (!admit(exchange) || !upload__is_whole(exchange))) {
         finish(exchange);
         return send_answer(exchange);
@@ -536,7 +555,7 @@ enum MHD_Result exchange__access(void *server, struct MHD_Connection *connection
     if (*upload_size > 0) {
         if (exchange->uploads) {
             /* A long file may take its time as long as it comes. */
-            connections__reading(&exchange->server->connections, connection, true);
+            connections__reading(&exchange->server->connections, connection);
             upload__add(exchange, upload_data, *upload_size);
         } else {
             take_body(exchange, upload_data, *upload_size);

@@ -114,6 +114,9 @@ void workers__stop(struct http_server *server);
 void workers__deinit(struct http_server *server);
 /* Suspends the connection and queues the exchange; false when the queue is full. */
 bool workers__submit(struct http_exchange *exchange);
+/* The same for the next block of an answer in pieces, which is never too many: its request was let
+ * in before. False when the server stops. */
+bool workers__submit_piece(struct http_exchange *exchange);
 
 /* Lets the answer's stream know when the client leaves; until workers__unwatch_stream. */
 void workers__watch_stream(struct http_exchange *exchange);
@@ -121,3 +124,18 @@ void workers__unwatch_stream(struct http_exchange *exchange);
 
 /* compress.c: replaces the body by its gzip or zlib form when the client takes it. */
 void compress__body(struct http_request *request);
+/* For a body in pieces, with the headers; NULL when the client takes no compressed form. */
+struct compress_stream;
+struct compress_stream *compress__stream_open(struct http_request *request);
+/* Appends to `out` what the piece, less than 4 GiB, adds to the compressed body, if anything yet.
+ */
+void compress__stream_add(struct compress_stream *stream, struct str piece, bool is_last,
+                          struct strbuf *out);
+void compress__stream_close(struct compress_stream *stream); /* may be NULL */
+
+/* answer_stream.c: makes the answer's stream of its body and its pieces. */
+void answer_stream__begin(struct http_exchange *exchange, bool may_zip);
+/* Makes the next block, on a worker. */
+void answer_stream__fill(struct http_exchange *exchange);
+/* Bytes that were sent so far. */
+uint64_t answer_stream__bytes(const struct http_exchange *exchange);

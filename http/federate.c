@@ -6,6 +6,22 @@
 #include "narthex/base/number.h"
 #include "narthex/model/exposition_writer.h"
 
+/* One request; lives in its arena until the answer is sent. */
+struct federation {
+    struct http_request *request;
+    struct exposition_form form;
+    struct labels external;
+    int64_t start_ms;
+    int64_t end_ms;
+    const struct selector *selectors;
+    size_t selector_count;
+    struct querier *querier;
+    struct federated *items; /* sorted by name, then labels */
+    size_t count;
+    size_t next;          /* to be written */
+    struct str last_name; /* written before */
+};
+
 static int compare_federated(const void *a, const void *b)
 {
     const struct federated *x = a;
@@ -67,30 +83,45 @@ static void add_line(struct strbuf *out, struct arena *arena, const struct feder
     strbuf_printf(out, " %lld\n", (long long)item->t_ms);
 }
 
-static void write_text(struct http_request *request, const struct federated *items, size_t count,
-                       struct labels external, enum name_escaping escaping)
+static void write_item(struct federation *f, const struct federated *item, struct strbuf *out)
 {
-    struct strbuf *out = &request->response.body;
-    struct str last_name = STR("");
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].histogram != NULL)
-            continue; /* has no form in this text */
-        struct arena_mark mark = arena_mark(&request->arena);
-        struct str raw_name = labels_get(items[i].labels, LABEL_NAME);
-        struct str name = escaped(&request->arena, raw_name, escaping);
-        if (!str_equal(raw_name, last_name)) {
-            strbuf_add_cstr(out, "# TYPE ");
-            if (metric_name_is_valid(name, NAME_SCHEME_LEGACY))
-                strbuf_add_str(out, name);
-            else
-                exposition_add_quoted(out, name);
-            strbuf_add_cstr(out, " untyped\n");
-        }
-        last_name = raw_name;
-        add_line(out, &request->arena, &items[i], name,
-                 federate__labels(&request->arena, &items[i], external), escaping);
-        arena_reset_to(&request->arena, mark);
+    struct arena *arena = &f->request->arena;
+    if (item->histogram != NULL)
+        return; /* has no form in this text */
+    struct arena_mark mark = arena_mark(arena);
+    struct str raw_name = labels_get(item->labels, LABEL_NAME);
+    struct str name = escaped(arena, raw_name, f->form.escaping);
+    if (!str_equal(raw_name, f->last_name)) {
+        strbuf_add_cstr(out, "# TYPE ");
+        if (metric_name_is_valid(name, NAME_SCHEME_LEGACY))
+            strbuf_add_str(out, name);
+        else
+            exposition_add_quoted(out, name);
+        strbuf_add_cstr(out, " untyped\n");
     }
+    f->last_name = raw_name;
+    add_line(out, arena, item, name, federate__labels(arena, item, f->external), f->form.escaping);
+    arena_reset_to(arena, mark);
+}
+
+static bool next_items(void *context, struct strbuf *out)
+{
+    struct federation *f = context;
+    size_t full = out->size + HTTP_PIECE_BYTES;
+    while (f->next < f->count && out->size < full) {
+        if (f->form.protobuf)
+            f->next += federate__write_family(out, f->items + f->next, f->count - f->next,
+                                              f->external, f->form.escaping);
+        else
+            write_item(f, &f->items[f->next++], out);
+    }
+    return f->next < f->count;
+}
+
+static void close_federation(void *context)
+{
+    struct federation *f = context;
+    querier_close(f->querier);
 }
 
 /* ---- collecting ---- */
@@ -138,15 +169,6 @@ static err_t newest(struct arena *arena, struct series_cursor *cursor, const str
     }
 }
 
-struct federation {
-    int64_t start_ms;
-    int64_t end_ms;
-    const struct selector *selectors;
-    size_t selector_count;
-    struct federated *items; /* sorted by name, then labels */
-    size_t count;
-};
-
 static void sort_and_unite(struct federation *f)
 {
     if (f->count > 0)
@@ -159,27 +181,26 @@ static void sort_and_unite(struct federation *f)
     f->count = kept;
 }
 
-static err_t collect(struct http_request *request, struct querier *querier, struct federation *f,
-                     struct strbuf *why)
+static err_t collect(struct federation *f, struct strbuf *why)
 {
+    struct arena *arena = &f->request->arena;
     struct select_hints hints = {.start_ms = f->start_ms, .end_ms = f->end_ms};
     struct series_cursor *cursor;
-    TRY(querier_cursor_open(querier, &hints, &cursor, why));
+    TRY(querier_cursor_open(f->querier, &hints, &cursor, why));
     err_t err = OK;
     for (size_t s = 0; s < f->selector_count; s++) {
         struct series_list list;
         /* A selector of nothing is no wish for everything. */
         if (f->selectors[s].count == 0)
             continue;
-        TRY_OUT(querier_select(querier, f->selectors[s], &hints, &request->arena, &list, why));
-        struct federated *grown =
-            ARENA_NEW_ARRAY(&request->arena, struct federated, f->count + list.count);
+        TRY_OUT(querier_select(f->querier, f->selectors[s], &hints, arena, &list, why));
+        struct federated *grown = ARENA_NEW_ARRAY(arena, struct federated, f->count + list.count);
         for (size_t i = 0; i < f->count; i++)
             grown[i] = f->items[i];
         f->items = grown;
         for (size_t i = 0; i < list.count; i++) {
             bool found;
-            TRY_OUT(newest(&request->arena, cursor, &list.items[i], f->start_ms, f->end_ms,
+            TRY_OUT(newest(arena, cursor, &list.items[i], f->start_ms, f->end_ms,
                            &f->items[f->count], &found, why));
             f->count += found && labels_has(list.items[i].labels, LABEL_NAME);
         }
@@ -193,28 +214,24 @@ out:
 static err_t answer(struct http_request *request, const struct selector *selectors, size_t count,
                     struct strbuf *why)
 {
-    struct exposition_form form = negotiate__exposition(request);
-    int64_t now_ms = clock_wall_ms(request->services->clock);
-    struct federation f = {.start_ms = now_ms - request->services->lookback_ms,
-                           .end_ms = now_ms,
-                           .selectors = selectors,
-                           .selector_count = count};
-    struct querier *querier;
+    struct federation *f = ARENA_NEW(&request->arena, struct federation);
+    f->request = request;
+    f->form = negotiate__exposition(request);
+    f->end_ms = clock_wall_ms(request->services->clock);
+    f->start_ms = f->end_ms - request->services->lookback_ms;
+    f->selectors = selectors;
+    f->selector_count = count;
     request->response.status = 200;
-    request->response.content_type = form.content_type;
-    TRY(storage_querier_open(request->services->storage, f.start_ms, f.end_ms, &querier, why));
-    err_t err = collect(request, querier, &f, why);
-    if (err == OK) {
-        struct labels external =
-            request->services->external_labels(request->services->owner, &request->arena);
-        if (form.protobuf)
-            federate__write_protobuf(&request->response.body, f.items, f.count, external,
-                                     form.escaping);
-        else
-            write_text(request, f.items, f.count, external, form.escaping);
+    request->response.content_type = f->form.content_type;
+    TRY(storage_querier_open(request->services->storage, f->start_ms, f->end_ms, &f->querier, why));
+    err_t err = collect(f, why);
+    if (err != OK) {
+        querier_close(f->querier);
+        return err;
     }
-    querier_close(querier);
-    return err;
+    f->external = request->services->external_labels(request->services->owner, &request->arena);
+    http__answer_pieces(request, (struct http_pieces){next_items, close_federation, f});
+    return OK;
 }
 
 void http__federate(struct http_request *request)

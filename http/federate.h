@@ -15,7 +15,7 @@ struct federated {
  * lacks, and an empty instance where there is none. In the arena; strings are views. */
 struct labels federate__labels(struct arena *arena, const struct federated *item,
                                struct labels external);
-/* Appends length-delimited MetricFamily messages, one per name and kind; items are sorted by name.
- */
-void federate__write_protobuf(struct strbuf *out, const struct federated *items, size_t count,
+/* Appends the length-delimited MetricFamily message of the first name and kind among the items,
+ * which are sorted by name, and returns how many it took. */
+size_t federate__write_family(struct strbuf *out, const struct federated *items, size_t count,
                               struct labels external, enum name_escaping escaping);

@@ -129,24 +129,23 @@ static void add_metric(struct strbuf *family, const struct federated *item, stru
     strbuf_deinit(&metric);
 }
 
-void federate__write_protobuf(struct strbuf *out, const struct federated *items, size_t count,
+size_t federate__write_family(struct strbuf *out, const struct federated *items, size_t count,
                               struct labels external, enum name_escaping escaping)
 {
-    for (size_t i = 0; i < count;) {
-        struct strbuf family = STRBUF_INIT;
-        struct strbuf name = STRBUF_INIT;
-        struct str raw_name = labels_get(items[i].labels, LABEL_NAME);
-        bool histograms = items[i].histogram != NULL;
-        name_escape(raw_name, escaping, &name);
-        protobuf_add_bytes(&family, FAMILY_NAME, strbuf_str(&name));
-        protobuf_add_uint(&family, FAMILY_TYPE, histograms ? TYPE_HISTOGRAM : TYPE_UNTYPED);
-        for (; i < count && (items[i].histogram != NULL) == histograms &&
-               str_equal(labels_get(items[i].labels, LABEL_NAME), raw_name);
-             i++)
-            add_metric(&family, &items[i], external, escaping);
-        protobuf_add_varint(out, family.size);
-        strbuf_add_str(out, strbuf_str(&family));
-        strbuf_deinit(&name);
-        strbuf_deinit(&family);
-    }
+    struct strbuf family = STRBUF_INIT;
+    struct strbuf name = STRBUF_INIT;
+    struct str raw_name = labels_get(items[0].labels, LABEL_NAME);
+    bool histograms = items[0].histogram != NULL;
+    name_escape(raw_name, escaping, &name);
+    protobuf_add_bytes(&family, FAMILY_NAME, strbuf_str(&name));
+    protobuf_add_uint(&family, FAMILY_TYPE, histograms ? TYPE_HISTOGRAM : TYPE_UNTYPED);
+    size_t taken = 0;
+    while (taken < count && (items[taken].histogram != NULL) == histograms &&
+           str_equal(labels_get(items[taken].labels, LABEL_NAME), raw_name))
+        add_metric(&family, &items[taken++], external, escaping);
+    protobuf_add_varint(out, family.size);
+    strbuf_add_str(out, strbuf_str(&family));
+    strbuf_deinit(&name);
+    strbuf_deinit(&family);
+    return taken;
 }

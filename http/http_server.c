@@ -18,6 +18,7 @@ enum {
     DEFAULT_THREADS = 2,
     DEFAULT_WORKERS = 28,
     DEFAULT_READ_TIMEOUT_S = 300,
+    DEFAULT_SEND_TIMEOUT_S = 120,
 };
 
 static err_t listen_unix(const char *path, int *fd, struct strbuf *why)
@@ -204,6 +205,11 @@ static void register_metrics(struct http_server *server, struct metrics *metrics
         metric_with(metrics_counter(metrics, "net_conntrack_listener_conn_closed_total",
                                     "Connections of clients that have ended.", listener),
                     &name);
+    server->connections.slow_clients =
+        metric_only(metrics_counter(metrics, "narthex_http_slow_clients_total",
+                                    "Connections that were closed because a request was sent, or "
+                                    "an answer taken, too slowly.",
+                                    NULL));
     server->scrapes_total = metrics_counter(metrics, "promhttp_metric_handler_requests_total",
                                             "Answers of /metrics by status.", code);
     metric_with(server->scrapes_total, &ok);
@@ -221,10 +227,12 @@ err_t http_server_start(const struct http_server_options *options, struct http_s
     server->services = services;
     arena_init(&server->arena, MEM_HTTP, SIZE_MAX);
     set_route_prefix(server);
-    register_metrics(server, services->metrics);
     int64_t read_timeout_ms =
         options->read_timeout_ms == 0 ? DEFAULT_READ_TIMEOUT_S * 1000 : options->read_timeout_ms;
-    connections__init(&server->connections, read_timeout_ms * 1000000);
+    int64_t send_timeout_ms =
+        options->send_timeout_ms == 0 ? DEFAULT_SEND_TIMEOUT_S * 1000 : options->send_timeout_ms;
+    connections__init(&server->connections, read_timeout_ms * 1000000, send_timeout_ms * 1000000);
+    register_metrics(server, services->metrics);
     err_t err = web_guard_create(options->web_config, &server->guard, why);
     if (err == OK)
         err =

@@ -30,9 +30,16 @@ static void add_escaped(struct strbuf *out, uint32_t rune)
     case '\t':
         strbuf_add_cstr(out, "\\t");
         break;
-    default:
-        strbuf_printf(out, "\\u%04x", rune);
+    default: {
+        static const char digits[] = "0123456789abcdef";
+        char *to = strbuf_reserve(out, 6);
+        to[0] = '\\';
+        to[1] = 'u';
+        for (int i = 0; i < 4; i++)
+            to[2 + i] = digits[rune >> (12 - 4 * i) & 15];
+        strbuf_commit(out, 6);
         break;
+    }
     }
 }
 

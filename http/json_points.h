@@ -16,7 +16,8 @@ struct json_times {
     uint32_t count;
 };
 
-/* Appends `[1700000000,"0.5"],[…]` for all floats of the series. */
+/* Appends `[1700000000,"0.5"],[…]` for the floats first to end - 1 of the series; what follows
+ * another point begins with a comma. */
 void json_add_float_points(struct strbuf *out, struct json_times *times,
-                           const struct query_series *series);
+                           const struct query_series *series, uint32_t first, uint32_t end);
 void json_times_deinit(struct json_times *times);

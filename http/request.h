@@ -25,17 +25,34 @@ struct http_header {
     struct str value; /* in the request's arena or static */
 };
 
-enum { HTTP_STREAM_END = -1 };
+enum { HTTP_STREAM_END = -1, HTTP_STREAM_BROKEN = -2 };
 
 /* A body that comes bit by bit. All but hang_up are called by libmicrohttpd's threads, one at a
  * time. */
 struct http_stream {
-    /* Copies up to `size` bytes and returns how many, or HTTP_STREAM_END. With nothing to give it
-     * calls http__stream_suspend and returns 0. */
+    /* Copies up to `size` bytes and returns how many, HTTP_STREAM_END, or HTTP_STREAM_BROKEN, which
+     * ends the connection so that the client sees that something is missing. With nothing to give
+     * it calls http__stream_suspend and returns 0. */
     ptrdiff_t (*read)(void *context, char *to, size_t size);
     /* The client has left: the stream resumes if it is suspended, and ends. Any thread. */
     void (*hang_up)(void *context);
     void (*close)(void *context); /* once, at the end */
+    void *context;
+};
+
+enum {
+    HTTP_PIECE_BYTES = 256 * 1024,
+    HTTP_WHOLE_BYTES_MAX = 512 * 1024, /* longer bodies are not held whole */
+};
+
+/* A body that may be long, made piece by piece while it is sent, so that a slow client holds what
+ * it is made of and one piece, for the send timeout at most. */
+struct http_pieces {
+    /* Appends about HTTP_PIECE_BYTES to `out`; false when nothing is left. On workers, one at a
+     * time. */
+    bool (*next)(void *context, struct strbuf *out);
+    /* Once, after the last piece or when the client is gone. Any thread. */
+    void (*close)(void *context);
     void *context;
 };
 
@@ -44,6 +61,7 @@ struct http_response {
     const char *content_type; /* static; NULL: none */
     struct strbuf body;
     struct http_stream stream; /* instead of the body when it can be read */
+    struct http_pieces pieces; /* what follows the body; NULL functions: nothing */
     struct http_header headers[HTTP_RESPONSE_HEADERS_MAX];
     uint32_t header_count;
 };
@@ -128,11 +146,16 @@ struct strbuf *http__api_begin(struct http_request *request);
 /* Appends warnings and infos (may be 0) and the closing brace. */
 void http__api_end(struct http_request *request, const struct str *warnings, size_t warning_count,
                    const struct str *infos, size_t info_count);
+/* The same for a body that is made in pieces. */
+void http__api_end_in(struct strbuf *out, const struct str *warnings, size_t warning_count,
+                      const struct str *infos, size_t info_count);
 /* Plain text. */
 void http__plain(struct http_request *request, unsigned status, const char *text);
 /* Plain text with nosniff, as errors outside the API have it. */
 void http__text(struct http_request *request, unsigned status, const char *text);
 void http__header(struct http_request *request, const char *name, struct str value);
+/* Takes `pieces` over: makes the body of them, whole if it is short, else its beginning. */
+void http__answer_pieces(struct http_request *request, struct http_pieces pieces);
 
 /* Until http__stream_resume its `read` is not called; resuming is for any thread. */
 void http__stream_suspend(struct http_request *request);

@@ -110,6 +110,11 @@ static void worker_run(void *context)
     struct http_work *work = context;
     struct http_exchange *exchange;
     while ((exchange = take(work)) != NULL) {
+        if (exchange->state == EXCHANGE_STREAM) {
+            answer_stream__fill(exchange);
+            MHD_resume_connection(exchange->connection);
+            continue;
+        }
         exchange__run(exchange);
         mutex_lock(&work->lock);
         unlink_active_locked(exchange);
@@ -167,6 +172,27 @@ void workers__deinit(struct http_server *server)
     mutex_deinit(&work->lock);
 }
 
+static void enqueue_locked(struct http_work *work, struct http_exchange *exchange)
+{
+    MHD_suspend_connection(exchange->connection);
+    exchange->next = NULL;
+    *work->last = exchange;
+    work->last = &exchange->next;
+    work->queued++;
+    cond_signal(&work->wake);
+}
+
+bool workers__submit_piece(struct http_exchange *exchange)
+{
+    struct http_work *work = &exchange->server->work;
+    mutex_lock(&work->lock);
+    bool goes_on = !work->stopping;
+    if (goes_on)
+        enqueue_locked(work, exchange);
+    mutex_unlock(&work->lock);
+    return goes_on;
+}
+
 bool workers__submit(struct http_exchange *exchange)
 {
     struct http_work *work = &exchange->server->work;
@@ -174,13 +200,8 @@ bool workers__submit(struct http_exchange *exchange)
     bool full = work->queued >= HTTP_QUEUE_MAX || work->stopping;
     if (!full) {
         exchange->state = EXCHANGE_WAITING;
-        MHD_suspend_connection(exchange->connection);
         link_active_locked(exchange);
-        exchange->next = NULL;
-        *work->last = exchange;
-        work->last = &exchange->next;
-        work->queued++;
-        cond_signal(&work->wake);
+        enqueue_locked(work, exchange);
     }
     mutex_unlock(&work->lock);
     return !full;

@@ -33,6 +33,8 @@ static const struct flag table[] = {
     {"web.config.file", FLAG_TEXT, AT(web_config), "", "TLS, users, headers and rate limit."},
     {"web.read-timeout", FLAG_DURATION, AT(read_timeout_ms), "5m",
      "Longest time for reading a request, and for idle connections."},
+    {"web.send-timeout", FLAG_DURATION, AT(send_timeout_ms), "2m",
+     "Longest time that a client may take for an answer, once it is there."},
     {"web.max-connections", FLAG_INT, AT(max_connections), "512", "Connections at the same time."},
     {"web.external-url", FLAG_TEXT, AT(external_url), "", "URL under which clients reach us."},
     {"web.route-prefix", FLAG_TEXT, AT(route_prefix), "", "Prefix of all paths."},

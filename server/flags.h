@@ -34,6 +34,7 @@ struct server_flags {
     int64_t search_max_limit;
     const char *web_config;
     int64_t read_timeout_ms;
+    int64_t send_timeout_ms;
     int64_t max_connections;
     bool enable_lifecycle;
     bool enable_admin_api;

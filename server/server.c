@@ -378,6 +378,7 @@ static err_t start_http(struct server *server, struct strbuf *why)
         .web_config = flags->web_config,
         .max_connections = (uint32_t)flags->max_connections,
         .read_timeout_ms = flags->read_timeout_ms,
+        .send_timeout_ms = flags->send_timeout_ms,
         .workers = (uint32_t)flags->query_max_concurrency + 8,
         .enable_lifecycle = flags->enable_lifecycle,
         .enable_admin_api = flags->enable_admin_api,

@@ -91,6 +91,7 @@ struct http_server_options {
     const char *web_config;   /* file with TLS, users, headers, rate limit; NULL, "": none */
     uint32_t max_connections; /* 0: 512 */
     int64_t read_timeout_ms;  /* 0: five minutes */
+    int64_t send_timeout_ms;  /* 0: two minutes */
     uint32_t threads;         /* of libmicrohttpd; 0: two */
     uint32_t workers;         /* running requests; 0: 20 and some for short calls */
     bool enable_lifecycle;

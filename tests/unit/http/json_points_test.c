@@ -72,7 +72,9 @@ static void series_with_gaps_and_other_times(void **unused)
         }
         struct query_series series = {.float_count = count, .float_t_ms = t_ms, .floats = values};
         struct strbuf fast = STRBUF_INIT, plain = STRBUF_INIT;
-        json_add_float_points(&fast, &times, &series);
+        uint32_t cut = (uint32_t)(next_random() % (count + 1));
+        json_add_float_points(&fast, &times, &series, 0, cut);
+        json_add_float_points(&fast, &times, &series, cut, count);
         plain_points(&plain, &series);
         assert_string_equal(strbuf_cstr(&fast), strbuf_cstr(&plain));
         strbuf_deinit(&fast);
