@@ -33,6 +33,7 @@ struct protobuf_reader {
     int32_t position;
     bool position_done; /* the series given last was the metric's last */
     bool classic_after; /* give the classic form of the native histogram given last */
+    bool beside_native; /* that form is being given */
     bool first_given;   /* something of the current family's first metric was given */
     bool in_histogram;  /* the entry given last is a native histogram */
     /* Exemplars of the entry given last. */
@@ -159,6 +160,7 @@ static err_t next_family(struct exposition *exposition, bool *found, struct strb
     reader->position = POSITION_COUNT;
     reader->position_done = false;
     reader->classic_after = false;
+    reader->beside_native = false;
     return OK;
 }
 
@@ -240,6 +242,7 @@ static void fill_common(const struct exposition *exposition, enum exposition_kin
         .has_timestamp = reader->metric.timestamp_ms != 0,
         .timestamp_ms = reader->metric.timestamp_ms,
         .start_ms = reader->metric.start_ms,
+        .beside_native = reader->beside_native,
         .type = exposition->type,
     };
 }
@@ -407,6 +410,7 @@ static err_t advance(struct exposition *exposition, bool *found, struct strbuf *
     *found = true;
     if (reader->stage == STAGE_HISTOGRAM && reader->classic_after) {
         reader->classic_after = false;
+        reader->beside_native = true;
         reader->stage = STAGE_SERIES;
         reader->position = POSITION_COUNT;
         reader->position_done = false;
@@ -421,6 +425,7 @@ static err_t advance(struct exposition *exposition, bool *found, struct strbuf *
     bool native_wanted = reader->stage == STAGE_HISTOGRAM || is_native(exposition);
     reader->position = POSITION_COUNT;
     reader->position_done = false;
+    reader->beside_native = false;
     TRY(protobuf_metric_next(&reader->family, &reader->metric, found, why));
     reader->stage = native_wanted && is_native(exposition) ? STAGE_HISTOGRAM : STAGE_SERIES;
     return OK;

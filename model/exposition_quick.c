@@ -251,6 +251,7 @@ bool exposition__quick_value(struct exposition *exposition, size_t key_size, str
     entry->has_timestamp = has_timestamp;
     entry->timestamp_ms = t_ms;
     entry->start_ms = 0;
+    entry->beside_native = false;
     entry->has_exemplar = false;
     entry->name = (struct str){NULL, 0};
     entry->text = (struct str){NULL, 0};

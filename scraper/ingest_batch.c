@@ -66,7 +66,9 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
     };
     err_t err = appender_add(ingest->task->appender, &rows, why);
     for (uint32_t i = 0; err == OK && i < batch->count; i++) {
-        if (batch->outcomes[i] != OK)
+        if (batch->outcomes[i] == ERR_INVALID)
+            err = histogram_validate(batch->histograms[i], why);
+        else if (batch->outcomes[i] != OK)
             book_refusal(ingest, i, (err_t)batch->outcomes[i]);
     }
     ingest__batch_drop(batch);

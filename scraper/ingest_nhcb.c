@@ -22,6 +22,7 @@ void nhcb_deinit(struct nhcb *nhcb)
     strbuf_deinit(&nhcb->key);
     strbuf_deinit(&nhcb->line_key);
     mem_free(MEM_SCRAPE, nhcb->buckets);
+    mem_free(MEM_SCRAPE, nhcb->exemplars.items);
 }
 
 /* ---- one line ---- */
@@ -116,6 +117,7 @@ static void begin_histogram(struct nhcb *nhcb, const struct classic_line *line,
     nhcb->has_count = false;
     nhcb->sum = 0;
     nhcb->defect = false;
+    nhcb->exemplars.count = 0;
 }
 
 static void add_line(struct nhcb *nhcb, const struct classic_line *line, double value)
@@ -149,7 +151,7 @@ err_t ingest__nhcb_collect(struct scrape_ingest *ingest, const struct exposition
     struct nhcb *nhcb = &ingest->nhcb;
     struct classic_line line;
     classify(ingest, entry, &line);
-    *collected = line.part != PART_NONE;
+    *collected = line.part != PART_NONE && !entry->beside_native;
     if (!*collected)
         return ingest__nhcb_finish(ingest, why);
     write_key(&line, &nhcb->line_key);
@@ -163,7 +165,32 @@ err_t ingest__nhcb_collect(struct scrape_ingest *ingest, const struct exposition
     if (!same)
         begin_histogram(nhcb, &line, entry);
     add_line(nhcb, &line, entry->value);
+    nhcb->line_exemplars = nhcb->exemplars.count;
+    if (entry->has_exemplar && ingest->task->options->exemplar_storage)
+        ingest__read_exemplars(ingest, &nhcb->exemplars, &nhcb->arena);
     return OK;
+}
+
+/* Takes an entry with exemplars that were read before. */
+static err_t take_with_exemplars(struct scrape_ingest *ingest, struct exposition_entry *entry,
+                                 uint32_t first, struct strbuf *why)
+{
+    struct found_exemplars *list = &ingest->nhcb.exemplars;
+    entry->has_exemplar = list->count > first;
+    if (entry->has_exemplar) {
+        ingest->given_exemplars = list->items + first;
+        ingest->given_exemplar_count = list->count - first;
+    }
+    err_t err = ingest__take_sample(ingest, entry, why);
+    ingest->given_exemplars = NULL;
+    return err;
+}
+
+err_t ingest__nhcb_take_classic(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                                struct strbuf *why)
+{
+    struct exposition_entry classic = *entry;
+    return take_with_exemplars(ingest, &classic, ingest->nhcb.line_exemplars, why);
 }
 
 /* ---- the histogram ---- */
@@ -175,11 +202,14 @@ static int by_bound(const void *a, const void *b)
     return (x->bound > y->bound) - (x->bound < y->bound);
 }
 
-/* Sorts, completes +Inf and checks: cumulative, not negative, the count of all. */
-static bool complete(struct nhcb *nhcb)
+/* Sorts, completes +Inf and checks: cumulative, not negative, the count of all. What is wrong, or
+ * NULL. */
+static const char *complete(struct nhcb *nhcb)
 {
-    if (nhcb->defect || (nhcb->bucket_count == 0 && !nhcb->has_count))
-        return false;
+    if (nhcb->defect)
+        return "a bucket boundary is not a number";
+    if (nhcb->bucket_count == 0 && !nhcb->has_count)
+        return "no buckets and no count";
     if (nhcb->bucket_count > 1)
         qsort(nhcb->buckets, nhcb->bucket_count, sizeof *nhcb->buckets, by_bound);
     const struct nhcb_bucket *last =
@@ -194,10 +224,10 @@ static bool complete(struct nhcb *nhcb)
         const struct nhcb_bucket *bucket = &nhcb->buckets[i];
         bool ascending = i == 0 || bucket->bound > bucket[-1].bound;
         if (!ascending || !(bucket->count >= before))
-            return false;
+            return "bucket counts are not cumulative";
         before = bucket->count;
     }
-    return before == nhcb->count;
+    return before == nhcb->count ? NULL : "bucket counts and count differ";
 }
 
 static bool is_whole(double v)
@@ -252,14 +282,15 @@ err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why)
         return OK;
     nhcb->active = false;
     arena_deinit(&nhcb->line);
-    if (!complete(nhcb))
+    const char *defect = complete(nhcb);
+    const struct histogram *h = defect == NULL ? make(nhcb) : NULL;
+    if (h != NULL && histogram_validate(h, why) != OK)
+        defect = "invalid buckets";
+    if (defect != NULL && ingest->task->format != EXPOSITION_PROTOBUF)
         return OK; /* silently lost, as in Prometheus */
-    const struct histogram *h = make(nhcb);
-    struct strbuf ignored = STRBUF_INIT;
-    bool valid = histogram_validate(h, &ignored) == OK;
-    strbuf_deinit(&ignored);
-    if (!valid)
-        return OK;
+    if (defect != NULL)
+        return err_fail(why, ERR_INVALID, "histogram \"%.*s\": %s", STR_ARG(ingest->type_name),
+                        defect);
     struct exposition_entry entry = {
         .kind = EXPOSITION_HISTOGRAM,
         .key = strbuf_str(&nhcb->key),
@@ -271,7 +302,7 @@ err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why)
     };
     ingest->given_labels = nhcb->labels;
     ingest->given_label_count = nhcb->label_count;
-    err_t err = ingest__take_sample(ingest, &entry, why);
+    err_t err = take_with_exemplars(ingest, &entry, 0, why);
     ingest->given_labels = NULL;
     return err;
 }

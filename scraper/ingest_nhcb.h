@@ -6,11 +6,18 @@
 
 #include "narthex/base/arena.h"
 #include "narthex/base/strbuf.h"
+#include "narthex/model/exposition.h"
 #include "narthex/model/labels.h"
 
 struct nhcb_bucket {
     double bound; /* upper, +Inf included */
     double count; /* cumulative */
+};
+
+struct found_exemplars {
+    struct exposition_exemplar *items;
+    uint32_t count;
+    uint32_t capacity;
 };
 
 /* The histogram whose lines are being read. */
@@ -29,8 +36,10 @@ struct nhcb {
     bool has_count;
     double count;
     double sum;
-    bool defect;       /* a bound that is no number */
-    struct arena line; /* of the line at hand, then of the histogram made */
+    bool defect;                      /* a bound that is no number */
+    struct found_exemplars exemplars; /* of its lines; in `arena` */
+    uint32_t line_exemplars;          /* first of the line collected last */
+    struct arena line;                /* of the line at hand, then of the histogram made */
     struct strbuf line_key;
 };
 

@@ -27,6 +27,7 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest)
     arena_deinit(&ingest->arena);
     arena_deinit(&ingest->batch.arena);
     mem_free(MEM_SCRAPE, ingest->lost);
+    mem_free(MEM_SCRAPE, ingest->exemplars.items);
     strbuf_deinit(&ingest->failed_text);
 }
 
@@ -66,23 +67,6 @@ static uint32_t line_index(const struct scrape_ingest *ingest, const struct cach
     const struct cache_line *first =
         ingest->rewrite.active ? ingest->rewrite.lines : ingest->task->cache->lines;
     return (uint32_t)(line - first);
-}
-
-static err_t add_exemplars(struct scrape_ingest *ingest, const struct exposition_entry *entry,
-                           series_ref ref, int64_t t_ms, struct strbuf *why)
-{
-    arena_reset_to(&ingest->arena, ingest->arena_start);
-    struct exposition_exemplar found;
-    while (exposition_next_exemplar(ingest->exposition, &ingest->arena, &found)) {
-        if (!found.has_timestamp && entry->kind == EXPOSITION_HISTOGRAM)
-            continue;
-        struct exemplar exemplar = {found.labels, found.value,
-                                    found.has_timestamp ? found.timestamp_ms : t_ms};
-        /* An exemplar never fails a scrape. */
-        err_t err = appender_add_exemplar(ingest->task->appender, ref, &exemplar, why);
-        ingest->result->exemplars_out_of_order += err == ERR_OUT_OF_ORDER;
-    }
-    return OK;
 }
 
 /* The counter began at 0 then. What comes too late for its series is left out silently. */
@@ -169,7 +153,7 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
     TRY(ingest__batch_push(ingest, &row, why));
     result->pushed++;
     if (entry->has_exemplar && task->options->exemplar_storage)
-        return add_exemplars(ingest, entry, line->ref, t_ms, why);
+        ingest__add_exemplars(ingest, entry, line->ref, t_ms);
     return OK;
 }
 
@@ -403,8 +387,10 @@ static err_t walk_every_line(struct scrape_ingest *ingest, struct strbuf *why)
         switch (entry.kind) {
         case EXPOSITION_SAMPLE:
             entry.histogram = NULL;
-            if (!collected || keep_classic)
+            if (!collected)
                 TRY(ingest__take_sample(ingest, &entry, why));
+            else if (keep_classic)
+                TRY(ingest__nhcb_take_classic(ingest, &entry, why));
             break;
         case EXPOSITION_HISTOGRAM:
             TRY(ingest__take_sample(ingest, &entry, why));
@@ -433,6 +419,7 @@ static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
     ingest->type_name = STR("");
     ingest->comment_end = NULL;
     ingest->given_labels = NULL;
+    ingest->given_exemplars = NULL;
     ingest->nhcb.active = false;
     ingest->lost_count = 0;
     ingest->seen_all = true;

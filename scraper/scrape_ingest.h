@@ -93,9 +93,12 @@ struct scrape_ingest {
     struct str type_name;             /* family of the latest TYPE line */
     const struct label *given_labels; /* of the entry, when its key is none of the exposition's */
     uint32_t given_label_count;
-    const char *comment_end; /* behind the latest line of these kinds */
-    bool seen_all;           /* every series in the cache was seen, so far */
-    series_ref *lost;        /* alive series that their line no longer means */
+    struct exposition_exemplar *given_exemplars; /* as above; of an entry that has_exemplar */
+    uint32_t given_exemplar_count;
+    struct found_exemplars exemplars; /* of one sample */
+    const char *comment_end;          /* behind the latest line of these kinds */
+    bool seen_all;                    /* every series in the cache was seen, so far */
+    series_ref *lost;                 /* alive series that their line no longer means */
     uint32_t lost_count;
     uint32_t lost_capacity;
     struct strbuf failed_text; /* beginning of the line at which a body was refused */
@@ -152,9 +155,18 @@ const struct histogram *ingest__limit_histogram(struct scrape_ingest *ingest,
 /* A sample that exposition_next gave, or a histogram made of samples. */
 err_t ingest__take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                           struct strbuf *why);
+/* Appends the exemplars of the entry at hand, in `arena`. */
+void ingest__read_exemplars(struct scrape_ingest *ingest, struct found_exemplars *list,
+                            struct arena *arena);
+/* Hands the exemplars of a sample at t_ms to the appender. */
+void ingest__add_exemplars(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                           series_ref ref, int64_t t_ms);
 /* A line under TYPE histogram: *collected when it is part of a classic histogram. */
 err_t ingest__nhcb_collect(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                            bool *collected, struct strbuf *why);
+/* The collected line itself is to be stored, too. */
+err_t ingest__nhcb_take_classic(struct scrape_ingest *ingest, const struct exposition_entry *entry,
+                                struct strbuf *why);
 /* The histogram whose lines were collected is complete: its sample is taken. */
 err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why);
 /* The old line that the next one of this scrape is compared with, or NULL. */

@@ -69,7 +69,8 @@ struct exposition_entry {
     const struct histogram *histogram; /* HISTOGRAM: valid until the next entry */
     bool has_timestamp;
     int64_t timestamp_ms;
-    int64_t start_ms; /* start timestamp: protobuf's, OpenMetrics' by option; 0 is none */
+    int64_t start_ms;   /* start timestamp: protobuf's, OpenMetrics' by option; 0 is none */
+    bool beside_native; /* of the classic form of a histogram that was given as a native one */
     /* Whether exposition_next_exemplar has something to give. */
     bool has_exemplar;
     /* TYPE, HELP, UNIT: the family's name as written (without quotes, not unescaped). */

@@ -360,51 +360,6 @@ static void test_comments_change(void **state)
     end(&r);
 }
 
-static size_t exemplar_count(struct rig *r, const char *name, double *last)
-{
-    struct matcher matcher;
-    struct querier *querier;
-    struct exemplar_list list;
-    struct arena arena;
-    arena_init(&arena, MEM_TEST, SIZE_MAX);
-    assert_int_equal(matcher_init(&matcher, MATCH_EQUAL, LABEL_NAME, str_from_cstr(name), &r->why),
-                     OK);
-    const struct selector selector = {&matcher, 1};
-    assert_int_equal(storage_querier_open(r->store, 0, INT64_MAX, &querier, &r->why), OK);
-    assert_int_equal(querier_exemplars(querier, &selector, 1, &arena, &list, &r->why), OK);
-    size_t count = list.count == 0 ? 0 : list.items[0].count;
-    if (count > 0)
-        *last = list.items[0].items[count - 1].value;
-    querier_close(querier);
-    matcher_deinit(&matcher);
-    arena_deinit(&arena);
-    return count;
-}
-
-static void test_exemplars(void **state)
-{
-    (void)state;
-    struct rig r;
-    begin(&r);
-    r.format = EXPOSITION_OPENMETRICS;
-    r.options.exemplar_storage = true;
-    start(&r);
-    double last = 0;
-    scrape(&r, 0, "# TYPE a counter\na_total 1 # {id=\"x\"} 0.5\nb 2\n# EOF\n");
-    assert_false(r.outcome.failed);
-    scrape(&r, 1, "# TYPE a counter\na_total 2 # {id=\"y\"} 0.25\nb 2\n# EOF\n");
-    assert_int_equal(exemplar_count(&r, "a_total", &last), 2);
-    assert_true(last == 0.25);
-    assert_int_equal(exemplar_count(&r, "b", &last), 0);
-    assert_string_equal(plain(&r, "a_total"), "1@0 2@1");
-    r.options.exemplar_storage = false;
-    scrape(&r, 2, "# TYPE a counter\na_total 3 # {id=\"z\"} 1\nb 2\n# EOF\n");
-    assert_int_equal(exemplar_count(&r, "a_total", &last), 2);
-    scrape(&r, 3, "# TYPE a counter\na_total 3\n");
-    assert_string_equal(strbuf_cstr(&r.why), "data does not end with # EOF");
-    end(&r);
-}
-
 static void test_type_and_unit_labels(void **state)
 {
     (void)state;
@@ -437,7 +392,6 @@ int main(void)
         cmocka_unit_test(test_end_of_run),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_comments_change),
-        cmocka_unit_test(test_exemplars),
         cmocka_unit_test(test_type_and_unit_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,116 @@ static void test_protobuf(void **state)
     end(&r);
 }
 
+/* A family "ch" of one histogram with two buckets; in_zero > 0: with the native form, too. */
+static void put_classic(struct strbuf *out, uint64_t count, uint64_t in_first, uint64_t in_zero)
+{
+    struct strbuf histogram = STRBUF_INIT;
+    struct strbuf bucket = STRBUF_INIT;
+    put_uint(&histogram, 1, count);
+    put_double(&histogram, 2, 6.5);
+    put_uint(&bucket, 1, in_first);
+    put_double(&bucket, 2, 1);
+    put_message(&histogram, 3, &bucket);
+    put_uint(&bucket, 1, 4);
+    put_double(&bucket, 2, INFINITY);
+    put_message(&histogram, 3, &bucket);
+    if (in_zero > 0)
+        put_uint(&histogram, 7, in_zero); /* all in the zero bucket */
+    put_family(out, "ch", 4, 7, &histogram);
+    strbuf_deinit(&bucket);
+    strbuf_deinit(&histogram);
+}
+
+static void scrape_classic(struct rig *r, uint64_t count, uint64_t in_first, uint64_t in_zero)
+{
+    struct strbuf body = STRBUF_INIT;
+    put_classic(&body, count, in_first, in_zero);
+    scrape_bytes(r, 0, body.data, body.size);
+    strbuf_deinit(&body);
+}
+
+/* The table of spec 3.6 for histograms that are exposed as classic ones, with native parts too
+ * when `both`. */
+static void stored(bool scrape_native, bool both, bool convert, bool always, const char *native,
+                   const char *classic)
+{
+    struct rig r;
+    begin(&r);
+    r.format = EXPOSITION_PROTOBUF;
+    r.config.scrape_native_histograms = scrape_native;
+    r.config.convert_classic_histograms = convert;
+    r.config.always_scrape_classic_histograms = always;
+    start(&r);
+    scrape_classic(&r, 4, 3, both ? 4 : 0);
+    if (r.outcome.failed)
+        fail_msg("%s", strbuf_cstr(&r.why));
+    assert_string_equal(plain(&r, "ch"), native);
+    assert_string_equal(plain(&r, "ch_count"), classic);
+    assert_string_equal(samples(&r, "ch_bucket", "le", "1.0"), classic[0] == '\0' ? "" : "3@0");
+    assert_int_equal(r.outcome.result.duplicates, 0);
+    end(&r);
+}
+
+static void test_which_form_is_stored(void **state)
+{
+    (void)state;
+    const char *custom = "{count 4 sum 6.5 1:3 inf:1}@0";
+    const char *native = "{count 4 sum 6.5}@0";
+    for (int both = 0; both < 2; both++) {
+        stored(false, both, false, false, "", "4@0");
+        stored(false, both, true, false, custom, "");
+        stored(false, both, true, true, custom, "4@0");
+    }
+    stored(true, false, false, false, "", "4@0");
+    stored(true, false, true, false, custom, "");
+    stored(true, false, true, true, custom, "4@0");
+    stored(true, true, false, false, native, "");
+    stored(true, true, false, true, native, "4@0");
+    stored(true, true, true, false, native, "");
+    stored(true, true, true, true, native, "4@0");
+}
+
+/* In protobuf a histogram that cannot be converted fails the scrape. */
+static void test_broken_classic_protobuf_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t count, in_first;
+        const char *why;
+    } cases[] = {
+        {4, 5, "histogram \"ch\": bucket counts are not cumulative"},
+        {5, 3, "histogram \"ch\": bucket counts and count differ"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rig r;
+        begin(&r);
+        r.format = EXPOSITION_PROTOBUF;
+        r.config.convert_classic_histograms = true;
+        start(&r);
+        scrape_classic(&r, cases[i].count, cases[i].in_first, 0);
+        assert_true(r.outcome.failed);
+        assert_string_equal(strbuf_cstr(&r.why), cases[i].why);
+        assert_string_equal(plain(&r, "ch"), "");
+        end(&r);
+    }
+}
+
+static void test_invalid_native_histogram_fails(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    r.format = EXPOSITION_PROTOBUF;
+    r.config.scrape_native_histograms = true;
+    start(&r);
+    scrape_classic(&r, 4, 3, 5);
+    assert_true(r.outcome.failed);
+    assert_non_null(strstr(strbuf_cstr(&r.why), "observations found in buckets"));
+    assert_string_equal(plain(&r, "ch"), "");
+    assert_string_equal(plain(&r, "up"), "0@0");
+    end(&r);
+}
+
 static void histogram_gives(int64_t bucket_limit, double factor, bool fails, const char *expected)
 {
     struct rig r;
@@ -203,6 +313,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classic_histograms_are_converted),
         cmocka_unit_test(test_protobuf),
+        cmocka_unit_test(test_which_form_is_stored),
+        cmocka_unit_test(test_broken_classic_protobuf_fails),
+        cmocka_unit_test(test_invalid_native_histogram_fails),
         cmocka_unit_test(test_histogram_limits),
         cmocka_unit_test(test_custom_bounds_cannot_be_coarser),
     };
