@@ -378,3 +378,13 @@ err_t fs_close_after(const struct fs *fs, struct fs_file *file, err_t err, struc
     strbuf_deinit(&second);
     return err;
 }
+
+err_t fs_cut(const struct fs *fs, const char *path, uint64_t size, struct strbuf *why)
+{
+    struct fs_file *file;
+    TRY(fs->open(fs->context, path, FS_OPEN_APPEND, &file, why));
+    err_t err = fs->truncate(file, size, why);
+    if (err == OK)
+        err = fs->sync(file, why);
+    return fs_close_after(fs, file, err, why);
+}

@@ -247,14 +247,6 @@ static const char *scan_word(const char *text, const char *end, bool has_sign, d
     return NULL;
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Hex digits, dot and the binary exponent, which Go requires; text is after "0x". */
 static const char *scan_hex(const char *text, const char *end, double *v)
 {
@@ -268,7 +260,7 @@ static const char *scan_hex(const char *text, const char *end, double *v)
             in_fraction = true;
             continue;
         }
-        int digit = hex_digit(*at);
+        int digit = number_hex_digit(*at);
         if (digit < 0)
             break;
         any = true;

@@ -107,31 +107,33 @@ static struct decimal decimal_of(double v)
     return shortest(c, q, fraction == 0 && biased > 1);
 }
 
-/* Digits of n < 10^17: the bit length tells them but for one, 1233/4096 being about log10(2). */
+const uint64_t number_powers_of_ten[18] = {
+    UINT64_C(1),
+    UINT64_C(10),
+    UINT64_C(100),
+    UINT64_C(1000),
+    UINT64_C(10000),
+    UINT64_C(100000),
+    UINT64_C(1000000),
+    UINT64_C(10000000),
+    UINT64_C(100000000),
+    UINT64_C(1000000000),
+    UINT64_C(10000000000),
+    UINT64_C(100000000000),
+    UINT64_C(1000000000000),
+    UINT64_C(10000000000000),
+    UINT64_C(100000000000000),
+    UINT64_C(1000000000000000),
+    UINT64_C(10000000000000000),
+    UINT64_C(100000000000000000),
+};
+
+/* Digits of n from 1 to 10^17 - 1: the bit length tells them but for one, 1233/4096 being about
+ * log10(2). */
 static int digit_count(uint64_t n)
 {
-    static const uint64_t powers[] = {
-        0,
-        10,
-        100,
-        1000,
-        10000,
-        100000,
-        1000000,
-        10000000,
-        100000000,
-        1000000000,
-        10000000000,
-        100000000000,
-        1000000000000,
-        10000000000000,
-        100000000000000,
-        1000000000000000,
-        10000000000000000,
-        100000000000000000,
-    };
     int guess = (64 - __builtin_clzll(n)) * 1233 >> 12;
-    return guess + (n >= powers[guess]);
+    return guess + (n >= number_powers_of_ten[guess]);
 }
 
 static const char digit_pairs[] =

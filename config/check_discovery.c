@@ -200,7 +200,7 @@ err_t check_hetzner(struct check_context *context, struct object *object)
     return check_http_client(context, object);
 }
 
-err_t check_http(struct check_context *context, struct object *object)
+static err_t need_http_url(struct check_context *context, struct object *object)
 {
     struct str url = object_get(object, "url")->text;
     TRY(need(context, object, "url", "URL is missing"));
@@ -208,6 +208,12 @@ err_t check_http(struct check_context *context, struct object *object)
         return CHECK_FAIL(context, "URL scheme must be 'http' or 'https'");
     if (!url_has_host(url))
         return CHECK_FAIL(context, "host is missing in URL");
+    return OK;
+}
+
+err_t check_http(struct check_context *context, struct object *object)
+{
+    TRY(need_http_url(context, object));
     return check_http_client(context, object);
 }
 
@@ -431,12 +437,7 @@ err_t check_ovhcloud(struct check_context *context, struct object *object)
 
 err_t check_puppetdb(struct check_context *context, struct object *object)
 {
-    struct str url = object_get(object, "url")->text;
-    TRY(need(context, object, "url", "URL is missing"));
-    if (!url_is_http(url))
-        return CHECK_FAIL(context, "URL scheme must be 'http' or 'https'");
-    if (!url_has_host(url))
-        return CHECK_FAIL(context, "host is missing in URL");
+    TRY(need_http_url(context, object));
     TRY(need(context, object, "query", "query missing"));
     return check_http_client(context, object);
 }

@@ -98,17 +98,6 @@ static int repair_block(const char *path, void *context)
 
 /* ---- the log ---- */
 
-static err_t cut_end(const char *path, uint64_t size, struct strbuf *why)
-{
-    const struct fs *fs = fs_system();
-    struct fs_file *file;
-    TRY(fs->open(fs->context, path, FS_OPEN_APPEND, &file, why));
-    err_t err = fs->truncate(file, size, why);
-    if (err == OK)
-        err = fs->sync(file, why);
-    return fs_close_after(fs, file, err, why);
-}
-
 static void print_log_loss(const struct ctl_log_file *file, const struct ctl_log_state *state,
                            const struct wal_salvage *salvage, bool replaced)
 {
@@ -161,7 +150,7 @@ static int repair_log_file(const struct ctl_log_file *file, void *context)
         if (state.result.damaged_bytes > 0 || !state.complete) {
             err = replace_file(repair, file, &state, &why);
         } else if (state.good_bytes < size) {
-            err = cut_end(file->path, state.good_bytes, &why);
+            err = fs_cut(fs_system(), file->path, state.good_bytes, &why);
             repair->repaired++;
             printf("%s: cut %llu bytes of an unfinished commit\n", file->path,
                    (unsigned long long)(size - state.good_bytes));

@@ -2,15 +2,7 @@
 #include "request.h"
 
 #include "narthex/base/api_time.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 32) >= 'a' && (c | 32) <= 'f')
-        return (c | 32) - 'a' + 10;
-    return -1;
-}
+#include "narthex/base/number.h"
 
 bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, struct str *out)
 {
@@ -19,8 +11,8 @@ bool http__unescape(struct arena *arena, struct str text, bool plus_is_blank, st
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
         if (c == '%') {
-            int high = i + 1 < text.size ? hex_digit(text.data[i + 1]) : -1;
-            int low = i + 2 < text.size ? hex_digit(text.data[i + 2]) : -1;
+            int high = i + 1 < text.size ? number_hex_digit(text.data[i + 1]) : -1;
+            int low = i + 2 < text.size ? number_hex_digit(text.data[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 size_t rest = text.size - i;
                 *out = str_from(text.data + i, rest < 3 ? rest : 3);

@@ -1,6 +1,8 @@
 /* Name schemes: what a metric or label name may be, and how illegal ones are escaped. */
 #include "narthex/model/labels.h"
 
+#include "narthex/base/number.h"
+
 enum { RUNE_REPLACEMENT = 0xfffd, UNESCAPE_DIGITS_MAX = 6 };
 
 /* Legal at byte position `at` of a legacy name; `colon` for metric names. */
@@ -85,24 +87,13 @@ void name_escape(struct str name, enum name_escaping escaping, struct strbuf *ou
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Reads hex digits and the closing '_' at name[at]; 0 on a defect, else the bytes used. */
 static size_t unescape_hex(struct str name, size_t at, uint32_t *rune)
 {
     uint32_t value = 0;
     size_t from = at;
     for (; at < name.size && name.data[at] != '_'; at++) {
-        int digit = hex_digit(name.data[at]);
+        int digit = number_hex_digit(name.data[at]);
         if (digit < 0 || at - from >= UNESCAPE_DIGITS_MAX)
             return 0;
         value = value << 4 | (uint32_t)digit;

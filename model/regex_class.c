@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "narthex/base/mem.h"
+#include "narthex/base/number.h"
 #include "narthex/base/vec.h"
 #include "regex_ast.h"
 #include "unicode_case.h"
@@ -268,17 +269,6 @@ err_t regex__class_add_property(struct regex_class_builder *builder, struct str 
 
 /* --- escapes --- */
 
-static int hex_value(uint32_t c)
-{
-    if (c >= '0' && c <= '9')
-        return (int)(c - '0');
-    if (c >= 'a' && c <= 'f')
-        return (int)(c - 'a' + 10);
-    if (c >= 'A' && c <= 'F')
-        return (int)(c - 'A' + 10);
-    return -1;
-}
-
 /* Reads one rune and moves *at behind it; *rune is RUNE_MAX + 1 at the end of the text. */
 static err_t next_rune(struct str text, size_t *at, uint32_t *rune, struct strbuf *why)
 {
@@ -298,9 +288,9 @@ static err_t parse_hex(struct str text, size_t *at, uint32_t *rune, bool *valid,
     *valid = false;
     TRY(next_rune(text, at, &c, why));
     if (c != '{') {
-        int high = hex_value(c);
+        int high = number_hex_digit((int)c);
         TRY(next_rune(text, at, &c, why));
-        int low = hex_value(c);
+        int low = number_hex_digit((int)c);
         *valid = high >= 0 && low >= 0;
         *rune = (uint32_t)(high * 16 + low);
         return OK;
@@ -313,7 +303,7 @@ static err_t parse_hex(struct str text, size_t *at, uint32_t *rune, bool *valid,
             *rune = value;
             return OK;
         }
-        int digit = hex_value(c);
+        int digit = number_hex_digit((int)c);
         if (digit < 0 || (value = value * 16 + (uint32_t)digit) > RUNE_MAX)
             return OK;
     }

@@ -126,3 +126,27 @@ const struct function *function_get(enum function_id id)
     assert(id < FUNCTION_COUNT);
     return &functions[id];
 }
+
+bool function_reads_time(enum function_id id)
+{
+    switch (id) {
+    case FUNCTION_DAYS_IN_MONTH:
+    case FUNCTION_DAY_OF_MONTH:
+    case FUNCTION_DAY_OF_WEEK:
+    case FUNCTION_DAY_OF_YEAR:
+    case FUNCTION_END:
+    case FUNCTION_HOUR:
+    case FUNCTION_MINUTE:
+    case FUNCTION_MONTH:
+    case FUNCTION_YEAR:
+    case FUNCTION_PREDICT_LINEAR:
+    case FUNCTION_RANGE:
+    case FUNCTION_START:
+    case FUNCTION_STEP:
+    case FUNCTION_TIME:
+    case FUNCTION_TIMESTAMP:
+        return true;
+    default:
+        return false;
+    }
+}

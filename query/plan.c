@@ -6,31 +6,6 @@
 
 /* ---- what does not depend on the step ---- */
 
-/* Functions whose result depends on the evaluation time itself. */
-static bool is_step_dependent(enum function_id id)
-{
-    switch (id) {
-    case FUNCTION_DAYS_IN_MONTH:
-    case FUNCTION_DAY_OF_MONTH:
-    case FUNCTION_DAY_OF_WEEK:
-    case FUNCTION_DAY_OF_YEAR:
-    case FUNCTION_END:
-    case FUNCTION_HOUR:
-    case FUNCTION_MINUTE:
-    case FUNCTION_MONTH:
-    case FUNCTION_YEAR:
-    case FUNCTION_PREDICT_LINEAR:
-    case FUNCTION_RANGE:
-    case FUNCTION_START:
-    case FUNCTION_STEP:
-    case FUNCTION_TIME:
-    case FUNCTION_TIMESTAMP:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static bool mark(struct eval *eval, struct expr *expr);
 
 static bool mark_call(struct eval *eval, struct expr *expr)
@@ -42,7 +17,7 @@ static bool mark_call(struct eval *eval, struct expr *expr)
     if (id == FUNCTION_TIMESTAMP &&
         expr_strip_parens(expr->call.args[0])->kind == EXPR_VECTOR_SELECTOR)
         return all;
-    return all && !is_step_dependent(id);
+    return all && !function_reads_time(id);
 }
 
 static bool mark(struct eval *eval, struct expr *expr)

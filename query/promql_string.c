@@ -1,6 +1,7 @@
 /* String tokens: checking while reading, decoding afterwards. */
 #include <assert.h>
 
+#include "narthex/base/number.h"
 #include "promql_lexer.h"
 #include "promql_text.h"
 
@@ -11,17 +12,6 @@ struct escape_shape {
     uint32_t base;
     uint32_t value_max;
 };
-
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return 16;
-}
 
 /* The value of an escape of one letter, or -1. */
 static int simple_escape(char c, char quote)
@@ -96,7 +86,7 @@ static struct token check_escape(struct promql_lexer *lexer)
     uint64_t value = 0;
     for (uint32_t i = 0; i < shape.digits; i++) {
         c = lexer->position < input.size ? input.data[lexer->position] : 0;
-        uint32_t digit = (uint32_t)digit_value(c);
+        uint32_t digit = (uint32_t)number_hex_digit(c); /* none is above every base */
         if (digit >= shape.base)
             return escape_error(lexer, "illegal character ", " in escape sequence");
         value = value * shape.base + digit;
@@ -163,7 +153,7 @@ static size_t decode_escape(struct str text, size_t *at, char *out)
         (*at)++;
     uint32_t value = 0;
     for (uint32_t i = 0; i < shape.digits; i++)
-        value = value * shape.base + (uint32_t)digit_value(text.data[(*at)++]);
+        value = value * shape.base + (uint32_t)number_hex_digit(text.data[(*at)++]);
     if (c == 'u' || c == 'U')
         return str_encode_rune(value, out);
     out[0] = (char)value;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http_client_private.h"
+#include "narthex/base/number.h"
 
 enum { LENGTH_DIGITS_MAX = 18, CHUNK_DIGITS_MAX = 15 };
 
@@ -139,21 +140,13 @@ static bool end_head(struct http_wire_reader *reader)
 
 /* ---- chunks ---- */
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "1f" or "1f;extension" */
 static bool take_chunk_size(struct http_wire_reader *reader, struct str line)
 {
     size_t i = 0;
     reader->left = 0;
-    for (; i < line.size && hex_digit(line.data[i]) >= 0; i++)
-        reader->left = reader->left * 16 + (uint64_t)hex_digit(line.data[i]);
+    for (; i < line.size && number_hex_digit(line.data[i]) >= 0; i++)
+        reader->left = reader->left * 16 + (uint64_t)number_hex_digit(line.data[i]);
     if (i == 0 || i > CHUNK_DIGITS_MAX || (i < line.size && line.data[i] != ';'))
         return false;
     reader->state = reader->left > 0 ? HTTP_WIRE_CHUNK_DATA : HTTP_WIRE_TRAILER;

@@ -3,28 +3,10 @@
 #include <math.h>
 
 #include "column_kernels.h"
+#include "narthex/base/number.h"
 
 const double column__powers[COLUMN_EXPONENT_MAX + 1] = {
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-};
-
-static const int64_t integer_powers[COLUMN_EXPONENT_MAX + 1] = {
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
 };
 
 /* Integers of a scaled column stay below this, so that division gives them back. */
@@ -46,7 +28,7 @@ bool column__decimal_find(double v, uint32_t *exponent, int64_t *m)
 /* Multiplies the integers so far to the exponent; false if one grows too large. */
 static bool raise_exponent(struct decimal_split *split, uint32_t exponent)
 {
-    int64_t factor = integer_powers[exponent - split->exponent];
+    int64_t factor = (int64_t)number_powers_of_ten[exponent - split->exponent];
     for (uint32_t i = 0; i < split->count; i++)
         if (split->integers[i] >= MANTISSA_LIMIT / factor ||
             split->integers[i] <= -MANTISSA_LIMIT / factor)

@@ -282,16 +282,6 @@ err_t wal_replay_bytes(const void *data, size_t size, uint32_t number, bool last
     return err;
 }
 
-static err_t cut_tail(const struct fs *fs, const char *path, uint64_t size, struct strbuf *why)
-{
-    struct fs_file *file;
-    TRY(fs->open(fs->context, path, FS_OPEN_APPEND, &file, why));
-    err_t err = fs->truncate(file, size, why);
-    if (err == OK)
-        err = fs->sync(file, why);
-    return fs_close_after(fs, file, err, why);
-}
-
 /* What is read may be in the page cache only: the process that wrote it died before its sync. What
  * is made of it (sealed windows) must not outlive it. */
 static err_t sync_file(const struct fs *fs, const char *path, struct strbuf *why)
@@ -320,7 +310,7 @@ static err_t replay_segment(const struct fs *fs, const char *dir, uint32_t numbe
             char bytes[24];
             snprintf(bytes, sizeof bytes, "%" PRIu64, size - good_bytes);
             LOG_WARN("cut the torn end of the write-ahead log", "path", path, "bytes", bytes);
-            err = cut_tail(fs, path, good_bytes, why);
+            err = fs_cut(fs, path, good_bytes, why);
         }
     }
     mem_free(MEM_WAL, path);

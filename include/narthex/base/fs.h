@@ -74,6 +74,8 @@ uint64_t fs_tree_bytes(const char *path, uint64_t *alone_bytes);
 /* Closes the file at the end of some work that went as `err` says: the first error and its text
  * win. */
 err_t fs_close_after(const struct fs *fs, struct fs_file *file, err_t err, struct strbuf *why);
+/* Cuts the file at path to its first size bytes and syncs it. */
+err_t fs_cut(const struct fs *fs, const char *path, uint64_t size, struct strbuf *why);
 /* mkdir -p. */
 err_t fs_make_dirs(const struct fs *fs, const char *path, struct strbuf *why);
 /* Removes a folder with all it holds; absent is fine. */

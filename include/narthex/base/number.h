@@ -38,6 +38,18 @@ size_t number_format_int(int64_t v, char out[20]);
 /* Milliseconds as API timestamps: integer seconds, or exactly three decimals when needed. */
 size_t number_format_timestamp(int64_t t_ms, char out[24]);
 
+/* 0 to 15, or -1: c, a byte or rune, is no hexadecimal digit. */
+static inline int number_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 'a' - 'A';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 10^0 to 10^17. */
+extern const uint64_t number_powers_of_ten[18];
+
 /* The whole of text as a double by Go's strconv.ParseFloat rules: decimal and hex floats,
  * exponents, inf and infinity in any case with an optional sign, nan in any case without one,
  * underscores not allowed. Correctly rounded. Overflow fails with *range set and *v infinite. */

@@ -133,3 +133,5 @@ struct function {
 /* The entry of a name (case-sensitive), or NULL. */
 const struct function *function_find(struct str name);
 const struct function *function_get(enum function_id id);
+/* Whether the result depends on the evaluation time itself and not on the arguments alone. */
+bool function_reads_time(enum function_id id);

@@ -41,24 +41,13 @@ static bool sides_almost_equal(const struct histogram_side *a, const struct hist
     return true;
 }
 
-static bool bounds_equal(const struct histogram *a, const struct histogram *b)
-{
-    if (a->custom_value_count != b->custom_value_count)
-        return false;
-    for (uint32_t i = 0; i < a->custom_value_count; i++) {
-        if (a->custom_values[i] != b->custom_values[i])
-            return false;
-    }
-    return true;
-}
-
 bool histograms_almost_equal(struct arena *scratch, const struct histogram *expected,
                              const struct histogram *got, bool with_hint)
 {
     const struct histogram *a = histogram_compact(scratch, expected);
     const struct histogram *b = histogram_compact(scratch, got);
     return a->schema == b->schema && a->zero_threshold == b->zero_threshold &&
-           (!with_hint || a->hint == b->hint) && bounds_equal(a, b) &&
+           (!with_hint || a->hint == b->hint) && histogram_same_bounds(a, b) &&
            values_almost_equal(a->count.f, b->count.f) && values_almost_equal(a->sum, b->sum) &&
            values_almost_equal(a->zero_count.f, b->zero_count.f) &&
            sides_almost_equal(&a->positive, &b->positive) &&

@@ -2,37 +2,13 @@
 #include "runner.h"
 
 #include "narthex/query/ast.h"
+#include "narthex/query/functions.h"
 #include "narthex/query/printer.h"
 
 struct pinning {
     int64_t t_ms;
     bool possible;
 };
-
-/* Functions whose value depends on the evaluation time although their arguments do not. */
-static bool depends_on_time(enum function_id id)
-{
-    switch (id) {
-    case FUNCTION_DAYS_IN_MONTH:
-    case FUNCTION_DAY_OF_MONTH:
-    case FUNCTION_DAY_OF_WEEK:
-    case FUNCTION_DAY_OF_YEAR:
-    case FUNCTION_END:
-    case FUNCTION_HOUR:
-    case FUNCTION_MINUTE:
-    case FUNCTION_MONTH:
-    case FUNCTION_YEAR:
-    case FUNCTION_PREDICT_LINEAR:
-    case FUNCTION_RANGE:
-    case FUNCTION_START:
-    case FUNCTION_STEP:
-    case FUNCTION_TIME:
-    case FUNCTION_TIMESTAMP:
-        return true;
-    default:
-        return false;
-    }
-}
 
 static void pin(struct time_modifiers *when, int64_t t_ms)
 {
@@ -54,7 +30,7 @@ static enum walk_step visit(void *context, struct expr *expr)
         pin(&expr->subquery.when, pinning->t_ms);
         return WALK_OVER;
     case EXPR_CALL:
-        if (depends_on_time(expr->call.function->id))
+        if (function_reads_time(expr->call.function->id))
             pinning->possible = false;
         return WALK_INTO;
     default:

@@ -103,6 +103,8 @@ static void append_goes_on_at_the_end_also_after_truncate(void **state)
     uint64_t size = 0;
     assert_int_equal(fs_file_size(path, &size, &fixture->why), OK);
     assert_int_equal(size, 3);
+    assert_int_equal(fs_cut(fs, path, 1, &fixture->why), OK);
+    expect_content(path, "a");
 }
 
 static void errors_name_the_path_and_the_kind(void **state)

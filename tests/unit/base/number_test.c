@@ -463,6 +463,17 @@ static void scan_reads_only_within_size(void **state)
     }
 }
 
+static void hex_digits_are_the_twenty_two(void **state)
+{
+    (void)state;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    for (int c = -128; c < 0x200; c++) {
+        const char *found = c > 0 && c < 128 ? strchr(digits, c) : NULL;
+        int wanted = found == NULL ? -1 : (int)(found - digits);
+        assert_int_equal(number_hex_digit(c), wanted > 15 ? wanted - 6 : wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +489,7 @@ int main(void)
         cmocka_unit_test(parse_takes_go_forms_only),
         cmocka_unit_test(scan_takes_the_longest_number),
         cmocka_unit_test(scan_reads_only_within_size),
+        cmocka_unit_test(hex_digits_are_the_twenty_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
