@@ -11,6 +11,8 @@ const {HTTPPrometheusClient} = load(`${dist}/client/prometheus.js`);
 const {newCompleteStrategy} = load(`${dist}/complete/index.js`);
 const {PromQLExtension} = load('@prometheus-io/codemirror-promql');
 const {EditorState} = load('@codemirror/state');
+const {ensureSyntaxTree} = load('@codemirror/language');
+const PARSING_MS = 60000;
 const {CompletionContext} = load('@codemirror/autocomplete');
 
 const failures = [];
@@ -39,8 +41,12 @@ const strategy = newCompleteStrategy({remote: {
 async function complete(marked) {
     const at = marked.indexOf('^');
     const text = marked.replace('^', '');
-    const state = EditorState.create({doc: text,
-                                      extensions: [new PromQLExtension().asExtension()]});
+    let state = EditorState.create({doc: text,
+                                    extensions: [new PromQLExtension().asExtension()]});
+    // A new state is parsed for 20 ms at most, which on a busy machine is not all of it; the next
+    // one has what was parsed meanwhile.
+    assert.notEqual(ensureSyntaxTree(state, text.length, PARSING_MS), null);
+    state = state.update({}).state;
     const result = await strategy.promQL(new CompletionContext(state, at, true));
     return result === null ? [] : result.options;
 }
