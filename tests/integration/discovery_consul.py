@@ -75,7 +75,7 @@ def run(narthex, folder, consul, page_port):
         harness.wait_until(
             lambda: [r["value"][1] for r in server.data(
                 "query", query='from_consul{service="web"}')["result"]] == ["7"], "a scrape")
-        assert failures(server) >= 1, "the refused token"
+        harness.wait_until(lambda: failures(server) >= 1, "the refused token is counted")
         # One more instance, and a service that comes.
         consul.set(web=[web, fake_consul.instance("web", 1, ["prod"])],
                    cache=[fake_consul.instance("cache", 6379)])
