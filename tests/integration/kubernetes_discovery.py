@@ -129,11 +129,13 @@ def test_life(rig):
 
         # What happened while nobody watched and was forgotten is found by a new list.
         wait_until(lambda: api.watching == 1, "the watch again")
-        api.misbehave(fake.refuse(503, "Unavailable"))
+
+        def refuse_meanwhile(*request):
+            api.delete("pods", "a", "default")
+            api.compact()
+            return fake.refuse(503, "Unavailable")(*request)
+        api.misbehave(refuse_meanwhile)
         api.end_watches()
-        wait_until(lambda: not api.script, "the refusal")
-        api.delete("pods", "a", "default")
-        api.compact()
         expect_pods(server, ["c", "quiet"])
         assert has_logged(server, "410"), server.log_tail()
 
@@ -262,8 +264,9 @@ def test_hostile(rig):
         with open(f"/proc/{server.process.pid}/status") as status:
             peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
         assert peak_kib < 300 * 1024, f"{peak_kib} KiB"
-        code, seconds = server.stop()
-        assert code == 0 and seconds < 5, (code, seconds)
+        code, seconds = server.stop(5)
+        assert code == 0, code
+        print(f"stopped within {seconds:.1f} s")
     finally:
         if server.process.poll() is None:
             server.kill()

@@ -239,10 +239,12 @@ class KubernetesApi:
                         send_chunk(handler, event("ADDED", item))
                 send_chunk(handler, bookmark(plural, since, {"k8s.io/initial-events-end": "true"}))
             self.stream(handler, plural, namespace, query, since, epoch)
-            handler.wfile.write(b"0\r\n\r\n")
         finally:
+            # Before the client hears of the end: who counts then counts the next watch.
             with self.lock:
                 self.watching -= 1
+        handler.wfile.write(b"0\r\n\r\n")
+        return None
 
     def stream(self, handler, plural, namespace, query, since, epoch):
         end = time.monotonic() + float(query.get("timeoutSeconds", "1800"))
