@@ -150,8 +150,7 @@ def answer(server, query):
 
 def check_readers(source, readers):
     for query in ("plain", "made_total", "sizes", "histogram_count(sizes)"):
-        wanted = answer(source, query)
-        assert wanted, query
+        wanted = harness.wait_until(lambda: answer(source, query), query)
         for reader in readers:
             harness.wait_until(lambda: answer(reader, query) == wanted,
                                f"{query} on {reader.url}: {answer(reader, query)}, not {wanted}",

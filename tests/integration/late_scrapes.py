@@ -32,7 +32,7 @@ class Target(http.server.BaseHTTPRequestHandler):
 
 def config(port, window):
     return (f"storage: {{tsdb: {{out_of_order_time_window: {window}}}}}\n"
-            "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\n"
+            "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
             "scrape_configs:\n"
             "- job_name: late\n"
             f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")
@@ -68,8 +68,10 @@ def latest(server, name):
 def check_counts(server, appended):
     assert metric(server, "prometheus_tsdb_head_out_of_order_samples_appended_total",
                   type="float") == appended
-    assert latest(server, 'up{job="late"}') == 1
-    assert latest(server, 'scrape_samples_post_metric_relabeling{job="late"}') == 1
+    # What is refused makes no scrape fail; one that came too late did.
+    harness.wait_until(
+        lambda: latest(server, 'up{job="late"}') == 1 and
+        latest(server, 'scrape_samples_post_metric_relabeling{job="late"}') == 1, "a good scrape")
 
 
 def main():

@@ -12,11 +12,12 @@ import threading
 
 import harness
 
-INTERVAL_MS = 500
+INTERVAL_MS = 1000
+LATE_MS = 100  # a busy machine wakes us later; another schedule is anywhere in the interval
 RELOADS = 5
 
 CONFIG = """\
-global: {{scrape_interval: 500ms, scrape_timeout: 500ms, external_labels: {{n: '{n}'}}}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, external_labels: {{n: '{n}'}}}}
 scrape_configs:
 - job_name: kept
   metrics_path: /kept
@@ -75,17 +76,20 @@ def samples(server, query):
 
 
 def check_job(server, origin, job):
-    equal(origin.connections, 1)
-    stored = samples(server, f'{job}{{i="7"}}[10m]')
-    phases = {t % INTERVAL_MS for t, _ in stored}
-    # A late scrape keeps its own time; nearly all are on the first one's grid.
-    first = stored[0][0] % INTERVAL_MS
-    on_grid = sum(t % INTERVAL_MS == first for t, _ in stored)
-    assert on_grid * 2 > len(stored), (job, sorted(phases), on_grid, len(stored))
+    up = samples(server, f'up{{job="{job}"}}[10m]')
+    # A scrape that fails takes its connection along; only then there is another one.
+    failed = sum(v == 0 for _, v in up)
+    assert 1 <= origin.connections <= 1 + failed, (job, origin.connections, failed)
+    # A late scrape keeps its own time; nearly all are on one grid, or a little behind it.
+    phases = sorted(t % INTERVAL_MS for t, _ in up)
+    on_grid = max(sum((phase - first) % INTERVAL_MS < LATE_MS for phase in phases)
+                  for first in phases)
+    assert on_grid * 2 > len(up), (job, phases)
     # Every series was new to the cache once.
-    added = [v for _, v in samples(server, f'scrape_series_added{{job="{job}"}}[10m]')]
-    equal((added[0], set(added[1:])), (20, {0}))
-    equal(server.data("query", query=f"count({job})")["result"][0]["value"][1], "20")
+    added = [v for _, v in samples(server, f'scrape_series_added{{job="{job}"}}[10m]') if v != 0]
+    equal(added, [20])
+    harness.wait_until(lambda: [item["value"][1] for item in server.data(
+        "query", query=f"count({job})")["result"]] == ["20"], f"all series of {job}")
     equal(server.data("query", query=f"sum(resets({job}[10m]))")["result"][0]["value"][1], "0")
 
 

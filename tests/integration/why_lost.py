@@ -23,7 +23,7 @@ PAGES = {
 }
 
 CONFIG = """\
-global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
 - job_name: good
   metrics_path: /good
