@@ -302,7 +302,7 @@ def main():
             "--web.enable-admin-api", "--web.enable-lifecycle",
             f"--web.max-notifications-subscribers={LIVE_CLIENTS}").wait_ready()
         try:
-            harness.wait_until(lambda: server.data("metadata"), "a scrape")
+            harness.wait_until(lambda: server.data("query", query="level_volts")["result"], "a scrape")
             check_search(server)
             check_self_metrics(server)
             check_status(server)

@@ -141,7 +141,7 @@ def main():
             program, folder, contract_data.CONFIG.format(port=target.port),
             "--storage.tsdb.retention.time=100y", "--web.enable-admin-api").wait_ready()
         try:
-            harness.wait_until(lambda: server.data("metadata"), "a scrape")
+            harness.wait_until(lambda: server.data("query", query="level_volts")["result"], "a scrape")
             promtool = Promtool(path, server)
             check_queries(promtool)
             check_health(promtool)

@@ -20,7 +20,7 @@ scrape_configs:
 
 
 def redirect_of(server, path):
-    connection = http.client.HTTPConnection(server.url.split("/")[2], timeout=30)
+    connection = http.client.HTTPConnection(server.url.split("/")[2], timeout=30 * harness.PATIENCE)
     connection.request("GET", path)
     answer = connection.getresponse()
     connection.close()
@@ -46,7 +46,7 @@ def check_prefix(program, work):
 
 def check_refusal(program, url, reason):
     run = subprocess.run([program, f"--web.external-url={url}"], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, timeout=30)
+                         stderr=subprocess.STDOUT, text=True, timeout=30 * harness.PATIENCE)
     assert run.returncode == 2 and f'parse external URL "{url}": {reason}' in run.stdout, run
 
 

@@ -18,7 +18,7 @@ WATCHDOG_USEC = 400000
 class Manager:
     def __init__(self, address):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.settimeout(30)
+        self.socket.settimeout(30 * harness.PATIENCE)
         self.socket.bind("\0" + address[1:] if address[0] == "@" else address)
         self.environment = dict(os.environ, NOTIFY_SOCKET=address,
                                 WATCHDOG_USEC=str(WATCHDOG_USEC))
