@@ -92,7 +92,7 @@ def leave_early(address, paths, end, seed, counts):
     sockets = []
     while time.monotonic() < end:
         while len(sockets) < LEAVING // 10:
-            client = socket.create_connection(address, timeout=30)
+            client = socket.create_connection(address, timeout=30 * harness.PATIENCE)
             client.sendall(f"GET {dice.choice(paths)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             sockets.append(client)
             counts[seed] += 1

@@ -26,7 +26,7 @@ class Growing(http.server.BaseHTTPRequestHandler):
     """Some series stay; while it grows, each scrape finds others besides."""
     known = "".join(f'known{{number="{i}"}} {i}\n' for i in range(KNOWN))
     scrapes = 0
-    grows = True
+    grows = False
 
     def do_GET(self):
         Growing.scrapes += 1
@@ -75,6 +75,7 @@ def expect_refusal(server, path):
 
 def check(server):
     assert server.data("query", query="1")["resultType"] == "scalar"
+    Growing.grows = True
     answer = json.loads(expect_refusal(server, "/api/v1/query?query=1"))
     assert answer["status"] == "error" and answer["errorType"] == "unavailable", answer
     harness.wait_until(lambda: refused_series(own(server)) > STEP, "refused series")
@@ -91,8 +92,8 @@ def check(server):
     appended = 'prometheus_tsdb_head_samples_appended_total{type="float"}'
     before = own(server)[appended]
     harness.wait_until(lambda: own(server)[appended] > before + 3 * KNOWN, "more samples")
-    target = server.data("targets")["activeTargets"][0]
-    assert target["health"] == "up" and target["lastError"] == "", target
+    harness.wait_until(lambda: [(t["health"], t["lastError"]) for t in
+                                server.data("targets")["activeTargets"]] == [("up", "")], "up")
     assert harness.http_get(server.url + "/-/healthy")[0] == 200
     assert harness.http_get(server.url + "/-/ready")[0] == 200
     print(f"memory budget of {BUDGET} bytes: {memory(values):.0f} used, "

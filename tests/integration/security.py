@@ -28,6 +28,9 @@ scrape_configs:
 """
 
 
+SECONDS_MAX = 20 * harness.PATIENCE
+
+
 class Failures:
     def __init__(self):
         self.count, self.checks = 0, 0
@@ -87,7 +90,7 @@ class Running:
         if self.server.process.poll() is not None:
             raise AssertionError(self.server.log_tail())
         try:
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
+            socket.create_connection(("127.0.0.1", self.port), 5 * harness.PATIENCE).close()
             return "ready to receive" in self.server.log_tail()
         except OSError:
             return False
@@ -100,10 +103,10 @@ class Running:
     def ask(self, method, path, headers=None, body=None, context=None):
         """(status, headers, body); one connection."""
         if context:
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20,
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=SECONDS_MAX,
                                                      context=context)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS_MAX)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -111,7 +114,7 @@ class Running:
         finally:
             connection.close()
 
-    def raw(self, data, seconds=20):
+    def raw(self, data, seconds=SECONDS_MAX):
         """All bytes that come back until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), seconds) as stream:
             stream.sendall(data)
@@ -240,7 +243,7 @@ def test_bad_files(program, folder, failures):
             file.write(text)
         run = subprocess.run(
             [program, f"--web.config.file={path}", f"--storage.tsdb.path={folder}/bad",
-             "--web.listen-address=127.0.0.1:0"], capture_output=True, text=True, timeout=30,
+             "--web.listen-address=127.0.0.1:0"], capture_output=True, text=True, timeout=SECONDS_MAX,
             check=False)
         failures.check(run.returncode != 0 and expected in run.stdout + run.stderr,
                        f"{text!r}: {run.returncode} {run.stderr[-300:]}")
@@ -269,7 +272,7 @@ def asks(server, context, path="/-/healthy"):
 
 
 def served_name(server, context):
-    with socket.create_connection(("127.0.0.1", server.port), 20) as plain:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS_MAX) as plain:
         with context.wrap_socket(plain, server_hostname="127.0.0.1") as stream:
             return stream.getpeercert()["subject"][0][0][1], stream.cipher()[0], stream.version()
 
@@ -337,7 +340,7 @@ def test_tls(program, folder, failures):
 
 def test_heads(program, folder, failures):
     check = failures.check
-    server = Running(program, folder, "heads", "{}\n", "--web.read-timeout=1s")
+    server = Running(program, folder, "heads", "{}\n", "--web.read-timeout=5s")
     inner = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     head = b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\n"
     for what, data in [
@@ -355,7 +358,7 @@ def test_heads(program, folder, failures):
             ("blank before the colon", head + b"Content-Length : 0\r\n\r\n"),
             ("chunk size too large", head + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff0\r\n"),
             ("bad chunk size", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")]:
-        answer = server.raw(data + inner, 5)
+        answer = server.raw(data + inner)
         check(b" 404 " not in answer and answer.startswith(b"HTTP/1.1 ")
               and not answer.startswith(b"HTTP/1.1 200"), f"{what}: {answer[:120]}")
     good = server.raw(head + b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -366,30 +369,33 @@ def test_heads(program, folder, failures):
                        ("many headers", b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 50000 + b"\r\n"),
                        ("garbage", bytes(range(256)) * 100), ("NULs", b"\0" * 100000)]:
         try:
-            answer = server.raw(data, 5)
+            answer = server.raw(data)
         except (BrokenPipeError, ConnectionResetError):
             answer = b""
         check(not answer.startswith(b"HTTP/1.1 2"), f"{what}: {answer[:60]}")
     for path in ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd",
                  "/static/../../../etc/passwd", "//etc/passwd", "/api/v1/label/..%2f..%2fx/values",
                  "/metrics%00.html", "/-/../metrics"):
-        answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode(), 5)
+        answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         check(b"root:" not in answer and answer.startswith(b"HTTP/1.1 "), f"{path}: {answer[:60]}")
-    test_slow(server, failures)
     check(server.ask("GET", "/-/healthy")[0] == 200, "healthy at the end")
     server.stop()
 
 
-def test_slow(server, failures):
+def test_slow(program, folder, failures):
     """Clients that drip a byte now and then are ended; others are answered meanwhile."""
+    server = Running(program, folder, "slow", "{}\n", "--web.read-timeout=1s")
     slow = []
     for start in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ",
                   b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"):
         for _ in range(20):
-            stream = socket.create_connection(("127.0.0.1", server.port), 20)
-            stream.sendall(start)
+            stream = socket.create_connection(("127.0.0.1", server.port), SECONDS_MAX)
             slow.append(stream)
-    deadline = time.monotonic() + 30
+            try:
+                stream.sendall(start)
+            except OSError:
+                pass  # ended already, which is seen below
+    deadline = time.monotonic() + 30 * harness.PATIENCE
     ended = set()
     while len(ended) < len(slow) and time.monotonic() < deadline:
         failures.check(server.ask("GET", "/-/healthy")[0] == 200, "others while clients drip")
@@ -402,6 +408,8 @@ def test_slow(server, failures):
     failures.check(len(ended) == len(slow), f"{len(slow) - len(ended)} slow clients stay")
     for stream in slow:
         stream.close()
+    failures.check(server.ask("GET", "/-/healthy")[0] == 200, "healthy at the end")
+    server.stop()
 
 
 def main():
@@ -415,6 +423,7 @@ def main():
         test_bad_files(program, folder, failures)
         test_tls(program, folder, failures)
         test_heads(program, folder, failures)
+        test_slow(program, folder, failures)
     print(f"{failures.checks} checks, {failures.count} failed")
     sys.exit(1 if failures.count else 0)
 
