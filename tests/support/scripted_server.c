@@ -91,6 +91,20 @@ static void accept_all(void *context)
     }
 }
 
+int http_refusing_socket(uint16_t *port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int result = bind(fd, (struct sockaddr *)&address, sizeof address);
+    assert(result == 0);
+    result = getsockname(fd, (struct sockaddr *)&address, &size);
+    assert(result == 0);
+    (void)result;
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
 struct http_server *http_server_start(http_server_handler handler, void *context)
 {
     struct http_server *server = MEM_NEW(MEM_TEST, struct http_server);
@@ -98,17 +112,10 @@ struct http_server *http_server_start(http_server_handler handler, void *context
     server->context = context;
     mutex_init(&server->lock);
     server->stop_fd = eventfd(0, EFD_CLOEXEC);
-    server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int result = bind(server->fd, (struct sockaddr *)&address, sizeof address);
-    assert(result == 0);
-    result = listen(server->fd, 128);
-    assert(result == 0);
-    result = getsockname(server->fd, (struct sockaddr *)&address, &size);
+    server->fd = http_refusing_socket(&server->port);
+    int result = listen(server->fd, 128);
     assert(result == 0);
     (void)result;
-    server->port = ntohs(address.sin_port);
     thread_start(&server->accepting, "http-accept", accept_all, server);
     return server;
 }

@@ -26,6 +26,10 @@ struct http_server *http_server_start(http_server_handler handler, void *context
 void http_server_stop(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 
+/* A socket with a port of loopback on which nobody listens: connections are refused, and the port
+ * is nobody else's until the caller closes the socket. */
+int http_refusing_socket(uint16_t *port);
+
 /* Sends everything; false when the peer is gone. */
 bool http_server_send(struct http_server_request *request, const void *data, size_t size);
 /* A whole answer with Content-Length; headers are lines ended by \r\n. */

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "scripted_server.h"
+
+enum { ANSWER_MS_MAX = 60000 }; /* an answer comes at once; a busy machine may be late */
 
 static _Atomic int token_requests;
 
@@ -103,10 +106,10 @@ static void test_statuses_are_answers(void **state)
     (void)state;
     struct exchange x;
     begin(&x);
-    assert_int_equal(fetch(&x, "/missing", 5000), OK);
+    assert_int_equal(fetch(&x, "/missing", ANSWER_MS_MAX), OK);
     assert_int_equal(x.answer.status, 404);
     assert_string_equal(x.answer.reason, "Not Found");
-    assert_int_equal(fetch(&x, "/echo", 5000), OK);
+    assert_int_equal(fetch(&x, "/echo", ANSWER_MS_MAX), OK);
     assert_string_equal(x.answer.content_type, "text/plain");
     end(&x);
 }
@@ -117,11 +120,11 @@ static void test_failures_read_like_gos(void **state)
     struct exchange x;
     begin(&x);
     assert_fails(&x, "/hang", 200, "context deadline exceeded");
-    assert_fails(&x, "/close", 5000, "EOF");
-    assert_fails(&x, "/loop", 5000, "stopped after 10 redirects");
-    assert_fails(&x, "/nonsense", 5000,
+    assert_fails(&x, "/close", ANSWER_MS_MAX, "EOF");
+    assert_fails(&x, "/loop", ANSWER_MS_MAX, "stopped after 10 redirects");
+    assert_fails(&x, "/nonsense", ANSWER_MS_MAX,
                  "net/http: HTTP/1.x transport connection broken: malformed HTTP response");
-    assert_int_equal(fetch(&x, "/part", 5000), ERR_IO);
+    assert_int_equal(fetch(&x, "/part", ANSWER_MS_MAX), ERR_IO);
     assert_string_equal(strbuf_cstr(&x.why), "unexpected EOF");
     end(&x);
 }
@@ -131,12 +134,12 @@ static void test_refused_connection(void **state)
     (void)state;
     struct exchange x;
     begin(&x);
-    uint16_t port = http_server_port(x.server);
-    http_server_stop(x.server); /* nobody listens there any more */
+    uint16_t port;
+    int refusing = http_refusing_socket(&port);
     struct http_client *client;
     assert_int_equal(http_client_create(&x.config, &client, &x.why), OK);
     snprintf(x.url, sizeof x.url, "http://127.0.0.1:%u/", port);
-    struct http_request request = {.url = str_from_cstr(x.url), .timeout_ms = 5000};
+    struct http_request request = {.url = str_from_cstr(x.url), .timeout_ms = ANSWER_MS_MAX};
     assert_int_equal(http_client_fetch(client, &request, 100, &x.answer, &x.body, &x.why), ERR_IO);
     char expected[256];
     snprintf(expected, sizeof expected,
@@ -149,8 +152,8 @@ static void test_refused_connection(void **state)
              x.url);
     assert_string_equal(strbuf_cstr(&x.why), expected);
     http_client_destroy(client);
-    strbuf_deinit(&x.body);
-    strbuf_deinit(&x.why);
+    close(refusing);
+    end(&x);
 }
 
 static void test_tls_against_plain_http(void **state)
@@ -176,7 +179,7 @@ static void test_credentials_are_sent(void **state)
     x.config.has_basic_auth = true;
     x.config.username = STR("user");
     x.config.password.value = STR("pass");
-    assert_int_equal(fetch(&x, "/echo", 5000), OK);
+    assert_int_equal(fetch(&x, "/echo", ANSWER_MS_MAX), OK);
     assert_sent(&x, "Authorization: Basic dXNlcjpwYXNz\r\n");
     x.config.has_basic_auth = false;
     x.config.has_authorization = true;
@@ -187,7 +190,7 @@ static void test_credentials_are_sent(void **state)
         .name = STR("X-Extra"), .values = values, .value_count = 2};
     x.config.headers = &header;
     x.config.header_count = 1;
-    assert_int_equal(fetch(&x, "/echo", 5000), OK);
+    assert_int_equal(fetch(&x, "/echo", ANSWER_MS_MAX), OK);
     assert_sent(&x, "Authorization: Bearer secret\r\n");
     assert_sent(&x, "X-Extra: 1\r\n");
     assert_sent(&x, "X-Extra: 2\r\n");
@@ -206,15 +209,15 @@ static void test_secret_files_are_read_every_time(void **state)
     fflush(file);
     x.config.has_authorization = true;
     x.config.credentials.file = str_from_cstr(path);
-    assert_int_equal(fetch(&x, "/echo", 5000), OK);
+    assert_int_equal(fetch(&x, "/echo", ANSWER_MS_MAX), OK);
     assert_sent(&x, "Authorization: Bearer one\r\n");
     rewind(file);
     fputs("  two\n", file);
     fclose(file);
-    assert_int_equal(fetch(&x, "/echo", 5000), OK);
+    assert_int_equal(fetch(&x, "/echo", ANSWER_MS_MAX), OK);
     assert_sent(&x, "Authorization: Bearer two\r\n");
     remove(path);
-    assert_true(fetch(&x, "/echo", 5000) != OK);
+    assert_true(fetch(&x, "/echo", ANSWER_MS_MAX) != OK);
     assert_non_null(strstr(strbuf_cstr(&x.why), "unable to read authorization credentials: "));
     end(&x);
 }
@@ -234,7 +237,7 @@ static void test_oauth2_token_is_fetched_and_renewed(void **state)
     struct http_client *client;
     assert_int_equal(http_client_create(&x.config, &client, &x.why), OK);
     snprintf(x.url, sizeof x.url, "http://127.0.0.1:%u/echo", http_server_port(x.server));
-    struct http_request request = {.url = str_from_cstr(x.url), .timeout_ms = 5000};
+    struct http_request request = {.url = str_from_cstr(x.url), .timeout_ms = ANSWER_MS_MAX};
     /* The first token lives too short to be used twice, the second one lasts. */
     const char *const expected[] = {"Bearer t1\r\n", "Bearer t2\r\n", "Bearer t2\r\n"};
     for (int i = 0; i < 3; i++) {

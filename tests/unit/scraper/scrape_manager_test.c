@@ -22,7 +22,8 @@
 enum {
     INTERVAL_MS = 500,
     TIMEOUT_MS = 450,
-    BODY_BYTES_MAX = 4 << 20,
+    PATIENT_MS = 2000, /* interval and timeout where a late scrape would say something else */
+    BODY_BYTES_MAX = 1 << 20,
     WAIT_STEPS_MAX = 30000, /* of 2 ms: after that the test has failed */
 };
 
@@ -220,6 +221,13 @@ static struct scrape_config job(const struct world *w, const char *path)
     };
 }
 
+static struct scrape_config patient_job(const struct world *w, const char *path)
+{
+    struct scrape_config config = job(w, path);
+    config.interval_ms = config.timeout_ms = PATIENT_MS;
+    return config;
+}
+
 static void on_release(void *context)
 {
     (void)context;
@@ -373,8 +381,8 @@ static void test_hostile_targets_disturb_nobody(void **state)
     enum { COUNT = sizeof paths / sizeof paths[0] };
     struct scrape_config jobs[COUNT + 1];
     for (int i = 0; i < COUNT; i++)
-        jobs[i] = job(&w, paths[i]);
-    jobs[COUNT] = job(&w, "/tls");
+        jobs[i] = patient_job(&w, paths[i]);
+    jobs[COUNT] = patient_job(&w, "/tls");
     jobs[COUNT].scheme = STR("https");
     apply(&w, jobs, COUNT + 1);
     wait_for(&w, all_scraped, "every target was scraped");
@@ -434,7 +442,7 @@ static void test_kept_connections_end(void **state)
     (void)state;
     struct world w;
     begin(&w);
-    struct scrape_config forgetful = job(&w, "/forgetful");
+    struct scrape_config forgetful = patient_job(&w, "/forgetful");
     apply(&w, &forgetful, 1);
     wait_for(&w, has_three, "forgetful");
     assert_int_equal(tally(&w, "forgetful").stale, 0);
@@ -447,10 +455,10 @@ static void test_target_down(void **state)
     (void)state;
     struct world w;
     begin(&w);
-    struct http_server *other = http_server_start(handle, NULL);
-    snprintf(w.address, sizeof w.address, "127.0.0.1:%u", http_server_port(other));
+    uint16_t port;
+    int refusing = http_refusing_socket(&port);
+    snprintf(w.address, sizeof w.address, "127.0.0.1:%u", port);
     w.address_label.value = str_from_cstr(w.address);
-    http_server_stop(other);
     struct scrape_config down = job(&w, "/good");
     apply(&w, &down, 1);
     wait_for(&w, all_scraped, "the target was scraped");
@@ -460,6 +468,7 @@ static void test_target_down(void **state)
              w.address);
     assert_error(&w, "good", expected);
     end(&w);
+    close(refusing);
 }
 
 static void test_removed_target_ends(void **state)
@@ -467,7 +476,7 @@ static void test_removed_target_ends(void **state)
     (void)state;
     struct world w;
     begin(&w);
-    struct scrape_config good = job(&w, "/good");
+    struct scrape_config good = patient_job(&w, "/good");
     apply(&w, &good, 1);
     wait_for(&w, has_one, "good");
     assert_int_equal(released, 0);
@@ -484,7 +493,7 @@ static void test_reload(void **state)
     (void)state;
     struct world w;
     begin(&w);
-    struct scrape_config good = job(&w, "/good");
+    struct scrape_config good = patient_job(&w, "/good");
     apply(&w, &good, 1);
     wait_for(&w, has_one, "good");
     /* The same again: nothing happens, and the second configuration is not needed. */
@@ -644,6 +653,9 @@ static void test_file_discovery(void **state)
 
 int main(void)
 {
+    /* A test that fails leaves threads at work on what it had: the program ends there and says so,
+     * instead of without a word in the next test. */
+    setenv("CMOCKA_TEST_ABORT", "1", 1);
     pack_bomb();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile_targets_disturb_nobody),
