@@ -176,11 +176,33 @@ static err_t check_target_limit(const struct scrape_loop *loop, struct strbuf *w
                     (unsigned long long)count, (unsigned long long)limit);
 }
 
+/* Samples of before a jump forward keep their times, so after one back new ones come too early for
+ * the storage, as in Prometheus. */
+static void watch_wall_clock(const struct scrape_loop *loop, int64_t now_ms, int64_t now_ns)
+{
+    const struct scrape_metrics *metrics = loop->shard->options.metrics;
+    int64_t jump_ms = wall_watch_jump(loop->shard->options.wall_watch, now_ms, now_ns);
+    if (jump_ms == 0)
+        return;
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%.3f", (double)jump_ms / 1000);
+    scrape_metrics_count(metrics, metrics->wall_clock_jumps, 1);
+    if (jump_ms > 0)
+        LOG_WARN("The wall clock jumped ahead, or the machine slept: samples have a gap", "seconds",
+                 seconds);
+    else
+        LOG_WARN("The wall clock jumped back: until it has caught up, samples older than those "
+                 "stored are refused, or go into the out-of-order window",
+                 "seconds", seconds);
+}
+
 static void start_scrape(struct scrape_loop *loop)
 {
     const struct scrape_manager_options *options = loop->shard->options.manager;
     int64_t now_ns = monotonic_ns(loop);
-    loop->t_ms = scrape_schedule_stamp(&loop->schedule, wall_ms(loop), now_ns,
+    int64_t now_ms = wall_ms(loop);
+    watch_wall_clock(loop, now_ms, now_ns);
+    loop->t_ms = scrape_schedule_stamp(&loop->schedule, now_ms, now_ns,
                                        options->timestamp_tolerance_ms, options->adjust_timestamps);
     scrape_metrics_delay(loop->shard->options.metrics,
                          (double)(now_ns - loop->schedule.due_ns) / 1e9);

@@ -57,6 +57,7 @@ static err_t start_shards(struct scrape_manager *manager, struct strbuf *why)
     struct scrape_shard_options options = {
         .manager = &manager->options,
         .metrics = &manager->metrics,
+        .wall_watch = &manager->wall_watch,
         .seed = phase_seed(&manager->options),
     };
     ssize_t size = getrandom(&options.cache_seed, sizeof options.cache_seed, 0);

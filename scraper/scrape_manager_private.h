@@ -11,6 +11,7 @@ struct scrape_manager {
     struct scrape_metrics metrics;
     struct discovery_metrics discovery_metrics;
     struct pool_shards shards;
+    struct wall_watch wall_watch;
     _Atomic bool probing; /* scrape_manager_why_series runs */
     struct mutex lock;
     /* guarded by lock */

@@ -93,6 +93,10 @@ static void init_counters(struct scrape_metrics *m, struct metrics *r)
                              "Samples left out: outside the time range that can be appended.");
     m->exemplars_out_of_order = plain(r, "prometheus_target_scrapes_exemplar_out_of_order_total",
                                       "Exemplars left out: older than what was stored.");
+    m->wall_clock_jumps = plain(
+        r, "narthex_wall_clock_jumps_total",
+        "Times that the wall clock moved against the monotonic one by a second or more: it was "
+        "set, or the machine slept.");
     (void)plain(r, "prometheus_target_scrapes_cache_flush_forced_total",
                 "Series caches emptied because they grew too large while scrapes failed.");
 }

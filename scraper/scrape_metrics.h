@@ -34,6 +34,7 @@ struct scrape_metrics {
     struct metric *out_of_order;
     struct metric *out_of_bounds;
     struct metric *exemplars_out_of_order;
+    struct metric *wall_clock_jumps;
 };
 
 void scrape_metrics_init(struct scrape_metrics *metrics, struct metrics *registry);

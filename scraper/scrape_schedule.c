@@ -69,3 +69,15 @@ int64_t scrape_schedule_stamp(struct scrape_schedule *schedule, int64_t wall_ms,
         return wall_ms;
     return nearest_tick(schedule, ideal_ms);
 }
+
+int64_t wall_watch_jump(struct wall_watch *watch, int64_t wall_ms, int64_t monotonic_ns)
+{
+    int64_t ahead_ms = wall_ms - monotonic_ns / ns_per_ms;
+    /* Relaxed: nothing else depends on it. Slewing moves it by a millisecond now and then. */
+    if (atomic_load_explicit(&watch->ahead_ms, memory_order_relaxed) == ahead_ms)
+        return 0;
+    int64_t before_ms = atomic_exchange_explicit(&watch->ahead_ms, ahead_ms, memory_order_relaxed);
+    if (before_ms == 0 || distance(ahead_ms, before_ms) < WALL_JUMP_MS_MIN)
+        return 0;
+    return ahead_ms - before_ms;
+}

@@ -4,6 +4,7 @@
  * only for timestamps, so a jump of it moves no scrape. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,3 +29,13 @@ void scrape_schedule_advance(struct scrape_schedule *schedule, int64_t monotonic
  * ideal time when that is at most min(tolerance_ms, interval / 100) away. */
 int64_t scrape_schedule_stamp(struct scrape_schedule *schedule, int64_t wall_ms,
                               int64_t monotonic_ns, int64_t tolerance_ms, bool adjust);
+
+/* Notices when the wall clock is set, or the machine slept (the monotonic clock then stood still).
+ * Shared by all threads; zero at first. */
+struct wall_watch {
+    _Atomic int64_t ahead_ms; /* of the monotonic clock; 0: not known yet */
+};
+enum { WALL_JUMP_MS_MIN = 1000 };
+/* By how much the wall clock moved against the monotonic one since any thread last asked, when that
+ * is at least WALL_JUMP_MS_MIN either way, else 0. */
+int64_t wall_watch_jump(struct wall_watch *watch, int64_t wall_ms, int64_t monotonic_ns);

@@ -37,7 +37,7 @@ WANTED = {
         prometheus_target_scrapes_exceeded_sample_limit_total
         prometheus_target_scrapes_exceeded_body_size_limit_total
         prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total
-        prometheus_target_scrapes_cache_flush_forced_total
+        prometheus_target_scrapes_cache_flush_forced_total narthex_wall_clock_jumps_total
         prometheus_target_scrapes_sample_duplicate_timestamp_total
         prometheus_target_scrapes_sample_out_of_order_total
         prometheus_target_scrapes_sample_out_of_bounds_total

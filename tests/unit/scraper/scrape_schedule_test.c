@@ -70,6 +70,38 @@ static void test_wall_clock_jumps_move_no_scrape(void **state)
     assert_int_equal(s.due_ns, 40000 * ms);
 }
 
+static void test_jumps_are_noticed_once(void **state)
+{
+    (void)state;
+    struct wall_watch watch = {0};
+    assert_int_equal(wall_watch_jump(&watch, 1700000000000, 5 * ms), 0);
+    /* Slewing, however far it leads in the end. */
+    for (int64_t i = 1; i <= 5000; i++)
+        assert_int_equal(wall_watch_jump(&watch, 1700000000000 + 999 * i, (5 + 1000 * i) * ms), 0);
+    int64_t wall_ms = 1700000000000 + 999 * INT64_C(5000);
+    int64_t now_ns = (5 + 1000 * INT64_C(5000)) * ms;
+    assert_int_equal(wall_watch_jump(&watch, wall_ms + 3600000, now_ns), 3600000);
+    assert_int_equal(wall_watch_jump(&watch, wall_ms + 3600000, now_ns), 0);
+    assert_int_equal(wall_watch_jump(&watch, wall_ms - 3600000, now_ns), -7200000);
+    assert_int_equal(wall_watch_jump(&watch, wall_ms - 3600000 + 999, now_ns), 0);
+    /* Asleep for a minute. */
+    assert_int_equal(wall_watch_jump(&watch, wall_ms - 3600000 + 61000, now_ns), 60001);
+}
+
+/* The monotonic clock stood still: the schedule goes on where it was, on timestamps of now. */
+static void test_a_suspend_moves_no_scrape(void **state)
+{
+    (void)state;
+    struct scrape_schedule s;
+    scrape_schedule_start(&s, 10000, 0, 0, 0);
+    assert_int_equal(scrape_schedule_stamp(&s, 0, 0, 2, true), 0);
+    scrape_schedule_advance(&s, 0);
+    assert_int_equal(scrape_schedule_stamp(&s, 7204001, 10001 * ms, 2, true), 7204000);
+    scrape_schedule_advance(&s, 10001 * ms);
+    assert_int_equal(s.due_ns, 20000 * ms);
+    assert_int_equal(scrape_schedule_stamp(&s, 7214001, 20001 * ms, 2, true), 7214000);
+}
+
 static void test_targets_share_moments(void **state)
 {
     (void)state;
@@ -116,6 +148,8 @@ int main(void)
         cmocka_unit_test(test_missed_ticks_are_dropped),
         cmocka_unit_test(test_small_delays_do_not_show),
         cmocka_unit_test(test_wall_clock_jumps_move_no_scrape),
+        cmocka_unit_test(test_jumps_are_noticed_once),
+        cmocka_unit_test(test_a_suspend_moves_no_scrape),
         cmocka_unit_test(test_targets_share_moments),
         cmocka_unit_test(test_timers_fire_in_order),
     };
