@@ -33,9 +33,11 @@ void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms
 void scrape_schedule_advance(struct scrape_schedule *schedule, int64_t monotonic_ns)
 {
     int64_t interval_ns = schedule->interval_ms * ns_per_ms;
+    /* A tick that is as near as timestamps are adjusted could get the one of this scrape. */
+    int64_t passed_ns = monotonic_ns + interval_ns / 100 - schedule->due_ns;
     schedule->due_ns += interval_ns;
-    if (schedule->due_ns < monotonic_ns)
-        schedule->due_ns += (monotonic_ns - schedule->due_ns) / interval_ns * interval_ns;
+    if (passed_ns >= interval_ns)
+        schedule->due_ns += (passed_ns - interval_ns) / interval_ns * interval_ns + interval_ns;
 }
 
 static int64_t nearest_tick(const struct scrape_schedule *schedule, int64_t t_ms)

@@ -23,7 +23,8 @@ uint64_t scrape_schedule_gather(int64_t interval_ms, uint64_t spread);
 /* The first tick is the next moment at which Unix time modulo interval is `spread` modulo it. */
 void scrape_schedule_start(struct scrape_schedule *schedule, int64_t interval_ms, uint64_t spread,
                            int64_t wall_ms, int64_t monotonic_ns);
-/* Moves on to the next tick. Of several missed ones only the latest is made up for, at once. */
+/* A scrape begins: moves on to the next tick. Those that passed meanwhile are made up for by this
+ * scrape. */
 void scrape_schedule_advance(struct scrape_schedule *schedule, int64_t monotonic_ns);
 /* Timestamp of the scrape that starts now, for the tick in due_ns: the wall clock, or the tick's
  * ideal time when that is at most min(tolerance_ms, interval / 100) away. */

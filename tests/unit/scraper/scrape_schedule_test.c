@@ -30,11 +30,19 @@ static void test_missed_ticks_are_dropped(void **state)
     scrape_schedule_start(&s, 1000, 0, 0, 0);
     scrape_schedule_advance(&s, 5 * ms);
     assert_int_equal(s.due_ns, 1000 * ms);
-    /* Busy until 4.3 s: the ticks at 2, 3 and 4 s passed; the one at 4 s is made up for at once. */
+    /* Busy until 4.3 s: the scrape that begins then makes up for the ticks at 1, 2, 3 and 4 s. */
     scrape_schedule_advance(&s, 4300 * ms);
-    assert_int_equal(s.due_ns, 4000 * ms);
-    scrape_schedule_advance(&s, 4301 * ms);
     assert_int_equal(s.due_ns, 5000 * ms);
+    /* Late, but before the next one; a little early, as timers fire; and next to the next one,
+     * whose timestamp it might share. */
+    scrape_schedule_advance(&s, 5989 * ms);
+    assert_int_equal(s.due_ns, 6000 * ms);
+    scrape_schedule_advance(&s, 5999 * ms);
+    assert_int_equal(s.due_ns, 7000 * ms);
+    scrape_schedule_advance(&s, 7990 * ms);
+    assert_int_equal(s.due_ns, 9000 * ms);
+    scrape_schedule_advance(&s, 10000 * ms);
+    assert_int_equal(s.due_ns, 11000 * ms);
 }
 
 static void test_small_delays_do_not_show(void **state)
