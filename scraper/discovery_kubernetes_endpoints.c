@@ -13,21 +13,6 @@ static void read_address(struct kubernetes_layout *layout, const json_t *json, b
     kubernetes__reference_read(layout, json_object_get(json, "targetRef"), &address->target);
 }
 
-void kubernetes__endpoint_ports_read(struct kubernetes_layout *layout, const json_t *ports,
-                                     struct kubernetes_endpoint_port **out, uint32_t *count)
-{
-    *count = kubernetes__layout_count(layout, ports);
-    *out = LAYOUT_ARRAY(layout, struct kubernetes_endpoint_port, *count);
-    for (uint32_t i = 0; i < *count; i++) {
-        const json_t *json = json_array_get(ports, i);
-        struct kubernetes_endpoint_port *port = &(*out)[i];
-        port->name = kubernetes__layout_get(layout, json, "name");
-        port->protocol = kubernetes__layout_get(layout, json, "protocol");
-        port->app_protocol = kubernetes__layout_get(layout, json, "appProtocol");
-        port->number = kubernetes__layout_int(layout, discovery_json_get_int(json, "port", -1));
-    }
-}
-
 static void read_subset(struct kubernetes_layout *layout, const json_t *json,
                         struct kubernetes_endpoint_subset *subset)
 {
@@ -43,8 +28,8 @@ static void read_subset(struct kubernetes_layout *layout, const json_t *json,
     for (uint32_t i = 0; i < waiting_count; i++)
         read_address(layout, json_array_get(waiting, i), false,
                      &subset->addresses[ready_count + i]);
-    kubernetes__endpoint_ports_read(layout, json_object_get(json, "ports"), &subset->ports,
-                                    &subset->port_count);
+    kubernetes__ports_read(layout, json_object_get(json, "ports"), "port", -1, &subset->ports,
+                           &subset->port_count);
 }
 
 void kubernetes__endpoints_read(struct kubernetes_layout *layout, json_t *json, void *object)
@@ -62,7 +47,7 @@ void kubernetes__endpoints_read(struct kubernetes_layout *layout, json_t *json, 
 
 static void write_target(struct kubernetes_writer *writer,
                          const struct kubernetes_endpoint_address *address,
-                         const struct kubernetes_endpoint_port *port, struct kubernetes_seen *seen)
+                         const struct kubernetes_port *port, struct kubernetes_seen *seen)
 {
     int64_t number = port->number < 0 ? 0 : port->number;
     kubernetes__write_address(writer, address->ip, number);

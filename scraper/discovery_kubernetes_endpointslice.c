@@ -42,8 +42,8 @@ void kubernetes__endpointslice_read(struct kubernetes_layout *layout, json_t *js
         LAYOUT_ARRAY(layout, struct kubernetes_slice_endpoint, slice->endpoint_count);
     for (uint32_t i = 0; i < slice->endpoint_count; i++)
         read_endpoint(layout, json_array_get(endpoints, i), &slice->endpoints[i]);
-    kubernetes__endpoint_ports_read(layout, json_object_get(json, "ports"), &slice->ports,
-                                    &slice->port_count);
+    kubernetes__ports_read(layout, json_object_get(json, "ports"), "port", -1, &slice->ports,
+                           &slice->port_count);
 }
 
 /* ---- labels ---- */
@@ -86,7 +86,7 @@ static void write_endpoint(struct kubernetes_writer *writer,
 
 static void write_target(struct kubernetes_writer *writer, struct str address,
                          const struct kubernetes_slice_endpoint *endpoint,
-                         const struct kubernetes_endpoint_port *port, struct kubernetes_seen *seen)
+                         const struct kubernetes_port *port, struct kubernetes_seen *seen)
 {
     kubernetes__write_address(writer, address, port->number);
     kubernetes__write(writer, "__meta_kubernetes_endpointslice_port_name", port->name);

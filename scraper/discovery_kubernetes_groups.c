@@ -270,7 +270,7 @@ static void write_other_ports(struct kubernetes_writer *writer,
     for (uint32_t c = 0; c < pod->container_count; c++) {
         const struct kubernetes_container *container = &pod->containers[c];
         for (uint32_t p = 0; p < container->port_count; p++) {
-            const struct kubernetes_container_port *port = &container->ports[p];
+            const struct kubernetes_port *port = &container->ports[p];
             if (has_port(items, count, port->number))
                 continue;
             kubernetes__write_address(writer, pod->ip, port->number);

@@ -68,7 +68,7 @@ void kubernetes__write_pod(struct kubernetes_writer *writer, const struct kubern
 /* A container and one of its ports. */
 void kubernetes__write_port(struct kubernetes_writer *writer,
                             const struct kubernetes_container *container,
-                            const struct kubernetes_container_port *port);
+                            const struct kubernetes_port *port);
 /* The container whose port this is; false if the pod declares none. */
 bool kubernetes__write_port_owner(struct kubernetes_writer *writer,
                                   const struct kubernetes_pod *pod, int64_t port);

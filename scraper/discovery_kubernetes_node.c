@@ -6,31 +6,6 @@
 static const char *const address_types[] = {"InternalIP",  "InternalDNS",  "ExternalIP",
                                             "ExternalDNS", "LegacyHostIP", "Hostname"};
 
-static void read_addresses(struct kubernetes_layout *layout, const json_t *addresses,
-                           struct kubernetes_node *node)
-{
-    node->address_count = kubernetes__layout_count(layout, addresses);
-    node->addresses = LAYOUT_ARRAY(layout, struct kubernetes_node_address, node->address_count);
-    for (uint32_t i = 0; i < node->address_count; i++) {
-        const json_t *address = json_array_get(addresses, i);
-        node->addresses[i].type = kubernetes__layout_get(layout, address, "type");
-        node->addresses[i].address = kubernetes__layout_get(layout, address, "address");
-    }
-}
-
-static void read_conditions(struct kubernetes_layout *layout, const json_t *conditions,
-                            struct kubernetes_node *node)
-{
-    node->condition_count = kubernetes__layout_count(layout, conditions);
-    node->conditions =
-        LAYOUT_ARRAY(layout, struct kubernetes_node_condition, node->condition_count);
-    for (uint32_t i = 0; i < node->condition_count; i++) {
-        const json_t *condition = json_array_get(conditions, i);
-        node->conditions[i].type = kubernetes__layout_get(layout, condition, "type");
-        node->conditions[i].status = kubernetes__layout_get(layout, condition, "status");
-    }
-}
-
 void kubernetes__node_read(struct kubernetes_layout *layout, json_t *json, void *object)
 {
     struct kubernetes_node *node = object;
@@ -39,15 +14,17 @@ void kubernetes__node_read(struct kubernetes_layout *layout, json_t *json, void 
     node->provider_id = kubernetes__layout_get(layout, json_object_get(json, "spec"), "providerID");
     node->kubelet_port = kubernetes__layout_int(
         layout, discovery_json_get_int(json_object_get(endpoints, "kubeletEndpoint"), "Port", 0));
-    read_addresses(layout, json_object_get(status, "addresses"), node);
-    read_conditions(layout, json_object_get(status, "conditions"), node);
+    kubernetes__layout_typed(layout, json_object_get(status, "addresses"), "address",
+                             &node->addresses, &node->address_count);
+    kubernetes__layout_typed(layout, json_object_get(status, "conditions"), "status",
+                             &node->conditions, &node->condition_count);
 }
 
 static struct str first_address(const struct kubernetes_node *node, struct str type)
 {
     for (uint32_t i = 0; i < node->address_count; i++) {
-        if (str_equal(node->addresses[i].type, type))
-            return node->addresses[i].address;
+        if (str_equal(node->addresses[i].name, type))
+            return node->addresses[i].value;
     }
     return STR("");
 }
@@ -76,16 +53,16 @@ static void write_metadata(struct kubernetes_writer *writer, const struct kubern
 static void write_conditions(struct kubernetes_writer *writer, const struct kubernetes_node *node)
 {
     for (uint32_t i = 0; i < node->condition_count; i++) {
-        const struct kubernetes_node_condition *condition = &node->conditions[i];
+        const struct label *condition = &node->conditions[i];
         struct strbuf lower = STRBUF_INIT;
         strbuf_add_cstr(&lower, "__meta_kubernetes_node_condition_");
         size_t prefix = lower.size;
-        discovery_label_name_add(&lower, condition->type);
+        discovery_label_name_add(&lower, condition->name);
         for (size_t k = prefix; k < lower.size; k++) {
             if (lower.data[k] >= 'A' && lower.data[k] <= 'Z')
                 lower.data[k] = (char)(lower.data[k] - 'A' + 'a');
         }
-        kubernetes__write_lower(writer, strbuf_cstr(&lower), condition->status);
+        kubernetes__write_lower(writer, strbuf_cstr(&lower), condition->value);
         strbuf_deinit(&lower);
     }
 }
@@ -105,8 +82,8 @@ void kubernetes__write_node_group(struct kubernetes_writer *writer,
     kubernetes__write(writer, "instance", object->name);
     /* Backwards: the first address of a type is the one that stays. */
     for (uint32_t i = node->address_count; i-- > 0;)
-        kubernetes__write_key(writer, "__meta_kubernetes_node_address_", node->addresses[i].type,
-                              node->addresses[i].address);
+        kubernetes__write_key(writer, "__meta_kubernetes_node_address_", node->addresses[i].name,
+                              node->addresses[i].value);
     kubernetes__end_target(writer);
 }
 

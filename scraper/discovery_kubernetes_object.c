@@ -72,6 +72,33 @@ void kubernetes__layout_pairs(struct kubernetes_layout *layout, json_t *object,
     }
 }
 
+void kubernetes__layout_typed(struct kubernetes_layout *layout, const json_t *list, const char *key,
+                              struct label **pairs, uint32_t *count)
+{
+    *count = kubernetes__layout_count(layout, list);
+    *pairs = LAYOUT_ARRAY(layout, struct label, *count);
+    for (uint32_t i = 0; i < *count; i++) {
+        const json_t *json = json_array_get(list, i);
+        (*pairs)[i].name = kubernetes__layout_get(layout, json, "type");
+        (*pairs)[i].value = kubernetes__layout_get(layout, json, key);
+    }
+}
+
+void kubernetes__ports_read(struct kubernetes_layout *layout, const json_t *list, const char *key,
+                            int64_t missing, struct kubernetes_port **ports, uint32_t *count)
+{
+    *count = kubernetes__layout_count(layout, list);
+    *ports = LAYOUT_ARRAY(layout, struct kubernetes_port, *count);
+    for (uint32_t i = 0; i < *count; i++) {
+        const json_t *json = json_array_get(list, i);
+        struct kubernetes_port *port = &(*ports)[i];
+        port->name = kubernetes__layout_get(layout, json, "name");
+        port->protocol = kubernetes__layout_get(layout, json, "protocol");
+        port->app_protocol = kubernetes__layout_get(layout, json, "appProtocol");
+        port->number = kubernetes__layout_int(layout, discovery_json_get_int(json, key, missing));
+    }
+}
+
 /* ---- the common part ---- */
 
 static void read_nothing(struct kubernetes_layout *layout, json_t *json, void *object)

@@ -59,6 +59,9 @@ struct str kubernetes__layout_get(struct kubernetes_layout *layout, const json_t
 int64_t kubernetes__layout_int(struct kubernetes_layout *layout, int64_t value);
 /* The object's size as an array; anything else is 0. */
 uint32_t kubernetes__layout_count(struct kubernetes_layout *layout, const json_t *array);
+/* The members `type` and `key` of the objects of a list as pairs. */
+void kubernetes__layout_typed(struct kubernetes_layout *layout, const json_t *list, const char *key,
+                              struct label **pairs, uint32_t *count);
 /* The string members of a JSON object as pairs. */
 void kubernetes__layout_pairs(struct kubernetes_layout *layout, json_t *object,
                               struct label **pairs, uint32_t *count);
@@ -81,10 +84,11 @@ struct kubernetes_reference {
     struct str name;
 };
 
-struct kubernetes_container_port {
-    struct str name;
-    struct str protocol;
-    int64_t number;
+/* Of a container, a service or endpoints. */
+struct kubernetes_port {
+    struct str name, protocol;
+    struct str app_protocol; /* of endpoints */
+    int64_t number;          /* -1: none, of endpoints */
 };
 
 struct kubernetes_container {
@@ -92,7 +96,7 @@ struct kubernetes_container {
     struct str image;
     struct str id;
     bool init;
-    struct kubernetes_container_port *ports;
+    struct kubernetes_port *ports;
     uint32_t port_count;
 };
 
@@ -104,24 +108,13 @@ struct kubernetes_pod {
     uint32_t container_count;
 };
 
-struct kubernetes_service_port {
-    struct str name;
-    struct str protocol;
-    int64_t number;
-};
-
 struct kubernetes_service {
     struct kubernetes_object object;
     struct str type, cluster_ip, external_name, load_balancer_ip;
     struct str ip_family; /* the first one: "IPv4" */
     bool dual_stack;      /* it asks for addresses of both families */
-    struct kubernetes_service_port *ports;
+    struct kubernetes_port *ports;
     uint32_t port_count;
-};
-
-struct kubernetes_endpoint_port {
-    struct str name, protocol, app_protocol;
-    int64_t number; /* -1: none */
 };
 
 /* One address of an endpoints object. */
@@ -134,7 +127,7 @@ struct kubernetes_endpoint_address {
 struct kubernetes_endpoint_subset {
     struct kubernetes_endpoint_address *addresses; /* those that are ready first */
     uint32_t address_count;
-    struct kubernetes_endpoint_port *ports;
+    struct kubernetes_port *ports;
     uint32_t port_count;
 };
 
@@ -162,27 +155,17 @@ struct kubernetes_endpointslice {
     struct str address_type;
     struct kubernetes_slice_endpoint *endpoints;
     uint32_t endpoint_count;
-    struct kubernetes_endpoint_port *ports;
+    struct kubernetes_port *ports;
     uint32_t port_count;
-};
-
-struct kubernetes_node_address {
-    struct str type;
-    struct str address;
-};
-
-struct kubernetes_node_condition {
-    struct str type;
-    struct str status;
 };
 
 struct kubernetes_node {
     struct kubernetes_object object;
     struct str provider_id;
     int64_t kubelet_port;
-    struct kubernetes_node_address *addresses;
+    struct label *addresses; /* by type, as conditions */
     uint32_t address_count;
-    struct kubernetes_node_condition *conditions;
+    struct label *conditions;
     uint32_t condition_count;
 };
 
@@ -211,7 +194,8 @@ void kubernetes__endpoints_read(struct kubernetes_layout *layout, json_t *json, 
 void kubernetes__endpointslice_read(struct kubernetes_layout *layout, json_t *json, void *object);
 void kubernetes__node_read(struct kubernetes_layout *layout, json_t *json, void *object);
 void kubernetes__ingress_read(struct kubernetes_layout *layout, json_t *json, void *object);
-void kubernetes__endpoint_ports_read(struct kubernetes_layout *layout, const json_t *ports,
-                                     struct kubernetes_endpoint_port **out, uint32_t *count);
+/* A list of ports, whose numbers are members `key`; `missing` stands for one without. */
+void kubernetes__ports_read(struct kubernetes_layout *layout, const json_t *list, const char *key,
+                            int64_t missing, struct kubernetes_port **ports, uint32_t *count);
 void kubernetes__reference_read(struct kubernetes_layout *layout, const json_t *json,
                                 struct kubernetes_reference *reference);

@@ -2,22 +2,6 @@
 #include "discovery_json.h"
 #include "discovery_kubernetes_groups.h"
 
-static void read_ports(struct kubernetes_layout *layout, const json_t *json,
-                       struct kubernetes_container *container)
-{
-    const json_t *ports = json_object_get(json, "ports");
-    container->port_count = kubernetes__layout_count(layout, ports);
-    container->ports =
-        LAYOUT_ARRAY(layout, struct kubernetes_container_port, container->port_count);
-    for (uint32_t i = 0; i < container->port_count; i++) {
-        const json_t *port = json_array_get(ports, i);
-        container->ports[i].name = kubernetes__layout_get(layout, port, "name");
-        container->ports[i].protocol = kubernetes__layout_get(layout, port, "protocol");
-        container->ports[i].number =
-            kubernetes__layout_int(layout, discovery_json_get_int(port, "containerPort", 0));
-    }
-}
-
 static const json_t *find_status(const json_t *statuses, const json_t *container)
 {
     struct str name = discovery_json_get_text(container, "name");
@@ -38,7 +22,8 @@ static void read_containers(struct kubernetes_layout *layout, const json_t *cont
         out[i].name = kubernetes__layout_get(layout, json, "name");
         out[i].image = kubernetes__layout_get(layout, json, "image");
         out[i].id = kubernetes__layout_get(layout, find_status(statuses, json), "containerID");
-        read_ports(layout, json, &out[i]);
+        kubernetes__ports_read(layout, json_object_get(json, "ports"), "containerPort", 0,
+                               &out[i].ports, &out[i].port_count);
     }
 }
 
@@ -132,7 +117,7 @@ static void write_container(struct kubernetes_writer *writer,
 
 void kubernetes__write_port(struct kubernetes_writer *writer,
                             const struct kubernetes_container *container,
-                            const struct kubernetes_container_port *port)
+                            const struct kubernetes_port *port)
 {
     write_container(writer, container);
     kubernetes__write(writer, "__meta_kubernetes_pod_container_port_name", port->name);

@@ -41,17 +41,8 @@ void kubernetes__service_read(struct kubernetes_layout *layout, json_t *json, vo
     service->external_name = kubernetes__layout_get(layout, spec, "externalName");
     read_load_balancer(layout, spec, json_object_get(json, "status"), service);
     read_families(layout, spec, service);
-
-    const json_t *ports = json_object_get(spec, "ports");
-    service->port_count = kubernetes__layout_count(layout, ports);
-    service->ports = LAYOUT_ARRAY(layout, struct kubernetes_service_port, service->port_count);
-    for (uint32_t i = 0; i < service->port_count; i++) {
-        const json_t *port = json_array_get(ports, i);
-        service->ports[i].name = kubernetes__layout_get(layout, port, "name");
-        service->ports[i].protocol = kubernetes__layout_get(layout, port, "protocol");
-        service->ports[i].number =
-            kubernetes__layout_int(layout, discovery_json_get_int(port, "port", 0));
-    }
+    kubernetes__ports_read(layout, json_object_get(spec, "ports"), "port", 0, &service->ports,
+                           &service->port_count);
 }
 
 void kubernetes__write_service(struct kubernetes_writer *writer,
@@ -71,7 +62,7 @@ void kubernetes__write_service_group(struct kubernetes_writer *writer,
     struct strbuf host = STRBUF_INIT;
     strbuf_printf(&host, "%.*s.%.*s.svc", STR_ARG(object->name), STR_ARG(object->space));
     for (uint32_t i = 0; i < service->port_count; i++) {
-        const struct kubernetes_service_port *port = &service->ports[i];
+        const struct kubernetes_port *port = &service->ports[i];
         kubernetes__write_address(writer, strbuf_str(&host), port->number);
         kubernetes__write(writer, "__meta_kubernetes_service_port_name", port->name);
         kubernetes__write_int(writer, "__meta_kubernetes_service_port_number", port->number);

@@ -21,6 +21,7 @@ class Origin:
     def __init__(self):
         self.requests = {}
         self.address = "one:1"
+        self.status = 200
         self.held = threading.Event()
         self.held.set()
         origin = self
@@ -32,7 +33,7 @@ class Origin:
                 origin.requests[self.path] = origin.requests.get(self.path, 0) + 1
                 origin.held.wait(60)
                 body = json.dumps([{"targets": [origin.address]}]).encode()
-                self.send_response(200)
+                self.send_response(origin.status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -117,6 +118,13 @@ def check(server, folder, origin, jobs):
     # What it says next reaches both.
     origin.address = "three:3"
     expect(server, {name: {"three:3"} if name in ("late", "job01") else {"one:1"} for name in jobs})
+    # It fails: said, counted, and the targets stay.
+    origin.status = 500
+    harness.wait_until(lambda: float(own(server, "prometheus_sd_http_failures_total")[0]) > 0,
+                       "failures are counted")
+    with open(server.log_path) as log:
+        assert "server returned HTTP status 500 Internal Server Error" in log.read()
+    equal(addresses(server)["late"], {"three:3"})
     # Nobody wants it any more: it is asked no more.
     jobs.pop("late")
     jobs["job01"] = section(origin, "/a")
