@@ -24,6 +24,11 @@ static err_t cut_if_due(struct db *db, struct strbuf *why)
 {
     struct head_stats stats;
     head_stats(db->head, &stats);
+    /* Its min_t_ms may be too old, after deletions or while a cut waits for readers; the true one
+     * takes a walk over all windows, during which nobody appends. */
+    if (stats.min_t_ms == INT64_MAX ||
+        stats.max_t_ms - stats.min_t_ms <= db->block_range_ms * 3 / 2)
+        return OK;
     int64_t min_t_ms = head_oldest_sample(db->head);
     if (min_t_ms == INT64_MAX || stats.max_t_ms - min_t_ms <= db->block_range_ms * 3 / 2)
         return OK;
