@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 
 #include "connections.h"
+#include "listen.h"
 #include "narthex/base/thread.h"
 #include "request.h"
 #include "web_guard.h"
@@ -69,6 +70,7 @@ struct http_server {
     struct http_server_options options;
     struct http_services *services;
     struct MHD_Daemon *daemons[HTTP_LISTENERS_MAX];
+    struct listener listeners[HTTP_LISTENERS_MAX]; /* of the daemons */
     size_t daemon_count;
     uint16_t port;
     struct str route_prefix; /* "" or "/p", no slash at the end */

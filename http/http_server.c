@@ -1,94 +1,18 @@
 /* Listening, starting and stopping. */
 #include "exchange.h"
 
-#include <errno.h>
 #include <gnutls/abstract.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "narthex/model/regex.h"
 
 enum {
-    LISTEN_BACKLOG = 512,
     DEFAULT_CONNECTIONS = 512,
     DEFAULT_THREADS = 2,
     DEFAULT_WORKERS = 28,
     DEFAULT_READ_TIMEOUT_S = 300,
     DEFAULT_SEND_TIMEOUT_S = 120,
 };
-
-static err_t listen_unix(const char *path, int *fd, struct strbuf *why)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return err_fail(why, ERR_INVALID, "listen unix %s: path too long", path);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    unlink(path);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(*fd, LISTEN_BACKLOG) != 0)
-        return err_fail_errno(why, errno, "listen unix %s", path);
-    return OK;
-}
-
-static err_t listen_tcp(const char *address, int *fd, struct strbuf *why)
-{
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || (size_t)(colon - address) >= sizeof host)
-        return err_fail(why, ERR_INVALID, "listen tcp: address %s: missing port in address",
-                        address);
-    size_t size = (size_t)(colon - address);
-    bool bracketed = size >= 2 && address[0] == '[' && address[size - 1] == ']';
-    memcpy(host, address + bracketed, size - 2 * bracketed);
-    host[size - 2 * bracketed] = '\0';
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found = NULL;
-    int failed = getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints, &found);
-    if (failed != 0 || found == NULL)
-        return err_fail(why, ERR_INVALID, "listen tcp %s: %s", address, gai_strerror(failed));
-    /* ":9090" listens on both families through one IPv6 socket where there is IPv6. */
-    struct addrinfo *chosen = found;
-    for (struct addrinfo *a = found; a != NULL && host[0] == '\0'; a = a->ai_next) {
-        if (a->ai_family == AF_INET6)
-            chosen = a;
-    }
-    int on = 1, off = 0;
-    *fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0 && chosen->ai_family == AF_INET6 && chosen != found) {
-        chosen = found;
-        *fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    }
-    if (*fd >= 0) {
-        setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (chosen->ai_family == AF_INET6)
-            setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    }
-    bool bound = *fd >= 0 && bind(*fd, chosen->ai_addr, chosen->ai_addrlen) == 0 &&
-                 listen(*fd, LISTEN_BACKLOG) == 0;
-    int error = errno;
-    freeaddrinfo(found);
-    if (!bound)
-        return err_fail_errno(why, error, "listen tcp %s: bind", address);
-    return OK;
-}
-
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        return 0;
-    if (address.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)&address)->sin_port);
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    return 0;
-}
 
 /* libmicrohttpd wants some certificate before it starts; each session gets its own when it begins
  * (connections.c), so that this one is never asked. */
@@ -111,16 +35,10 @@ static int no_certificate(gnutls_session_t session, const struct gnutls_cert_ret
 static err_t start_daemon(struct http_server *server, const char *address, struct strbuf *why)
 {
     const struct http_server_options *options = &server->options;
-    int fd = -1;
-    err_t err = strncmp(address, "unix://", 7) == 0 ? listen_unix(address + 7, &fd, why)
-                                                    : listen_tcp(address, &fd, why);
-    if (err != OK) {
-        if (fd >= 0)
-            close(fd);
-        return err;
-    }
+    struct listener *listener = &server->listeners[server->daemon_count];
+    TRY(listen__open(address, listener, why));
     if (server->port == 0)
-        server->port = bound_port(fd);
+        server->port = listener->port;
     unsigned connections =
         options->max_connections == 0 ? DEFAULT_CONNECTIONS : options->max_connections;
     unsigned threads = options->threads == 0 ? DEFAULT_THREADS : options->threads;
@@ -135,14 +53,14 @@ static err_t start_daemon(struct http_server *server, const char *address, struc
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
             (has_tls ? MHD_USE_TLS : 0),
-        0, NULL, NULL, exchange__access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        0, NULL, NULL, exchange__access, server, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_THREAD_POOL_SIZE, threads, MHD_OPTION_CONNECTION_LIMIT,
         connections < threads ? threads : connections, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
         MHD_OPTION_URI_LOG_CALLBACK, exchange__begin, server, MHD_OPTION_NOTIFY_COMPLETED,
         exchange__end, server, MHD_OPTION_NOTIFY_CONNECTION, connections__notify, server,
         MHD_OPTION_ARRAY, has_tls ? tls : &tls[1], MHD_OPTION_END);
     if (daemon == NULL) {
-        close(fd);
+        listen__close(listener);
         return err_fail(why, ERR_IO, "listen %s: the HTTP daemon does not start", address);
     }
     server->daemons[server->daemon_count++] = daemon;
@@ -259,6 +177,8 @@ void http_server_stop(struct http_server *server)
         int fd = MHD_quiesce_daemon(server->daemons[i]);
         if (fd >= 0)
             close(fd);
+        /* Before the last requests end: the next process may listen there. */
+        listen__remove(&server->listeners[i]);
     }
     workers__stop(server);
     notifications_close(server->services->notifications);
