@@ -3,14 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feature_names.h"
 #include "narthex/base/duration.h"
 
-enum flag_kind { FLAG_BOOL, FLAG_TEXT, FLAG_LIST, FLAG_DURATION, FLAG_SIZE, FLAG_INT, FLAG_NO_OP };
+enum flag_kind {
+    FLAG_BOOL,
+    FLAG_TEXT,
+    FLAG_LIST,
+    FLAG_DURATION,
+    FLAG_SIZE,
+    FLAG_INT,
+    FLAG_NO_OP,
+    FLAG_AGENT, /* of agent mode, which there is not */
+};
 
 struct flag {
     const char *name;
     enum flag_kind kind;
-    size_t offset; /* in struct server_flags; of no-ops unused */
+    size_t offset; /* in struct server_flags; of the last two kinds unused */
     const char *fallback;
     const char *help; /* NULL: hidden, as in Prometheus */
 };
@@ -78,6 +88,14 @@ static const struct flag table[] = {
     {"storage.tsdb.allow-overlapping-compaction", FLAG_NO_OP, 0, "true", NULL},
     {"storage.tsdb.block-reload-interval", FLAG_NO_OP, 0, "1m", NULL},
     {"storage.tsdb.delayed-compaction.max-percent", FLAG_NO_OP, 0, "10", NULL},
+    {"agent", FLAG_BOOL, AT(agent), "false", NULL},
+    {"storage.agent.path", FLAG_AGENT, 0, "data-agent/", NULL},
+    {"storage.agent.wal-compression", FLAG_AGENT, 0, "true", NULL},
+    {"storage.agent.retention.min-time", FLAG_AGENT, 0, "5m", NULL},
+    {"storage.agent.retention.max-time", FLAG_AGENT, 0, "4h", NULL},
+    {"storage.agent.no-lockfile", FLAG_AGENT, 0, "false", NULL},
+    {"storage.agent.checkpoint-from-in-memory-series", FLAG_AGENT, 0, "false", NULL},
+    {"storage.agent.checkpoint-batch-size", FLAG_AGENT, 0, "1000", NULL},
     {"storage.remote.flush-deadline", FLAG_NO_OP, 0, "1m", NULL},
     {"storage.remote.read-sample-limit", FLAG_NO_OP, 0, "50000000", NULL},
     {"storage.remote.read-concurrent-limit", FLAG_NO_OP, 0, "10", NULL},
@@ -123,6 +141,27 @@ static const struct flag table[] = {
 };
 enum { FLAG_COUNT = sizeof table / sizeof *table };
 
+/* Numbers that make sense; durations in milliseconds. */
+static const struct {
+    const char *name;
+    int64_t min;
+    int64_t max;
+} ranges[] = {
+    {"config.auto-reload-interval", 1000, INT64_MAX},
+    {"web.read-timeout", 1, INT64_MAX / 1000000},
+    {"web.send-timeout", 1, INT64_MAX / 1000000},
+    {"web.max-connections", 1, 1000000},
+    {"web.max-notifications-subscribers", 0, 1000000},
+    {"web.search.max-limit", 0, INT64_MAX},
+    {"storage.tsdb.min-block-duration", 60000, INT64_MAX},
+    {"query.lookback-delta", 1, INT64_MAX},
+    {"query.timeout", 1, INT64_MAX / 1000000},
+    {"query.max-concurrency", 1, 10000},
+    {"query.max-samples", 1, INT64_MAX},
+    {"query.threads", -1, 1024},
+    {"scrape.shards", 0, 1024},
+};
+
 static void *target_of(struct server_flags *flags, const struct flag *flag)
 {
     return (char *)flags + flag->offset;
@@ -149,6 +188,14 @@ static err_t set_number(struct server_flags *flags, const struct flag *flag, con
     else if (!str_to_int64(text, target))
         err = err_fail(&inner, ERR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
                        value);
+    for (size_t i = 0; err == OK && i < sizeof ranges / sizeof *ranges; i++) {
+        if (strcmp(flag->name, ranges[i].name) != 0)
+            continue;
+        if (*target < ranges[i].min)
+            err = err_fail(&inner, ERR_INVALID, "too small");
+        else if (*target > ranges[i].max)
+            err = err_fail(&inner, ERR_INVALID, "too large");
+    }
     if (err != OK)
         err = bad_value(flag, value, strbuf_cstr(&inner), why);
     strbuf_deinit(&inner);
@@ -160,6 +207,8 @@ static err_t set(struct server_flags *flags, const struct flag *flag, const char
 {
     switch (flag->kind) {
     case FLAG_BOOL:
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return bad_value(flag, value, "neither true nor false", why);
         *(bool *)target_of(flags, flag) = strcmp(value, "true") == 0;
         return OK;
     case FLAG_TEXT:
@@ -173,6 +222,7 @@ static err_t set(struct server_flags *flags, const struct flag *flag, const char
         return OK;
     }
     case FLAG_NO_OP:
+    case FLAG_AGENT:
         return OK;
     default:
         return set_number(flags, flag, value, why);
@@ -190,9 +240,9 @@ static const struct flag *find(struct str name)
 
 static bool takes_no_value(const struct flag *flag)
 {
-    bool no_op_switch = flag->kind == FLAG_NO_OP && (strcmp(flag->fallback, "true") == 0 ||
-                                                     strcmp(flag->fallback, "false") == 0);
-    return flag->kind == FLAG_BOOL || no_op_switch;
+    if (flag->kind == FLAG_NO_OP || flag->kind == FLAG_AGENT)
+        return strcmp(flag->fallback, "true") == 0 || strcmp(flag->fallback, "false") == 0;
+    return flag->kind == FLAG_BOOL;
 }
 
 static void remember(struct server_flags *flags, const struct flag *flag, const char *value)
@@ -240,54 +290,24 @@ static err_t parse_one(struct server_flags *flags, char **argv, int left, int *u
         flags->config_file_set = true;
     if (strcmp(flag->name, "storage.tsdb.retention.time") == 0)
         flags->retention_ms_set = true;
+    if (flag->kind == FLAG_AGENT && flags->agent_flags.count < FLAG_LIST_MAX)
+        flags->agent_flags.items[flags->agent_flags.count++] = flag->name;
     return OK;
 }
 
-static const struct {
-    const char *name;
-    size_t offset;
-} feature_table[] = {
-    {"promql-experimental-functions", AT(promql.experimental_functions)},
-    {"promql-extended-range-selectors", AT(promql.extended_range_selectors)},
-    {"promql-binop-fill-modifiers", AT(promql.binop_fill_modifiers)},
-    {"promql-delayed-name-removal", AT(promql.delayed_name_removal)},
-    {"promql-per-step-stats", AT(promql.per_step_stats)},
-    {"use-start-timestamps", AT(promql.start_timestamps)},
-    {"exemplar-storage", AT(exemplar_storage)},
-    {"search-api", AT(search_api)},
-    {"extra-scrape-metrics", AT(extra_scrape_metrics)},
-    {"created-timestamp-zero-ingestion", AT(created_timestamp_zero)},
-    {"st-storage", AT(start_timestamps)},
-    {"type-and-unit-labels", AT(type_and_unit_labels)},
-};
-
-/* Switches one feature on; false for a name that this version does not know. */
-static bool set_feature(struct server_flags *flags, struct str name)
+/* Agent mode scrapes and sends on; without remote write there is nowhere to send to. */
+static err_t refuse_agent(const struct server_flags *flags, struct strbuf *why)
 {
-    for (size_t i = 0; i < sizeof feature_table / sizeof *feature_table; i++) {
-        if (str_equal_cstr(name, feature_table[i].name)) {
-            *(bool *)((char *)flags + feature_table[i].offset) = true;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void parse_features(struct server_flags *flags)
-{
-    for (size_t f = 0; f < flags->features.count; f++) {
-        struct str list = str_from_cstr(flags->features.items[f]);
-        for (size_t at = 0; at < list.size;) {
-            size_t comma = str_find(list, ',', at);
-            size_t end = comma == SIZE_MAX ? list.size : comma;
-            struct str name = str_from(list.data + at, end - at);
-            if (!set_feature(flags, name) && flags->unknown_features.count < FLAG_LIST_MAX)
-                flags->unknown_features.items[flags->unknown_features.count++] =
-                    arena_str(&flags->arena, name).data;
-            at = end + 1;
-        }
-    }
-    flags->promql.type_and_unit_labels = flags->type_and_unit_labels;
+    if (flags->agent)
+        return err_fail(why, ERR_UNSUPPORTED,
+                        "--agent: agent mode needs remote write, which this version does not have");
+    if (flags->agent_flags.count == 0)
+        return OK;
+    strbuf_add_cstr(why, "The following flag(s) can only be used in agent mode: [");
+    for (size_t i = 0; i < flags->agent_flags.count; i++)
+        strbuf_printf(why, "%s\"--%s\"", i == 0 ? "" : " ", flags->agent_flags.items[i]);
+    strbuf_add_char(why, ']');
+    return ERR_UNSUPPORTED;
 }
 
 static err_t parse_log(struct server_flags *flags, struct strbuf *why)
@@ -380,19 +400,20 @@ err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, stru
     int used;
     for (int i = 1; i < argc; i += used)
         TRY(parse_one(flags, argv + i, argc - i, &used, why));
+    if (!flags->help && !flags->version)
+        TRY(refuse_agent(flags, why));
     if (flags->listen_addresses.count == 0)
         flags->listen_addresses.items[flags->listen_addresses.count++] = "0.0.0.0:9090";
     TRY(check_external_url(flags->external_url, why));
     set_derived(flags);
     qsort(flags->values, flags->value_count, sizeof *flags->values, compare_values);
-    parse_features(flags);
+    TRY(server_features_set(flags, why));
     return parse_log(flags, why);
 }
 
 void server_flags_warn(const struct server_flags *flags)
 {
-    for (size_t i = 0; i < flags->unknown_features.count; i++)
-        LOG_WARN("Unknown option for --enable-feature", "option", flags->unknown_features.items[i]);
+    server_features_warn(flags);
     for (size_t i = 0; i < flags->value_count; i++) {
         const struct flag *flag = find(str_from_cstr(flags->values[i].name));
         if (flag->kind == FLAG_NO_OP && strcmp(flags->values[i].value, flag->fallback) != 0)

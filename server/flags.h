@@ -62,7 +62,9 @@ struct server_flags {
     enum log_level log_level;
     enum log_format log_format;
     struct flag_list features;
-    struct flag_list unknown_features; /* names among them that change nothing here */
+    struct flag_list idle_features; /* names among them that change nothing here */
+    bool agent;
+    struct flag_list agent_flags; /* names of flags that only agent mode has */
 
     /* From --enable-feature. */
     struct promql_features promql;
@@ -79,7 +81,8 @@ struct server_flags {
     struct arena arena;
 };
 
-/* ERR_INVALID with kingpin's text (unknown long flag '--x', expected argument for flag '--x', …).
+/* ERR_INVALID with kingpin's text (unknown long flag '--x', expected argument for flag '--x', …),
+ * ERR_UNSUPPORTED with Prometheus' text for flags of agent mode.
  * Warnings about flags that change nothing are logged by server_flags_warn once logging is set. */
 err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, struct strbuf *why);
 void server_flags_warn(const struct server_flags *flags);

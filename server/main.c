@@ -9,7 +9,7 @@
 #include "server.h"
 #include "service_notify.h"
 
-enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 1 };
+enum { EXIT_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_AGENT_MODE = 3 };
 
 /* Each target, client and file takes a descriptor. */
 static void raise_file_limit(void)
@@ -109,7 +109,11 @@ int main(int argc, char **argv)
     struct server_flags flags;
     struct strbuf text = STRBUF_INIT;
     int status = 0;
-    if (server_flags_parse(&flags, argc, argv, &text) != OK) {
+    err_t err = server_flags_parse(&flags, argc, argv, &text);
+    if (err == ERR_UNSUPPORTED) {
+        fprintf(stderr, "%s\n", strbuf_cstr(&text));
+        status = EXIT_AGENT_MODE;
+    } else if (err != OK) {
         fprintf(stderr,
                 "Error parsing command line arguments: %s\nnarthex: error: %s, try --help\n",
                 strbuf_cstr(&text), strbuf_cstr(&text));
