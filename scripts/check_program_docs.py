@@ -2,7 +2,8 @@
 
 usage: check_program_docs.py NARTHEX NARTHEXCTL NARTHEX_EXPORTER TSDB_BENCH
 
-The page names each flag of `narthex --help` with its default, and each hidden one of server/flags.c.
+The page names each flag of `narthex --help` with its default, each hidden one of server/flags.c, and
+each feature of server/feature_names.c.
 A manual page has a line `.B …` for each option or command, letter by letter as in --help.
 """
 import pathlib
@@ -33,12 +34,27 @@ def flags_of_help(lines):
 
 
 def hidden_flags():
-    """({name: default} of those with an effect, names of those without)"""
+    """({name: default} of those with an effect, names of those without, those that are refused)"""
     text = (ROOT / "server" / "flags.c").read_text()
     entries = re.findall(r'\{"([\w.-]+)",\s*FLAG_(\w+),\s*(?:0|AT\(\w+\)),\s*"([^"]*)",\s*NULL\}', text)
     assert len(entries) > 10
-    return ({name: default for name, kind, default in entries if kind != "NO_OP"},
-            {name: None for name, kind, _ in entries if kind == "NO_OP"})
+    refused = {name: default for name, kind, default in entries
+               if kind == "AGENT" or name == "agent"}
+    return ({name: default for name, kind, default in entries
+             if kind != "NO_OP" and name not in refused},
+            {name: None for name, kind, _ in entries if kind == "NO_OP"}, refused)
+
+
+def features():
+    """Names that only the code has, and that only the page has."""
+    code = (ROOT / "server" / "feature_names.c").read_text()
+    text = PAGE.read_text()
+    text = text[text.index("<!-- features -->"):text.index("Not in `--help`")]
+    known = set(re.findall(r'^    \{"([\w-]+)", ', code, re.M))
+    assert len(known) > 10
+    named = set(re.findall(r"`([\w-]+)`", text)) - {"--config.auto-reload"}
+    return [f"docs/operations.md: feature {name} is in one of page and code only"
+            for name in sorted(known ^ named)]
 
 
 def page_flags(marker):
@@ -66,12 +82,14 @@ def manual_lines(name):
 
 def main():
     problems = []
-    effective, idle = hidden_flags()
+    effective, idle, refused = hidden_flags()
     shown = flags_of_help(help_of(sys.argv[1]))
     problems += compare("docs/operations.md", shown, page_flags("of: narthex"))
     problems += compare("docs/operations.md, hidden flags", effective, page_flags("hidden:"))
     problems += compare("docs/operations.md, flags without effect", idle,
                         page_flags("without effect:"))
+    problems += compare("docs/operations.md, flags refused", refused, page_flags("refused:"))
+    problems += features()
     for program in sys.argv[1:]:
         name = pathlib.Path(program).name
         wanted, found = help_of(program), manual_lines(name)

@@ -89,19 +89,31 @@ err_t server_features_set(struct server_flags *flags, struct strbuf *why)
     return OK;
 }
 
+static const char *reason_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+        if (strcmp(name, idle[i].name) == 0)
+            return idle[i].why;
+    }
+    return NULL;
+}
+
 void server_features_warn(const struct server_flags *flags)
 {
-    for (size_t f = 0; f < flags->idle_features.count; f++) {
-        const char *name = flags->idle_features.items[f];
-        const char *reason = NULL;
-        for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
-            if (strcmp(name, idle[i].name) == 0)
-                reason = idle[i].why;
-        }
-        if (reason == NULL)
-            LOG_WARN("Unknown option for --enable-feature", "option", name);
+    /* One line each: the log lets few lines of a place pass at once. */
+    struct strbuf known = STRBUF_INIT, unknown = STRBUF_INIT;
+    for (size_t i = 0; i < flags->idle_features.count; i++) {
+        const char *name = flags->idle_features.items[i];
+        const char *reason = reason_of(name);
+        if (reason != NULL)
+            strbuf_printf(&known, "%s%s (%s)", known.size == 0 ? "" : ", ", name, reason);
         else
-            LOG_WARN("this feature is accepted and changes nothing", "option", name, "reason",
-                     reason);
+            strbuf_printf(&unknown, "%s%s", unknown.size == 0 ? "" : ",", name);
     }
+    if (unknown.size > 0)
+        LOG_WARN("Unknown option for --enable-feature", "option", strbuf_cstr(&unknown));
+    if (known.size > 0)
+        LOG_WARN("features that are accepted and change nothing", "features", strbuf_cstr(&known));
+    strbuf_deinit(&unknown);
+    strbuf_deinit(&known);
 }

@@ -413,13 +413,17 @@ err_t server_flags_parse(struct server_flags *flags, int argc, char **argv, stru
 
 void server_flags_warn(const struct server_flags *flags)
 {
+    struct strbuf idle = STRBUF_INIT;
     server_features_warn(flags);
     for (size_t i = 0; i < flags->value_count; i++) {
         const struct flag *flag = find(str_from_cstr(flags->values[i].name));
         if (flag->kind == FLAG_NO_OP && strcmp(flags->values[i].value, flag->fallback) != 0)
-            LOG_WARN("this flag is accepted and changes nothing", "flag", flag->name, "value",
-                     flags->values[i].value);
+            strbuf_printf(&idle, "%s--%s=%s", idle.size == 0 ? "" : " ", flag->name,
+                          flags->values[i].value);
     }
+    if (idle.size > 0)
+        LOG_WARN("flags that are accepted and change nothing", "flags", strbuf_cstr(&idle));
+    strbuf_deinit(&idle);
 }
 
 void server_flags_deinit(struct server_flags *flags)
