@@ -113,7 +113,7 @@ static const struct field dns_fields[] = {
 const struct schema schema_dns_sd = {"dns.plain", dns_fields, check_dns};
 
 static const struct field docker_fields[] = {
-    {"host", FIELD_STRING, NULL, NULL, NULL, 0},
+    {"host", FIELD_URL, NULL, NULL, NULL, 0},
     {"port", FIELD_INT, NULL, "80", NULL, 0},
     {"filters", FIELD_OBJECTS, &schema_discovery_filter, NULL, NULL, 0},
     {"host_networking_host", FIELD_STRING, NULL, "localhost", NULL, 0},
@@ -125,7 +125,7 @@ static const struct field docker_fields[] = {
 const struct schema schema_docker_sd = {"docker.plain", docker_fields, check_docker};
 
 static const struct field dockerswarm_fields[] = {
-    {"host", FIELD_STRING, NULL, NULL, NULL, 0},
+    {"host", FIELD_URL, NULL, NULL, NULL, 0},
     {"role", FIELD_STRING, NULL, NULL, NULL, 0},
     {"port", FIELD_INT, NULL, "80", NULL, 0},
     {"filters", FIELD_OBJECTS, &schema_discovery_filter, NULL, NULL, 0},
@@ -226,7 +226,7 @@ const struct schema schema_hetzner_sd = {"hetzner.plain", hetzner_fields, check_
 static const struct field http_fields[] = {
     HTTP_CLIENT_FIELDS,
     {"refresh_interval", FIELD_DURATION, NULL, "1m", NULL, 0},
-    {"url", FIELD_STRING, NULL, NULL, NULL, 0},
+    {"url", FIELD_URL, NULL, NULL, NULL, 0},
     {NULL, 0, NULL, NULL, NULL, 0},
 };
 const struct schema schema_http_sd = {"http.plain", http_fields, check_http};
@@ -403,7 +403,7 @@ const struct schema schema_ovhcloud_sd = {"ovhcloud.plain", ovhcloud_fields, che
 static const struct field puppetdb_fields[] = {
     HTTP_CLIENT_FIELDS,
     {"refresh_interval", FIELD_DURATION, NULL, "1m", NULL, 0},
-    {"url", FIELD_STRING, NULL, NULL, NULL, 0},
+    {"url", FIELD_URL, NULL, NULL, NULL, 0},
     {"query", FIELD_STRING, NULL, NULL, NULL, 0},
     {"include_parameters", FIELD_BOOL, NULL, NULL, NULL, 0},
     {"port", FIELD_INT, NULL, "80", NULL, 0},

@@ -2,6 +2,7 @@
 
 #include "narthex/base/duration.h"
 #include "narthex/base/number.h"
+#include "narthex/base/url.h"
 
 static void indent_by(struct strbuf *out, uint32_t indent)
 {
@@ -59,20 +60,10 @@ static void print_string(struct strbuf *out, struct str text)
 /* scheme://user:password@host becomes scheme://user:xxxxx@host. */
 static void print_url(struct strbuf *out, struct str url)
 {
-    size_t colon = str_find(url, ':', 0);
-    if (colon != SIZE_MAX && colon + 2 < url.size && url.data[colon + 1] == '/') {
-        size_t start = colon + 3;
-        size_t at = str_find(url, '@', start);
-        size_t slash = str_find(url, '/', start);
-        size_t password = str_find(url, ':', start);
-        if (at != SIZE_MAX && at < slash && password < at) {
-            strbuf_add(out, url.data, password + 1);
-            strbuf_add_cstr(out, "xxxxx");
-            strbuf_add(out, url.data + at, url.size - at);
-            return;
-        }
-    }
-    print_string(out, url);
+    struct strbuf masked = STRBUF_INIT;
+    url_add_masked(&masked, url, "xxxxx");
+    print_string(out, strbuf_str(&masked));
+    strbuf_deinit(&masked);
 }
 
 static void print_item(struct strbuf *out, enum field_kind kind, struct str text)

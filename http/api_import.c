@@ -2,6 +2,9 @@
  * The text is the request's body, or with ?path= a file below the data folder. */
 #include "request.h"
 
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include "narthex/tsdb/db_import.h"
 
 static bool is_canceled(void *context)
@@ -10,7 +13,8 @@ static bool is_canceled(void *context)
     return atomic_load_explicit(&request->cancel, memory_order_relaxed);
 }
 
-/* Neither absolute nor leading out of the folder. */
+/* Neither absolute nor leading out of the folder by itself; said of files that are not there too.
+ */
 static bool stays_below(struct str path)
 {
     if (path.size == 0 || path.data[0] == '/')
@@ -24,6 +28,33 @@ static bool stays_below(struct str path)
         at = end + 1;
     }
     return true;
+}
+
+/* The file that the path names, in the arena: a regular one below the data folder, wherever links
+ * lead. Errors quote the text, which nobody shall read of other files this way; a pipe would never
+ * end. NULL with the reason otherwise. */
+static const char *find_file(struct http_request *request, struct str path, const char **reason)
+{
+    const char *folder = db_path(request->services->db);
+    const char *text = arena_printf(&request->arena, "%s/%.*s", folder, STR_ARG(path)).data;
+    char *root = realpath(folder, NULL);
+    char *real = realpath(text, NULL);
+    struct stat info;
+    const char *found = NULL;
+    size_t size = root == NULL ? 0 : strlen(root);
+    if (!stays_below(path) || str_find(path, '\0', 0) != SIZE_MAX || root == NULL)
+        *reason = "not below the data folder";
+    else if (real == NULL)
+        found = text; /* cannot be opened either, and the error says why */
+    else if (strncmp(real, root, size) != 0 || real[size] != '/')
+        *reason = "not below the data folder";
+    else if (stat(real, &info) != 0 || !S_ISREG(info.st_mode))
+        *reason = "not a regular file";
+    else
+        found = arena_str(&request->arena, str_from_cstr(real)).data;
+    free(real);
+    free(root);
+    return found;
 }
 
 static void answer(struct http_request *request, const struct db_import_result *result)
@@ -47,16 +78,14 @@ void http__import(struct http_request *request)
     if (path.size == 0) {
         options.file = request->upload_path;
         options.name = "body";
-    } else if (stays_below(path) && request->upload_bytes == 0) {
-        options.file =
-            arena_printf(&request->arena, "%s/%.*s", db_path(request->services->db), STR_ARG(path))
-                .data;
-        options.name = arena_str(&request->arena, path).data;
     } else {
-        http__api_invalid_parameter(request, "path",
-                                    request->upload_bytes > 0 ? "there is a body too"
-                                                              : "not below the data folder");
-        return;
+        const char *reason = "there is a body too";
+        options.file = request->upload_bytes > 0 ? NULL : find_file(request, path, &reason);
+        options.name = arena_str(&request->arena, path).data;
+        if (options.file == NULL) {
+            http__api_invalid_parameter(request, "path", reason);
+            return;
+        }
     }
     struct db_import_result result;
     struct strbuf why = STRBUF_INIT;

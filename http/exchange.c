@@ -263,11 +263,11 @@ static bool pass_guard(struct http_exchange *exchange)
 }
 
 /* What can be judged before a body is read; false when the answer is there. */
-static bool pass_head(struct http_exchange *exchange)
+static bool pass_head(struct http_exchange *exchange, const char *version)
 {
     unsigned status;
     const char *text;
-    if (!head_check(exchange->connection, &status, &text)) {
+    if (!head_check(exchange->connection, version, &status, &text)) {
         http__text(&exchange->request, status, text);
         http__header(&exchange->request, "Connection", STR("close"));
         return false;
@@ -531,12 +531,11 @@ enum MHD_Result exchange__access(void *server, struct MHD_Connection *connection
 {
     (void)server;
     (void)url;
-    (void)version;
     struct http_exchange *exchange = *context;
     if (exchange->state == EXCHANGE_HEADERS) {
         read_head(exchange, method);
         exchange->state = EXCHANGE_BODY;
-        if (!pass_head(exchange)) {
+        if (!pass_head(exchange, version)) {
             finish(exchange);
             return send_answer(exchange);
         }

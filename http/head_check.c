@@ -1,12 +1,14 @@
 #include "head_check.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "narthex/base/str.h"
 
 struct head {
     unsigned lengths;   /* Content-Length headers */
     unsigned encodings; /* Transfer-Encoding headers */
+    unsigned hosts;     /* Host headers */
     bool chunked;       /* all of them say just that */
     bool bad_length;
     bool bad_name;
@@ -46,17 +48,24 @@ static enum MHD_Result look(void *context, enum MHD_ValueKind kind, const char *
     } else if (str_equal_nocase(name, STR("Transfer-Encoding"))) {
         head->encodings++;
         head->chunked = head->chunked && str_equal_nocase(text, STR("chunked"));
+    } else if (str_equal_nocase(name, STR("Host"))) {
+        head->hosts++;
     }
     return MHD_YES;
 }
 
-bool head_check(struct MHD_Connection *connection, unsigned *status, const char **text)
+bool head_check(struct MHD_Connection *connection, const char *version, unsigned *status,
+                const char **text)
 {
     struct head head = {.chunked = true};
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look, &head);
     *status = 400;
     if (head.bad_name)
         *text = "400 Bad Request: malformed header name\n";
+    else if (head.hosts > 1)
+        *text = "400 Bad Request: too many Host headers\n";
+    else if (head.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
+        *text = "400 Bad Request: missing required Host header\n";
     else if (head.lengths > 1 || head.bad_length)
         *text = "400 Bad Request: bad Content-Length\n";
     else if (head.lengths > 0 && head.encodings > 0)

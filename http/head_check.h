@@ -8,5 +8,6 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
-/* False: answer *status with *text and close. */
-bool head_check(struct MHD_Connection *connection, unsigned *status, const char **text);
+/* `version` is "HTTP/1.1" or an older one. False: answer *status with *text and close. */
+bool head_check(struct MHD_Connection *connection, const char *version, unsigned *status,
+                const char **text);

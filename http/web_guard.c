@@ -289,9 +289,14 @@ static void remember(struct web_guard *guard, const uint8_t key[KEY_BYTES], bool
 {
     mutex_lock(&guard->lock);
     struct outcome *outcome = &guard->outcomes[guard->next_outcome++ % CACHE_ENTRIES];
-    memcpy(outcome->key, key, KEY_BYTES);
-    outcome->right = right;
-    outcome->used = true;
+    /* Guesses do not push out what is right, or everybody would wait behind their hashing. */
+    for (size_t i = 0; i < CACHE_ENTRIES && outcome->used && outcome->right; i++)
+        outcome = &guard->outcomes[guard->next_outcome++ % CACHE_ENTRIES];
+    if (right || !outcome->right) {
+        memcpy(outcome->key, key, KEY_BYTES);
+        outcome->right = right;
+        outcome->used = true;
+    }
     mutex_unlock(&guard->lock);
 }
 

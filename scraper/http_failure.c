@@ -10,6 +10,7 @@
 
 #include "http_client_private.h"
 #include "http_wire_request.h"
+#include "narthex/base/url.h"
 
 const char *http__status_phrase(uint32_t status)
 {
@@ -60,7 +61,7 @@ void http_transfer_explain(const struct http_transfer *transfer, const char *cau
     struct strbuf text = STRBUF_INIT;
     strbuf_add_cstr(&text, transfer->method);
     strbuf_add_char(&text, ' ');
-    strbuf_add_quoted(&text, strbuf_str(&transfer->url));
+    url_add_quoted(&text, strbuf_str(&transfer->url));
     strbuf_add_cstr(&text, ": ");
     strbuf_add_cstr(&text, cause);
     strbuf_clear(why);

@@ -4,6 +4,7 @@
 
 #include "narthex/base/mem.h"
 #include "narthex/base/number.h"
+#include "narthex/base/url.h"
 #include "scrape_shard.h"
 
 enum {
@@ -208,7 +209,7 @@ static err_t explain_token(struct scrape_loop *loop, err_t err, struct strbuf *w
 {
     struct strbuf text = STRBUF_INIT;
     strbuf_add_cstr(&text, "Get ");
-    strbuf_add_quoted(&text, loop->target->url);
+    url_add_quoted(&text, loop->target->url);
     strbuf_printf(&text, ": %s", strbuf_cstr(why));
     strbuf_clear(why);
     strbuf_add_str(why, strbuf_str(&text));

@@ -6,6 +6,7 @@
 #include "narthex/base/hash.h"
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
+#include "narthex/base/url.h"
 #include "scrape_shard.h"
 
 static const int64_t ns_per_ms = 1000000;
@@ -40,7 +41,7 @@ static void write_failure(const struct scrape_loop *loop, const struct strbuf *w
     strbuf_add_cstr(&line, ",\"job_name\":");
     strbuf_add_quoted(&line, loop->target->job->config->job_name);
     strbuf_add_cstr(&line, ",\"target\":");
-    strbuf_add_quoted(&line, loop->target->url);
+    url_add_quoted(&line, loop->target->url);
     strbuf_add_cstr(&line, "}\n");
     if (write(fd, line.data, line.size) < 0)
         LOG_WARN("scrape failure log cannot be written", "err", "write failed");
@@ -51,7 +52,7 @@ static void report_failure(const struct scrape_loop *loop, const struct strbuf *
 {
     struct strbuf url = STRBUF_INIT;
     struct strbuf pool = STRBUF_INIT;
-    strbuf_add_str(&url, loop->target->url);
+    url_add_masked(&url, loop->target->url, "***");
     strbuf_add_str(&pool, loop->target->job->config->job_name);
     LOG_DEBUG("Scrape failed", "scrape_pool", strbuf_cstr(&pool), "target", strbuf_cstr(&url),
               "err", strbuf_cstr(why));

@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 
 import harness
 
@@ -412,6 +415,143 @@ def test_slow(program, folder, failures):
     server.stop()
 
 
+# ---- what the server reads, shows and redirects to ----
+
+LEAKS = """\
+global: {scrape_interval: 1s}
+scrape_configs:
+- job_name: proxy
+  proxy_url: "http://u:hidden-proxy@127.0.0.1:1"
+  static_configs: [{targets: ["127.0.0.1:1"]}]
+- job_name: injected
+  http_headers: {X-Key: {secrets: [hidden-header]}}
+  static_configs:
+  - targets: ["127.0.0.1:1"]
+    labels: {evil: "line1\\nlevel=ERROR msg=injected <script>"}
+- job_name: http
+  http_sd_configs: [{url: "http://u:hidden-@-sd@127.0.0.1:1/x", refresh_interval: 1s}]
+- job_name: consul
+  consul_sd_configs: [{server: "127.0.0.1:1", token: hidden-consul, refresh_interval: 1s}]
+- job_name: kubernetes
+  kubernetes_sd_configs: [{role: pod, api_server: "https://u:hidden-kube@127.0.0.1:1"}]
+- job_name: docker
+  docker_sd_configs: [{host: "http://u:hidden-docker@127.0.0.1:1", refresh_interval: 1s}]
+- job_name: token
+  oauth2: {client_id: a, client_secret: hidden-oauth, token_url: "http://127.0.0.1:1"}
+  static_configs: [{targets: ["127.0.0.1:1"]}]
+"""
+
+
+def test_leaks(program, folder, failures):
+    """No password is shown, wherever it stands, and what clients and targets send makes no lines of
+    the log."""
+    work = os.path.join(folder, "leaks")
+    server = harness.start_narthex(program, work, LEAKS, "--host-metrics.disable",
+                                   "--log.level=debug")
+    try:
+        server.wait_ready()
+        harness.wait_until(lambda: len([t for t in server.data("targets")["activeTargets"]
+                                        if t["lastError"]]) == 3, "failed scrapes")
+        harness.wait_until(lambda: server.log_tail().count("Unable to refresh") >= 3,
+                           "failed discovery")
+        hostile = "%0Alevel%3DERROR%20msg%3Dinjected"
+        texts = {}
+        for path in ("status/config", "status/flags", "targets", "scrape_pools/config?scrapePool=http",
+                     "scrape_pools/config?scrapePool=docker", "scrape_pools/config?scrapePool=proxy",
+                     "why?target=127.0.0.1:1", "why?match[]=up", "metadata", "status/self_metrics",
+                     f"query?query={hostile}", f"series?match[]={hostile}",
+                     f"label/{hostile}/values", f"targets?scrapePool={hostile}"):
+            texts[path] = harness.http_get(f"{server.url}/api/v1/{path}")[2].decode()
+        texts["/metrics"] = harness.http_get(server.url + "/metrics")[2].decode()
+    finally:
+        server.stop()
+    with open(server.log_path) as log:
+        texts["the log"] = log.read()
+    for where, text in texts.items():
+        failures.check("hidden-" not in text and "-sd@" not in text, f"{where} shows a password")
+    failures.check("xxxxx" in texts["status/config"], "masked URLs")
+    injected = [line for line in texts["the log"].splitlines() if line.startswith("level=ERROR")]
+    failures.check(not injected, f"lines made by others: {injected}")
+
+
+def test_import(program, folder, failures):
+    """?path= reads regular files below the data folder, and no others."""
+    work = os.path.join(folder, "import")
+    server = harness.start_narthex(program, work, CONFIG, "--host-metrics.disable",
+                                   "--web.enable-admin-api")
+    data = os.path.join(work, "narthex-data")
+
+    def ask(path):
+        request = urllib.request.Request(
+            f"{server.url}/api/v1/admin/tsdb/import?path={urllib.parse.quote(path)}", method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+
+    try:
+        server.wait_ready()
+        with open(os.path.join(work, "outside"), "w") as file:
+            file.write("hidden-content 1\n")
+        with open(os.path.join(data, "good.om"), "w") as file:
+            file.write(f"m 1 {int(time.time())}\n# EOF\n")
+        os.symlink(os.path.join(work, "outside"), os.path.join(data, "link"))
+        os.symlink(work, os.path.join(data, "up"))
+        os.symlink("good.om", os.path.join(data, "inside"))
+        os.mkfifo(os.path.join(data, "pipe"))
+        for path in ("link", "up/outside", "../outside", "wal/../../outside", "/etc/passwd", "pipe",
+                     "wal", ".", "good.om\0", "/" + os.path.join(data, "good.om")):
+            status, body = ask(path)
+            failures.check(status == 400 and "hidden-content" not in body and "root:" not in body
+                           and 'invalid parameter \\"path\\"' in body, f"{path!r}: {status} {body}")
+        for path in ("good.om", "./good.om", "inside"):
+            failures.check(ask(path)[0] == 200, f"{path}: {ask(path)}")
+    finally:
+        server.stop()
+
+
+def test_redirects(program, folder, failures):
+    """No path leads to another host or makes headers of its own; Host is there once."""
+    server = Running(program, folder, "redirects", "{}\n")
+    check = failures.check
+    for path in ("//evil.example/", "/.//evil.example", "/x/..//evil.example", "/%2f/evil.example/",
+                 "/\\evil.example/", "/%5cevil.example/", "http://h//evil.example/-/healthy/",
+                 "https://h//evil.example/", "evil.example", "*", "/metrics//..//..//evil.example",
+                 "/graph?x=%0d%0aX-Bad:1", "/%0d%0aX-Bad:%201/", "/API/v1/label/%0d%0aX-Bad:1/values/"):
+        answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode(), 5)
+        head = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        places = [line[10:] for line in head if line.lower().startswith(b"location: ")]
+        check(all(p.startswith(b"/") and p[1:2] not in (b"/", b"\\") for p in places),
+              f"{path}: {places}")
+        check(not any(line.startswith(b"X-Bad") for line in head), f"{path}: {head}")
+    for hosts, status in (("", 400), ("Host: a\r\n", 200), ("Host: a\r\nHost: b\r\n", 400),
+                          ("host: a\r\nHOST: a\r\n", 400), ("Host:\r\n", 200)):
+        answer = server.raw(f"GET /-/healthy HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode(), 5)
+        check(answer.startswith(f"HTTP/1.1 {status} ".encode()), f"{hosts!r}: {answer[:40]}")
+    old = server.raw(b"GET /-/healthy HTTP/1.0\r\n\r\n", 5)
+    check(b" 200 " in old[:20], f"HTTP/1.0 has no Host: {old[:40]}")
+    long_query = "query=" + "+".join(["1"] * 200000)
+    answer = server.raw(f"GET /api/v1/query?{long_query} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), 5)
+    check(answer[:12] in (b"HTTP/1.1 414", b"HTTP/1.1 431"), f"long query: {answer[:40]}")
+    many = "&".join(f"match[]=a{i}" for i in range(100000))
+    status, _, body = server.ask("POST", "/api/v1/series", {
+        "Content-Type": "application/x-www-form-urlencoded"}, many)
+    check(status in (200, 400), f"100,000 selectors: {status} {body[:100]}")
+    server.stop()
+
+
+def test_idle(program, folder, failures):
+    """Connections that say nothing take no place for ever."""
+    server = Running(program, folder, "idle", "{}\n", "--web.max-connections=40",
+                     "--web.read-timeout=1s")
+    idle = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(60)]
+    failures.check(server.ask("GET", "/-/healthy")[0] == 200, "others get a place in the end")
+    for stream in idle:
+        stream.close()
+    server.stop()
+
+
 def main():
     program, build_folder = sys.argv[1:3]
     if shutil.which("openssl") is None:
@@ -424,6 +564,10 @@ def main():
         test_tls(program, folder, failures)
         test_heads(program, folder, failures)
         test_slow(program, folder, failures)
+        test_leaks(program, folder, failures)
+        test_import(program, folder, failures)
+        test_redirects(program, folder, failures)
+        test_idle(program, folder, failures)
     print(f"{failures.checks} checks, {failures.count} failed")
     sys.exit(1 if failures.count else 0)
 

@@ -89,6 +89,21 @@ static void passwords_are_hashed_once(void **unused)
     web_guard_destroy(guard);
 }
 
+static void guesses_do_not_push_out_what_is_right(void **unused)
+{
+    (void)unused;
+    static const char right[] = "Basic YWxpY2U6c2VjcmV0"; /* alice:secret */
+    struct web_guard *guard = start("basic_auth_users: {alice: " HASH "}\n");
+    assert_int_equal(judge(guard, right, true), WEB_ADMIT);
+    for (int i = 0; i < 250; i++) {
+        char guess[32]; /* alice: and two bytes more */
+        snprintf(guess, sizeof guess, "Basic YWxpY2U6%c%c%c=", 'A' + i % 26, 'a' + i / 26, 'A');
+        assert_int_equal(judge(guard, guess, true), WEB_DENY);
+    }
+    assert_int_equal(judge(guard, right, false), WEB_ADMIT);
+    web_guard_destroy(guard);
+}
+
 static void a_broken_file_has_no_config_until_mended(void **unused)
 {
     (void)unused;
@@ -145,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_all_pass),
         cmocka_unit_test(passwords_are_hashed_once),
+        cmocka_unit_test(guesses_do_not_push_out_what_is_right),
         cmocka_unit_test(a_broken_file_has_no_config_until_mended),
         cmocka_unit_test(tokens_come_back_one_an_interval),
     };

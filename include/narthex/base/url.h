@@ -1,0 +1,13 @@
+/* base/url.h: what must not be shown of a URL. */
+#pragma once
+
+#include "narthex/base/str.h"
+
+/* The password in scheme://user:password@host…, a view into `url`; empty if there is none. */
+struct str url_password(struct str url);
+
+struct strbuf;
+/* Appends the URL with `mask` in place of its password. */
+void url_add_masked(struct strbuf *out, struct str url, const char *mask);
+/* The URL as Go's messages show it: quoted, with *** for its password. */
+void url_add_quoted(struct strbuf *out, struct str url);
