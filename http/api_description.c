@@ -61,19 +61,24 @@ PARAM label = {"label", "string", "Name of the label", API_REQUIRED};
         &include_score, &sort_by, &sort_dir, &limit, &batch_size
 #define NDJSON "application/x-ndjson"
 
+#define PAGE(path)                                                                                 \
+    {                                                                                              \
+        path, "pages", "Page of the server", NULL, HTML, NULL                                      \
+    }
+
 const struct api_description api_descriptions[] = {
     {"/", "pages", "Leads to /query", NULL, HTML, NULL},
     {"/graph", "pages", "Leads to /query", NULL, HTML, NULL},
-    {"/query", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/alerts", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/rules", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/targets", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/service-discovery", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/alertmanager-discovery", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/config", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/flags", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/status", "pages", "Page of the server", NULL, HTML, NULL},
-    {"/tsdb-status", "pages", "Page of the server", NULL, HTML, NULL},
+    PAGE("/query"),
+    PAGE("/alerts"),
+    PAGE("/rules"),
+    PAGE("/targets"),
+    PAGE("/service-discovery"),
+    PAGE("/alertmanager-discovery"),
+    PAGE("/config"),
+    PAGE("/flags"),
+    PAGE("/status"),
+    PAGE("/tsdb-status"),
     {"/-/healthy", "management", "Answers while the process lives", NULL, TEXT, NULL},
     {"/-/ready", "management", "Answers 200 when queries can be asked", NULL, TEXT, NULL},
     {"/-/reload", "management", "Loads the configuration again", NULL, TEXT, NULL},

@@ -9,6 +9,14 @@ void http__add_member(struct strbuf *out, const char *name, struct str text)
     json_add_string(out, text, true);
 }
 
+void http__add_line(struct strbuf *out, uint64_t line, struct str text)
+{
+    if (line == 0)
+        return;
+    strbuf_printf(out, ",\"line\":%llu", (unsigned long long)line);
+    http__add_member(out, "lineText", text);
+}
+
 void http__add_rule(struct strbuf *out, uint32_t number, const struct relabel_rule *rule,
                     struct labels before)
 {
@@ -30,10 +38,7 @@ static void add_active(struct strbuf *out, const struct target_why_view *item)
     strbuf_printf(out, ",\"samplesScraped\":%llu,\"samplesKept\":%llu",
                   (unsigned long long)item->samples_scraped,
                   (unsigned long long)item->samples_kept);
-    if (item->line == 0)
-        return;
-    strbuf_printf(out, ",\"line\":%llu", (unsigned long long)item->line);
-    http__add_member(out, "lineText", item->line_text);
+    http__add_line(out, item->line, item->line_text);
 }
 
 static void add_target(struct strbuf *out, const struct target_why_view *item)

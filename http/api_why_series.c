@@ -118,10 +118,7 @@ static void add_probe(struct strbuf *out, const struct probe_why_view *probe)
     http__add_member(out, "lastError", probe->target.last_error);
     if (probe->reason.size > 0)
         http__add_member(out, "reason", probe->reason);
-    if (probe->line > 0) {
-        strbuf_printf(out, ",\"line\":%llu", (unsigned long long)probe->line);
-        http__add_member(out, "lineText", probe->line_text);
-    }
+    http__add_line(out, probe->line, probe->line_text);
     strbuf_printf(out, ",\"samples\":%llu,\"sameName\":%llu,\"matched\":%llu",
                   (unsigned long long)probe->samples, (unsigned long long)probe->same_name,
                   (unsigned long long)probe->matched);

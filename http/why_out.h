@@ -5,6 +5,8 @@
 
 /* ,"name":"text" */
 void http__add_member(struct strbuf *out, const char *name, struct str text);
+/* ,"line":1,"lineText":"text" of the line to blame; nothing for line 0. */
+void http__add_line(struct strbuf *out, uint64_t line, struct str text);
 /* ,"ruleNumber":1,"rule":{…},"labelsBefore":{…} */
 void http__add_rule(struct strbuf *out, uint32_t number, const struct relabel_rule *rule,
                     struct labels before);

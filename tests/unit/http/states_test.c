@@ -98,40 +98,61 @@ static void expect(struct fixture *f, const char *line, const char *status, cons
         fail_msg("%s: %s\nwithout %s %s", line, answer, status, part);
 }
 
+struct expectation {
+    const char *line;
+    const char *status;
+    const char *part;
+};
+
+static void expect_all(struct fixture *f, const struct expectation *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        expect(f, cases[i].line, cases[i].status, cases[i].part);
+}
+
 static void some_paths_answer_before_the_server_is_ready(void **state)
 {
     (void)state;
+    static const struct expectation cases[] = {
+        {"GET /-/healthy", "200", "Prometheus Server is Healthy.\n"},
+        {"GET /-/ready", "503", "X-Prometheus-Stopping: false\r\n"},
+        {"GET /api/v1/query?query=1", "503", "\r\n\r\nService Unavailable"},
+        {"GET /federate", "503", "Service Unavailable"},
+        {"GET /api/v1/status/walreplay", "200", "{\"min\":2,\"max\":5,\"current\":3}"},
+        {"GET /api/v1/notifications", "200", "{\"status\":\"success\",\"data\":[]}"},
+        {"GET /version", "200", "\"version\":\"3."},
+        {"GET /api/v1/openapi.json", "200", "{\"openapi\":\"3.1.0\""},
+    };
+    static const struct expectation stopping[] = {
+        {"GET /-/ready", "503", "X-Prometheus-Stopping: true\r\n"},
+        {"GET /-/healthy", "200", "Healthy"},
+    };
     struct fixture f;
     set_up(&f, SERVER_STARTING, NULL, NULL);
     atomic_store(&f.replay.first_segment, 2);
     atomic_store(&f.replay.last_segment, 5);
     atomic_store(&f.replay.segment, 3);
-    expect(&f, "GET /-/healthy", "200", "Prometheus Server is Healthy.\n");
-    expect(&f, "GET /-/ready", "503", "X-Prometheus-Stopping: false\r\n");
-    expect(&f, "GET /api/v1/query?query=1", "503", "\r\n\r\nService Unavailable");
-    expect(&f, "GET /federate", "503", "Service Unavailable");
-    expect(&f, "GET /api/v1/status/walreplay", "200", "{\"min\":2,\"max\":5,\"current\":3}");
-    expect(&f, "GET /api/v1/notifications", "200", "{\"status\":\"success\",\"data\":[]}");
-    expect(&f, "GET /version", "200", "\"version\":\"3.");
-    expect(&f, "GET /api/v1/openapi.json", "200", "{\"openapi\":\"3.1.0\"");
+    expect_all(&f, cases, sizeof cases / sizeof *cases);
     atomic_store(&f.services.state, SERVER_STOPPING);
-    expect(&f, "GET /-/ready", "503", "X-Prometheus-Stopping: true\r\n");
-    expect(&f, "GET /-/healthy", "200", "Healthy");
+    expect_all(&f, stopping, sizeof stopping / sizeof *stopping);
     tear_down(&f);
 }
 
 static void paths_lead_to_their_clean_form(void **state)
 {
     (void)state;
+    static const struct expectation cases[] = {
+        {"GET /", "302", "Location: /p\r\n"},
+        {"GET /other", "404", "404 page not found\n"},
+        {"GET /p/-/HEALTHY?a=b", "301", "Location: /p/-/healthy?a=b\r\n"},
+        {"POST /p/-/reload/", "307", "Location: /p/-/reload\r\n"},
+        {"GET /p//-/./x/../healthy", "301", "Location: /p/-/healthy\r\n"},
+        {"GET /p/../../etc/passwd", "301", "Location: /p/etc/passwd\r\n"},
+        {"GET /p/-/healthy", "200", "Healthy"},
+    };
     struct fixture f;
     set_up(&f, SERVER_STARTING, "/p/", NULL);
-    expect(&f, "GET /", "302", "Location: /p\r\n");
-    expect(&f, "GET /other", "404", "404 page not found\n");
-    expect(&f, "GET /p/-/HEALTHY?a=b", "301", "Location: /p/-/healthy?a=b\r\n");
-    expect(&f, "POST /p/-/reload/", "307", "Location: /p/-/reload\r\n");
-    expect(&f, "GET /p//-/./x/../healthy", "301", "Location: /p/-/healthy\r\n");
-    expect(&f, "GET /p/../../etc/passwd", "301", "Location: /p/etc/passwd\r\n");
-    expect(&f, "GET /p/-/healthy", "200", "Healthy");
+    expect_all(&f, cases, sizeof cases / sizeof *cases);
     expect(&f, "GET /p/graph?a=<&b", "302", "/query?a=&lt;&amp;b\">Found</a>");
     expect(&f, "DELETE /p/metrics", "405", "Allow: GET, OPTIONS\r\n");
     tear_down(&f);
