@@ -87,6 +87,53 @@ WANTED = {
         prometheus_tsdb_compaction_duration_seconds prometheus_tsdb_tombstone_cleanup_seconds""",
 }
 
+# What panels of public dashboards ask: each has an answer here.
+PANELS = """
+    count by (job, instance, version) (prometheus_build_info{job=~".+"})
+    max by (job, instance) (time() - process_start_time_seconds)
+    sum(rate(prometheus_target_sync_length_seconds_sum[5m])) by (scrape_job) * 1e3
+    sum by (job) (prometheus_sd_discovered_targets)
+    rate(prometheus_target_interval_length_seconds_sum[5m]) / rate(prometheus_target_interval_length_seconds_count[5m])
+    prometheus_target_interval_length_seconds{quantile="0.99"}
+    sum by (job) (rate(prometheus_target_scrapes_exceeded_body_size_limit_total[1m]))
+    sum by (job) (rate(prometheus_target_scrapes_exceeded_sample_limit_total[1m]))
+    sum by (job) (rate(prometheus_target_scrapes_sample_duplicate_timestamp_total[1m]))
+    sum by (job) (rate(prometheus_target_scrapes_sample_out_of_bounds_total[1m]))
+    sum by (job) (rate(prometheus_target_scrapes_sample_out_of_order_total[1m]))
+    sum without (type) (rate(prometheus_tsdb_head_samples_appended_total[5m]))
+    prometheus_tsdb_head_series
+    prometheus_tsdb_head_chunks
+    rate(prometheus_engine_query_duration_seconds_count{slice="inner_eval"}[5m])
+    max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.9"})
+    prometheus_engine_queries
+    sum(rate(prometheus_http_requests_total[1m])) by (handler, code)
+    histogram_quantile(0.9, sum by (le, handler) (rate(prometheus_http_request_duration_seconds_bucket[5m])))
+    prometheus_tsdb_wal_fsync_duration_seconds
+    rate(prometheus_tsdb_compactions_total[5m])
+    prometheus_tsdb_blocks_loaded
+    prometheus_tsdb_storage_blocks_bytes
+    prometheus_config_last_reload_success_timestamp_seconds
+    rate(process_cpu_seconds_total[1m])
+    process_resident_memory_bytes
+    process_open_fds / process_max_fds""".split("\n    ")[1:]
+# Conditions of the mixin's alerts: what they look at is there, and none fires on a sound server.
+# Those on rules, Alertmanagers and remote write have nothing to look at.
+ALERTS = """
+    max_over_time(prometheus_config_last_reload_successful[5m]) == 0
+    increase(prometheus_tsdb_reloads_failures_total[3h]) > 0
+    increase(prometheus_tsdb_compactions_failed_total[3h]) > 0
+    sum without (type) (rate(prometheus_tsdb_head_samples_appended_total[5m])) <= 0
+    rate(prometheus_target_scrapes_sample_duplicate_timestamp_total[5m]) > 0
+    rate(prometheus_target_scrapes_sample_out_of_order_total[5m]) > 0
+    increase(prometheus_target_scrape_pool_exceeded_target_limit_total[5m]) > 0
+    increase(prometheus_target_scrape_pool_exceeded_label_limits_total[5m]) > 0
+    increase(prometheus_target_scrapes_exceeded_body_size_limit_total[5m]) > 0
+    increase(prometheus_target_scrapes_exceeded_sample_limit_total[5m]) > 0
+    increase(prometheus_target_sync_failed_total[30m]) > 0
+    increase(prometheus_sd_kubernetes_failures_total[5m]) > 0
+    avg_over_time(prometheus_engine_queries[5m]) / max_over_time(prometheus_engine_queries_concurrent_max[5m]) > 0.8
+    """.rstrip().split("\n    ")[1:]
+
 
 def metrics(server):
     return harness.http_get(server.url + "/metrics")[2].decode()
@@ -116,6 +163,21 @@ def check_names(server):
             if not lines or missing:
                 wrong.append(f"{name} has no series, or none with {missing}")
     assert not wrong, "\n".join(wrong)
+
+
+def check_mixin(server):
+    def answers(query):
+        return server.data("query", query=query)["result"]
+
+    for query in PANELS:
+        harness.wait_until(lambda q=query: answers(q), f"an answer to {query}", 30)
+    for alert in ALERTS:
+        condition = re.match(r"(.*) (?:==|<=|>) [\d.]+$", alert)[1]
+        harness.wait_until(lambda c=condition: answers(c), f"an answer to {condition}", 30)
+        assert answers(alert) == [], alert
+    # Nothing is pretended: what is not built has no metrics.
+    absent = re.findall(r"^# TYPE (prometheus_(?:rule|notifications|remote)_\S+)", metrics(server), re.M)
+    assert not absent, absent
 
 
 def appended(server):
@@ -164,12 +226,13 @@ def main():
         server = run(program, work, port, started(clean=1, corruptions=False))
         try:
             check_names(server)
+            check_mixin(server)
         finally:
             server.kill()
         damage_log(work)
         run(program, work, port, started(clean=0, corruptions=True)).stop()
         run(program, work, port, lambda s: clean_is(s, 1)).stop()
-    print("own metrics: names, types, labels, clean start, corruptions")
+    print("own metrics: names, types, labels, panels, alerts, clean start, corruptions")
 
 
 main()
