@@ -11,6 +11,7 @@ struct answer_stream {
     size_t given;                /* bytes of it that libmicrohttpd has */
     uint64_t given_before;       /* bytes of the blocks before */
     bool is_last;
+    int64_t left_ns; /* of the client's time, while a block is made */
 };
 
 static ptrdiff_t read_block(void *context, char *to, size_t size)
@@ -27,6 +28,7 @@ static ptrdiff_t read_block(void *context, char *to, size_t size)
         return HTTP_STREAM_END;
     /* relaxed: the flag stands alone */
     bool is_gone = atomic_load_explicit(&self->exchange->request.cancel, memory_order_relaxed);
+    self->left_ns = connections__stop_clock(self->exchange->connection);
     return is_gone || !workers__submit_piece(self->exchange) ? HTTP_STREAM_BROKEN : 0;
 }
 
@@ -86,7 +88,9 @@ void answer_stream__begin(struct http_exchange *exchange, bool may_zip)
 
 void answer_stream__fill(struct http_exchange *exchange)
 {
-    fill(exchange->request.response.stream.context, NULL);
+    struct answer_stream *self = exchange->request.response.stream.context;
+    fill(self, NULL);
+    connections__start_clock(exchange->connection, self->left_ns);
 }
 
 uint64_t answer_stream__bytes(const struct http_exchange *exchange)

@@ -79,13 +79,37 @@ void connections__notify(void *server, struct MHD_Connection *handle, void **soc
     }
 }
 
-static void allow(struct MHD_Connection *handle, int64_t timeout_ns)
+/* NULL for a connection that did not begin here. */
+static struct http_connection *connection_of(struct MHD_Connection *handle)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct http_connection *connection = info == NULL ? NULL : info->socket_context;
+    return info == NULL ? NULL : info->socket_context;
+}
+
+static void allow(struct MHD_Connection *handle, int64_t timeout_ns)
+{
+    struct http_connection *connection = connection_of(handle);
     if (connection != NULL)
         set_deadline(connection, timeout_ns);
+}
+
+int64_t connections__stop_clock(struct MHD_Connection *handle)
+{
+    struct http_connection *connection = connection_of(handle);
+    if (connection == NULL)
+        return 0;
+    int64_t deadline_ns = atomic_load_explicit(&connection->deadline_ns, memory_order_relaxed);
+    set_deadline(connection, 0);
+    if (deadline_ns == 0)
+        return 0; /* over, and shut already */
+    int64_t left_ns = deadline_ns - clock_monotonic_ns(clock_system());
+    return left_ns > 0 ? left_ns : 1;
+}
+
+void connections__start_clock(struct MHD_Connection *handle, int64_t left_ns)
+{
+    allow(handle, left_ns);
 }
 
 void connections__reading(const struct http_connections *connections, struct MHD_Connection *handle)

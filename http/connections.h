@@ -42,6 +42,10 @@ void connections__reading(const struct http_connections *connections,
                           struct MHD_Connection *connection);
 /* It has been read whole. */
 void connections__working(struct MHD_Connection *connection);
+/* While the server makes more of an answer the client is not slow: stops its clock and returns what
+ * is left of its time in nanoseconds; starts it again. */
+int64_t connections__stop_clock(struct MHD_Connection *connection);
+void connections__start_clock(struct MHD_Connection *connection, int64_t left_ns);
 /* Its answer is there. */
 void connections__sending(const struct http_connections *connections,
                           struct MHD_Connection *connection);
