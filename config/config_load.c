@@ -353,6 +353,8 @@ static err_t build_all(struct config_impl *config, const struct config_options *
     TRY(check_remotes(config, "remote_read", "read", scheme, why));
     TRY(check_otlp_names(config, scheme, why));
     const struct value *rule_files = object_get(config->root, "rule_files");
+    config->public.rule_files = rule_files->strings;
+    config->public.rule_file_count = rule_files->count;
     if (rule_files->count > 0)
         config__note_unsupported(config, "rule_files (line %u)", rule_files->line);
     const struct value *tracing = object_get(config->root, "tracing");

@@ -41,6 +41,9 @@ struct config {
     const struct scrape_config *scrape_configs; /* those of scrape_config_files come last */
     uint32_t scrape_config_count;
 
+    const struct str *rule_files; /* patterns */
+    uint32_t rule_file_count;
+
     /* Sections that are configured and not built yet: "rule_files",
      * "ec2_sd_configs (job \"x\")", … */
     const struct str *unsupported;
@@ -62,6 +65,12 @@ void config_unpin(struct config *config);
 void config_print(const struct config *config, struct strbuf *out);
 /* One job of any source; false if there is none of that name. */
 bool config_print_job(const struct config *config, struct str job_name, struct strbuf *out);
+
+/* Calls `visit` for each file that some key names, patterns as they are written: with the key
+ * ("ca_file") and the path, which lives as long as the configuration. */
+void config_visit_files(const struct config *config,
+                        void (*visit)(void *context, const char *key, struct str path),
+                        void *context);
 
 /* XXH64 over the main file and all files that its globs match, as --config.auto-reload watches
  * them; unreadable files count as absent. */
