@@ -145,6 +145,7 @@ static err_t refuse_prometheus(const char *path, struct strbuf *why)
 
 err_t db_lock_folder(const char *folder, int *file, struct strbuf *why)
 {
+    TRY(refuse_prometheus(folder, why));
     char *path = db__join(folder, "lock");
     int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     err_t err = OK;
@@ -320,8 +321,9 @@ err_t db_open(const struct db_options *options, struct db **result, struct strbu
     struct db *db = db_create(options);
     err_t err;
     TRY_OUT(fs_make_dirs(db->fs, db->path, why));
-    TRY_OUT(refuse_prometheus(db->path, why));
-    if (!options->no_lockfile)
+    if (options->no_lockfile)
+        TRY_OUT(refuse_prometheus(db->path, why));
+    else
         TRY_OUT(lock(db, why));
     if (options->metrics != NULL)
         db__metrics_register(db, options->metrics);

@@ -288,6 +288,8 @@ static err_t write_slice(struct import *import, struct commit *commit, struct st
         size_t end = commit_end(import, i);
         TRY(commit_samples(import, commit, import->samples + i, end - i, why));
         i = end;
+        if (import->options->progress != NULL)
+            import->options->progress(import->options->context, import->result->sample_count + i);
     }
     return OK;
 }

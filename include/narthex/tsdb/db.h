@@ -48,7 +48,7 @@ struct db_options {
 /* ERR_INVALID when the folder was made by Prometheus, ERR_UNAVAILABLE when it is locked. */
 err_t db_open(const struct db_options *options, struct db **db, struct strbuf *why);
 /* Takes the lock of a database's folder without opening the database; close(*file) gives it up.
- * ERR_UNAVAILABLE when it is in use. */
+ * ERR_UNAVAILABLE when it is in use, ERR_INVALID when it was made by Prometheus. */
 err_t db_lock_folder(const char *path, int *file, struct strbuf *why);
 /* Flushes, syncs, ends the threads, frees. All appenders and queriers must be closed. */
 void db_close(struct db *db);

@@ -18,6 +18,8 @@ struct db_import_options {
     size_t samples_in_memory; /* 0: 8 million; 24 bytes each; at least DB_IMPORT_SAMPLES_MIN */
     /* Called with the folder of each new block; may be NULL. */
     void (*block_made)(void *context, const char *path);
+    /* Called after each commit with the samples taken so far; may be NULL. */
+    void (*progress)(void *context, uint64_t samples);
     /* Asked between commits; true ends the import with ERR_CANCELED. May be NULL. */
     bool (*is_canceled)(void *context);
     void *context;
