@@ -1,38 +1,10 @@
-/* narthexctl check … */
+/* narthexctl check web-config, healthy and ready. */
 #include <stdio.h>
 
-#include "ctl.h"
-#include "narthex/config/config.h"
+#include "client.h"
 #include "narthex/config/web_tls.h"
 
-static int check_one(const char *path)
-{
-    struct config_options options = {0};
-    struct config *config;
-    struct strbuf why = STRBUF_INIT;
-    printf("Checking %s\n", path);
-    if (config_load(path, &options, &config, &why) != OK) {
-        fprintf(stderr, "  FAILED: %s\n\n", strbuf_cstr(&why));
-        strbuf_deinit(&why);
-        return CTL_FAILED;
-    }
-    printf(" SUCCESS: %s is valid prometheus config file syntax\n", path);
-    for (uint32_t i = 0; i < config->unsupported_count; i++)
-        printf("  not run by this version: %.*s\n", STR_ARG(config->unsupported[i]));
-    printf("\n");
-    config_unpin(config);
-    return CTL_OK;
-}
-
-int ctl_check_config(const struct ctl_arguments *arguments)
-{
-    int status = CTL_OK;
-    for (uint32_t i = 0; i < arguments->rest_count; i++) {
-        if (check_one(arguments->rest[i]) != CTL_OK)
-            status = CTL_FAILED;
-    }
-    return status;
-}
+enum { CHECK_TIMEOUT_MS = 10000 };
 
 /* The file and the certificates that it names, as the server reads them. */
 static err_t check_web_file(const char *path, struct strbuf *why)
@@ -64,19 +36,25 @@ int ctl_check_web_config(const struct ctl_arguments *arguments)
 
 static int check_page(const struct ctl_arguments *arguments, const char *path)
 {
+    struct ctl_client *client;
     struct strbuf url = STRBUF_INIT;
     struct strbuf body = STRBUF_INIT;
     struct strbuf why = STRBUF_INIT;
-    long status = 0;
+    uint32_t status = 0;
     int result = CTL_FAILED;
-    strbuf_add_cstr(&url, ctl_option(arguments, "url", "http://localhost:9090"));
-    strbuf_add_cstr(&url, path);
-    if (ctl_get(strbuf_cstr(&url), &status, &body, &why) != OK) {
+    ctl_url_add(&url, ctl_option(arguments, "url", "http://localhost:9090"), path);
+    err_t err = ctl_client_open(arguments, &client, &why);
+    if (err == OK) {
+        err = ctl_client_fetch(client, strbuf_cstr(&url), NULL, CHECK_TIMEOUT_MS, &status, &body,
+                               &why);
+        ctl_client_close(client);
+    }
+    if (err != OK) {
         fprintf(stderr, "  FAILED: %s\n", strbuf_cstr(&why));
     } else if (status != 200) {
-        fprintf(stderr, "  FAILED: check failed: URL=%s, status=%ld\n", strbuf_cstr(&url), status);
+        fprintf(stderr, "  FAILED: check failed: URL=%s, status=%u\n", strbuf_cstr(&url), status);
     } else {
-        fprintf(stderr, "  SUCCESS: %s\n", strbuf_cstr(&body));
+        fprintf(stderr, "  SUCCESS:  %s\n", strbuf_cstr(&body));
         result = CTL_OK;
     }
     strbuf_deinit(&why);
@@ -93,4 +71,28 @@ int ctl_check_healthy(const struct ctl_arguments *arguments)
 int ctl_check_ready(const struct ctl_arguments *arguments)
 {
     return check_page(arguments, "/-/ready");
+}
+
+/* ---- what is not built ---- */
+
+int ctl_no_rules(const struct ctl_arguments *arguments)
+{
+    (void)arguments;
+    fprintf(stderr, "narthexctl: error: recording and alerting rules are not built yet; nothing "
+                    "was checked or run\n");
+    return CTL_FAILED;
+}
+
+int ctl_no_remote_write(const struct ctl_arguments *arguments)
+{
+    (void)arguments;
+    fprintf(stderr, "narthexctl: error: remote write is not built yet; nothing was pushed\n");
+    return CTL_FAILED;
+}
+
+int ctl_no_write_bench(const struct ctl_arguments *arguments)
+{
+    (void)arguments;
+    fprintf(stderr, "narthexctl: error: the storage is measured by the program tsdb-bench\n");
+    return CTL_FAILED;
 }

@@ -1,7 +1,9 @@
 /* narthexctl tsdb dump, dump-openmetrics: every sample of a data folder as text, log included. The
  * folder must not be in use. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "narthex/base/fs.h"
@@ -10,6 +12,7 @@
 #include "narthex/model/histogram_math.h"
 #include "narthex/query/promql.h"
 #include "narthex/tsdb/db.h"
+#include "progress.h"
 
 /* Go's %g has an exponent from 1e+06 on. */
 enum { FLUSH_BYTES = 1 << 20, GO_EXPONENT_MAX = 6 };
@@ -20,6 +23,8 @@ struct dump {
     int64_t min_t_ms;
     int64_t max_t_ms;
     bool openmetrics;
+    bool labels_only; /* a line of JSON for each series */
+    struct ctl_progress progress;
     struct strbuf key; /* of the series */
     struct strbuf out;
 };
@@ -62,6 +67,21 @@ static void print_column(struct dump *dump, const struct sample_column *column)
     flush(dump, FLUSH_BYTES);
 }
 
+static void print_labels(struct dump *dump, struct labels labels)
+{
+    json_t *object = json_object();
+    for (uint32_t i = 0; i < labels.count; i++)
+        json_object_setn_new_nocheck(
+            object, labels.items[i].name.data, labels.items[i].name.size,
+            json_stringn_nocheck(labels.items[i].value.data, labels.items[i].value.size));
+    char *text = json_dumps(object, JSON_COMPACT);
+    if (text != NULL)
+        strbuf_printf(&dump->out, "%s\n", text);
+    free(text);
+    json_decref(object);
+    flush(dump, FLUSH_BYTES);
+}
+
 static err_t dump_series(struct dump *dump, struct series_cursor *cursor,
                          const struct series *series, struct strbuf *why)
 {
@@ -78,6 +98,10 @@ static err_t dump_series(struct dump *dump, struct series_cursor *cursor,
         TRY(series_cursor_next(cursor, &info, &found, why));
         if (!found)
             return OK;
+        if (dump->labels_only) {
+            print_labels(dump, series->labels);
+            return OK;
+        }
         TRY(series_cursor_decode(cursor, &column, why));
         print_column(dump, &column);
     }
@@ -93,8 +117,13 @@ static err_t dump_selection(struct dump *dump, struct querier *querier, struct s
     TRY(querier_select(querier, selector, &hints, &dump->arena, &list, why));
     TRY(querier_cursor_open(querier, &hints, &cursor, why));
     err_t err = OK;
-    for (size_t i = 0; i < list.count && err == OK; i++)
+    ctl_progress_start(&dump->progress, "Dumping", list.count);
+    dump->progress.on &= isatty(STDOUT_FILENO) == 0; /* the samples move there */
+    for (size_t i = 0; i < list.count && err == OK; i++) {
         err = dump_series(dump, cursor, &list.items[i], why);
+        ctl_progress_set(&dump->progress, i + 1);
+    }
+    ctl_progress_clear(&dump->progress);
     series_cursor_close(cursor);
     return err;
 }
@@ -124,24 +153,23 @@ static err_t dump_all(struct dump *dump, const struct ctl_arguments *arguments, 
     return err;
 }
 
-static bool read_time(const struct ctl_arguments *arguments, const char *name, int64_t fallback,
-                      int64_t *t_ms)
+/* What the reader of the flags has found to be a number. */
+static int64_t read_time(const struct ctl_arguments *arguments, const char *name, int64_t fallback)
 {
     const char *text = ctl_option(arguments, name, NULL);
-    *t_ms = fallback;
-    return text == NULL || str_to_int64(str_from_cstr(text), t_ms);
+    if (text != NULL)
+        (void)str_to_int64(str_from_cstr(text), &fallback);
+    return fallback;
 }
 
 static int run(const struct ctl_arguments *arguments, bool openmetrics)
 {
     struct dump dump = {.openmetrics = openmetrics};
+    dump.labels_only = strcmp(ctl_option(arguments, "format", "prom"), "seriesjson") == 0;
     struct strbuf why = STRBUF_INIT;
     const char *folder = ctl_folder(arguments);
-    if (!read_time(arguments, "min-time", INT64_MIN, &dump.min_t_ms) ||
-        !read_time(arguments, "max-time", INT64_MAX, &dump.max_t_ms)) {
-        fprintf(stderr, "narthexctl: error: --min-time and --max-time are milliseconds\n");
-        return CTL_FAILED;
-    }
+    dump.min_t_ms = read_time(arguments, "min-time", INT64_MIN);
+    dump.max_t_ms = read_time(arguments, "max-time", INT64_MAX);
     struct db_options options = {.path = folder, .no_background = true};
     struct fs_list list;
     arena_init(&dump.arena, MEM_QUERY, SIZE_MAX);

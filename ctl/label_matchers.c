@@ -62,7 +62,7 @@ static int edit_query(const char *text, struct str name, const struct matcher *s
     return err == OK ? CTL_OK : CTL_FAILED;
 }
 
-static int set_matcher(const struct ctl_arguments *arguments)
+int ctl_promql_set_matcher(const struct ctl_arguments *arguments)
 {
     const char *type = ctl_option(arguments, "type", "=");
     struct strbuf why = STRBUF_INIT;
@@ -73,23 +73,18 @@ static int set_matcher(const struct ctl_arguments *arguments)
     int status = CTL_FAILED;
     if (strcmp(matcher_kind_text(kind), type) != 0) {
         fprintf(stderr, "invalid label match type: %s\n", type);
-    } else if (matcher_init(&matcher, kind, str_from_cstr(arguments->rest[2]),
-                            str_from_cstr(arguments->rest[3]), &why) != OK) {
+    } else if (matcher_init(&matcher, kind, str_from_cstr(arguments->rest[1]),
+                            str_from_cstr(arguments->rest[2]), &why) != OK) {
         fprintf(stderr, "%s\n", strbuf_cstr(&why));
     } else {
-        status = edit_query(arguments->rest[1], matcher.name, &matcher);
+        status = edit_query(arguments->rest[0], matcher.name, &matcher);
         matcher_deinit(&matcher);
     }
     strbuf_deinit(&why);
     return status;
 }
 
-int ctl_promql_label_matchers(const struct ctl_arguments *arguments)
+int ctl_promql_delete_matcher(const struct ctl_arguments *arguments)
 {
-    const char *action = arguments->rest[0];
-    if (strcmp(action, "set") == 0 && arguments->rest_count == 4)
-        return set_matcher(arguments);
-    if (strcmp(action, "delete") == 0 && arguments->rest_count == 3)
-        return edit_query(arguments->rest[1], str_from_cstr(arguments->rest[2]), NULL);
-    return ctl_usage_error("label-matchers takes set QUERY NAME VALUE or delete QUERY NAME");
+    return edit_query(arguments->rest[0], str_from_cstr(arguments->rest[1]), NULL);
 }

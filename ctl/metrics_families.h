@@ -1,6 +1,8 @@
 /* ctl/metrics_families.h: an exposition sorted into metric families. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "narthex/base/arena.h"
 #include "narthex/base/htable.h"
 #include "narthex/model/exposition.h"
@@ -8,6 +10,8 @@
 struct ctl_family {
     struct str name;
     struct str help; /* empty: none */
+    bool has_help;
+    bool has_type;
     enum metadata_type type;
     uint32_t sample_count;
 };
@@ -30,7 +34,8 @@ struct ctl_families {
     uint32_t sample_capacity;
 };
 
-/* Reads the text format 0.0.4; the text must stay. ERR_INVALID as exposition_next has it. Families
- * is to be freed in any case. */
+/* Reads the text format 0.0.4; the text must stay. As strict as promtool, stricter than a scrape:
+ * ERR_INVALID with "text format parsing error in line N: …" for a second HELP or TYPE of a family,
+ * too. Families is to be freed in any case. */
 err_t ctl_families_read(struct str text, struct ctl_families *families, struct strbuf *why);
 void ctl_families_deinit(struct ctl_families *families);

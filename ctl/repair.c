@@ -14,18 +14,33 @@
 #include "ctl.h"
 #include "narthex/tsdb/block.h"
 #include "narthex/tsdb/db.h"
+#include "progress.h"
 
 struct repair {
     const char *folder;
     bool series; /* some file of series is damaged */
+    struct ctl_progress progress;
+    uint64_t bytes_done;
     int repaired;
     int failed;
 };
 
 static void fail(struct repair *repair, const char *path, struct strbuf *why)
 {
+    ctl_progress_clear(&repair->progress);
     fprintf(stderr, "narthexctl: error: %s: %s\n", path, strbuf_cstr(why));
     repair->failed++;
+}
+
+/* A file is about to be read; the bar is to be cleared before anything is printed. */
+static void step(struct repair *repair, const char *path)
+{
+    uint64_t size = 0;
+    struct strbuf why = STRBUF_INIT;
+    ctl_progress_set(&repair->progress, repair->bytes_done);
+    if (fs_file_size(path, &size, &why) == OK)
+        repair->bytes_done += size;
+    strbuf_deinit(&why);
 }
 
 static const char *last_part(const char *path)
@@ -73,7 +88,14 @@ static int repair_block(const char *path, void *context)
     struct strbuf why = STRBUF_INIT;
     bool tombstones_only;
     char to[4096];
-    if (ctl_check_block(path, &tombstones_only, &why) != OK) {
+    char block[4096];
+    snprintf(block, sizeof block, "%s/block", path);
+    step(repair, block);
+    err_t err = ctl_check_block(path, &tombstones_only, &why);
+    if (err == ERR_UNSUPPORTED) {
+        fail(repair, path, &why); /* of a newer version: nothing says that it is damaged */
+    } else if (err != OK) {
+        ctl_progress_clear(&repair->progress);
         printf("%s: %s\n", path, strbuf_cstr(&why));
         strbuf_clear(&why);
         char file[4096];
@@ -144,8 +166,10 @@ static int repair_log_file(const struct ctl_log_file *file, void *context)
     struct repair *repair = context;
     struct ctl_log_state state;
     struct strbuf why = STRBUF_INIT;
+    step(repair, file->path);
     err_t err = ctl_check_log_file(file, &state, &why);
     if (err == OK) {
+        ctl_progress_clear(&repair->progress);
         uint64_t size = state.mapping.size;
         if (state.result.damaged_bytes > 0 || !state.complete) {
             err = replace_file(repair, file, &state, &why);
@@ -208,7 +232,9 @@ static int repair_head_file(const struct ctl_head_file *file, void *context)
     struct head_file_check check;
     struct strbuf whole = STRBUF_INIT;
     struct strbuf why = STRBUF_INIT;
+    step(repair, file->path);
     err_t err = ctl_check_head_file(file, &check, &whole, &why);
+    ctl_progress_clear(&repair->progress);
     if (err == OK && check.damaged_places > 0) {
         err = file->series ? copy_series(repair, file, &check, &why)
                            : replace_sealed(repair, file, &check, &whole, &why);
@@ -243,13 +269,15 @@ int ctl_tsdb_repair(const struct ctl_arguments *arguments)
     struct strbuf why = STRBUF_INIT;
     int lock;
     if (db_lock_folder(repair.folder, &lock, &why) != OK) {
-        fprintf(stderr, "narthexctl: error: %s\n", strbuf_cstr(&why));
+        ctl_fail(&why);
         strbuf_deinit(&why);
         return CTL_FAILED;
     }
+    ctl_progress_start(&repair.progress, "Checking", fs_tree_bytes(repair.folder, NULL));
     repair.failed += ctl_each_block(repair.folder, repair_block, &repair);
     ctl_each_log_file(repair.folder, repair_log_file, &repair);
     ctl_each_head_file(repair.folder, repair_head_file, &repair);
+    ctl_progress_clear(&repair.progress);
     close(lock);
     if (repair.series && repair.failed == 0)
         rewrite_series(&repair);

@@ -19,20 +19,22 @@ void ctl_table_add(struct ctl_table *table, const char *format, ...)
     strbuf_deinit(&text);
 }
 
-void ctl_table_print(struct ctl_table *table, int gap, FILE *out)
+void ctl_table_print(struct ctl_table *table, FILE *out)
 {
     int widths[TABLE_COLUMNS_MAX] = {0};
     for (uint32_t i = 0; i < table->count; i++) {
         int *width = &widths[i % table->column_count];
-        int size = (int)strlen(table->cells[i]) + gap;
+        int size = (int)strlen(table->cells[i]) + table->gap;
+        size = size < table->width_min ? table->width_min : size;
         *width = size > *width ? size : *width;
     }
     for (uint32_t i = 0; i < table->count; i++) {
         uint32_t column = i % table->column_count;
-        fprintf(out, "%-*s", widths[column], table->cells[i]);
-        if (column + 1 == table->column_count)
+        bool last = column + 1 == table->column_count;
+        fprintf(out, "%-*s", last && table->last_ragged ? 0 : widths[column], table->cells[i]);
+        if (last)
             fputc('\n', out);
     }
     mem_free(MEM_BASE, table->cells);
-    *table = (struct ctl_table){.arena = table->arena, .column_count = table->column_count};
+    *table = (struct ctl_table){0};
 }

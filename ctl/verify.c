@@ -1,16 +1,18 @@
 /* narthexctl tsdb verify: reads every byte of a data folder and says what is damaged. */
+#include <jansson.h>
 #include <stdio.h>
 
+#include "block_rows.h"
 #include "check_files.h"
-#include "ctl.h"
 #include "narthex/tsdb/block.h"
 #include "narthex/tsdb/tombstones.h"
+#include "progress.h"
 
 err_t ctl_check_block(const char *path, bool *tombstones_only, struct strbuf *why)
 {
     struct block *block;
     *tombstones_only = false;
-    TRY(block_open(path, &block, why));
+    TRY(ctl_block_open(path, &block, why));
     err_t err = block_verify(block, why);
     block_close(block);
     if (err != OK)
@@ -22,17 +24,43 @@ err_t ctl_check_block(const char *path, bool *tombstones_only, struct strbuf *wh
     return OK;
 }
 
+/* What was found, file by file. */
+struct verification {
+    json_t *files; /* NULL: lines are printed instead */
+    struct ctl_progress progress;
+    uint64_t bytes_done;
+};
+
+static void report(struct verification *verification, const char *path, bool good,
+                   const struct strbuf *text)
+{
+    uint64_t size = 0;
+    struct strbuf why = STRBUF_INIT;
+    if (verification->files != NULL) {
+        json_t *item =
+            json_pack("{s:s, s:b, s:s}", "path", path, "ok", good, "text", strbuf_cstr(text));
+        json_array_append_new(verification->files, item);
+    } else {
+        ctl_progress_clear(&verification->progress);
+        fprintf(good ? stdout : stderr, "%s\n", strbuf_cstr(text));
+    }
+    if (fs_file_size(path, &size, &why) == OK)
+        verification->bytes_done += size;
+    ctl_progress_set(&verification->progress, verification->bytes_done);
+    strbuf_deinit(&why);
+}
+
 static int verify_block(const char *path, void *context)
 {
-    (void)context;
     bool tombstones_only;
-    struct strbuf why = STRBUF_INIT;
-    err_t err = ctl_check_block(path, &tombstones_only, &why);
+    struct strbuf text = STRBUF_INIT;
+    char file[4096];
+    err_t err = ctl_check_block(path, &tombstones_only, &text);
     if (err == OK)
-        printf("%s: ok\n", path);
-    else
-        fprintf(stderr, "%s\n", strbuf_cstr(&why));
-    strbuf_deinit(&why);
+        strbuf_printf(&text, "%s: ok", path);
+    snprintf(file, sizeof file, "%s/block", path);
+    report(context, file, err == OK, &text);
+    strbuf_deinit(&text);
     return err != OK;
 }
 
@@ -107,27 +135,30 @@ int ctl_each_log_file(const char *folder,
 
 static int verify_log_file(const struct ctl_log_file *file, void *context)
 {
-    (void)context;
     struct ctl_log_state state;
+    struct strbuf text = STRBUF_INIT;
     struct strbuf why = STRBUF_INIT;
     err_t err = ctl_check_log_file(file, &state, &why);
     bool good = err == OK && state.result.damaged_records == 0 && state.complete;
     if (err != OK)
-        fprintf(stderr, "%s: %s\n", file->path, strbuf_cstr(&why));
+        strbuf_printf(&text, "%s: %s", file->path, strbuf_cstr(&why));
     else if (state.result.damaged_records > 0)
-        fprintf(stderr, "%s: %llu damaged bytes\n", file->path,
-                (unsigned long long)state.result.damaged_bytes);
+        strbuf_printf(&text, "%s: %llu damaged bytes", file->path,
+                      (unsigned long long)state.result.damaged_bytes);
     else if (!state.complete)
-        fprintf(stderr, "%s: the end is missing\n", file->path);
+        strbuf_printf(&text, "%s: the end is missing", file->path);
     else if (state.result.torn_bytes > 0)
-        printf("%s: ok, %llu samples, then %llu bytes of an unfinished commit\n", file->path,
-               (unsigned long long)state.result.sample_count,
-               (unsigned long long)state.result.torn_bytes);
+        strbuf_printf(&text, "%s: ok, %llu samples, then %llu bytes of an unfinished commit",
+                      file->path, (unsigned long long)state.result.sample_count,
+                      (unsigned long long)state.result.torn_bytes);
     else
-        printf("%s: ok, %llu samples\n", file->path, (unsigned long long)state.result.sample_count);
+        strbuf_printf(&text, "%s: ok, %llu samples", file->path,
+                      (unsigned long long)state.result.sample_count);
+    report(context, file->path, good, &text);
     if (err == OK)
         fs_unmap(&state.mapping);
     strbuf_deinit(&why);
+    strbuf_deinit(&text);
     return !good;
 }
 
@@ -178,28 +209,42 @@ err_t ctl_check_head_file(const struct ctl_head_file *file, struct head_file_che
 
 static int verify_head_file(const struct ctl_head_file *file, void *context)
 {
-    (void)context;
     struct head_file_check check;
+    struct strbuf text = STRBUF_INIT;
     struct strbuf why = STRBUF_INIT;
     err_t err = ctl_check_head_file(file, &check, NULL, &why);
+    bool good = err == OK && check.damaged_places == 0;
     if (err != OK)
-        fprintf(stderr, "%s: %s\n", file->path, strbuf_cstr(&why));
-    else if (check.damaged_places > 0)
-        fprintf(stderr, "%s: %llu damaged bytes, the first at %llu\n", file->path,
-                (unsigned long long)check.damaged_bytes, (unsigned long long)check.first_damage_at);
+        strbuf_printf(&text, "%s: %s", file->path, strbuf_cstr(&why));
+    else if (!good)
+        strbuf_printf(&text, "%s: %llu damaged bytes, the first at %llu", file->path,
+                      (unsigned long long)check.damaged_bytes,
+                      (unsigned long long)check.first_damage_at);
     else
-        printf("%s: ok, %llu %s\n", file->path,
-               (unsigned long long)(file->series ? check.item_count : check.record_count),
-               file->series ? "series" : "windows");
+        strbuf_printf(&text, "%s: ok, %llu %s", file->path,
+                      (unsigned long long)(file->series ? check.item_count : check.record_count),
+                      file->series ? "series" : "windows");
+    report(context, file->path, good, &text);
     strbuf_deinit(&why);
-    return err != OK || check.damaged_places > 0;
+    strbuf_deinit(&text);
+    return !good;
 }
 
 int ctl_tsdb_verify(const struct ctl_arguments *arguments)
 {
     const char *folder = ctl_folder(arguments);
-    int failures = ctl_each_block(folder, verify_block, NULL);
-    failures += ctl_each_log_file(folder, verify_log_file, NULL);
-    failures += ctl_each_head_file(folder, verify_head_file, NULL);
+    struct verification verification = {0};
+    if (ctl_wants_json(arguments))
+        verification.files = json_array();
+    ctl_progress_start(&verification.progress, "Verifying", fs_tree_bytes(folder, NULL));
+    int failures = ctl_each_block(folder, verify_block, &verification);
+    failures += ctl_each_log_file(folder, verify_log_file, &verification);
+    failures += ctl_each_head_file(folder, verify_head_file, &verification);
+    ctl_progress_clear(&verification.progress);
+    if (verification.files != NULL) {
+        json_dumpf(verification.files, stdout, JSON_COMPACT);
+        printf("\n");
+        json_decref(verification.files);
+    }
     return failures == 0 ? CTL_OK : CTL_FAILED;
 }

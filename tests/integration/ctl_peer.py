@@ -47,17 +47,20 @@ CHECK = ["check", "metrics"]
 CASES = [
     (CHECK, ""), (CHECK, GOOD), ([*CHECK, "--extended"], GOOD), (CHECK, LABELS), (CHECK, ENDINGS),
     (CHECK, WORDS), ([*CHECK, "--extended"], WORDS), (CHECK, "nohelp 1\n"),
-    (CHECK, "# HELP e \ne 1\n"), ([*CHECK, "--nonsense"], GOOD),
+    (CHECK, "# HELP e \ne 1\n"), ([*CHECK, "--nonsense"], GOOD), (CHECK, "a 1"), (CHECK, "a b\n"),
+    (CHECK, "# HELP a x\n# HELP a y\na 1\n"), (CHECK, "# HELP a x\na{b=\"1\",b=\"2\"} 1\n"),
+    (CHECK, "# TYPE a gauge\n# TYPE a counter\na 1\n"), (CHECK, "a 1\n# TYPE a counter\na 1\n"),
+    (CHECK, 'a{le="x"} 1\n# TYPE b histogram\nb_bucket{le="x"} 1\n'), (CHECK, "a 1e1000\n"),
+    (CHECK, "# HELP a x\na_bucket 1\n# TYPE a histogram\na_bucket{le=\"1\"} 1\n"),
 ]
 
 # (arguments, input, why they differ, exit status and a part of standard error of narthexctl)
 DIFFERENCES = [
     (CHECK, "a 1\na 2\n", "promtool 2.42 does not know this problem", 3, "a metric not unique\n"),
-    (CHECK, "a b\n", "the words of the project's own parser", 1, "error while linting: strconv"),
-    (CHECK, "a 1", "the end of the last line may be missing", 3, "a no help text\n"),
-    (CHECK, "# HELP a x\n# HELP a y\na 1\n", "as in a scrape, the last HELP counts", 0, ""),
-    (CHECK, "# HELP a x\na{b=\"1\",b=\"2\"} 1\n", "repeated label names are the scraper's to refuse",
-     0, ""),
+    (CHECK, "1a 3\n", "the words of the project's own parser", 1,
+     "error while linting: text format parsing error in line 1: "),
+    (CHECK, "# HELP a x\na{b=\"1\" c=\"2\"} 1\n", "a comma may be missing, as in a scrape", 0, ""),
+    (CHECK, "# HELP a x\na{b=\"\\x\"} 1\n", "unknown escapes stay, as in a scrape", 0, ""),
     ([*CHECK, "--lint=none"], "a 1\n", "promtool 2.42 has no --lint", 0, ""),
     ([*CHECK, "--lint", "some"], "a 1\n", "promtool 2.42 has no --lint", 1, "one of all,none"),
     ([*CHECK, "--lint"], "a 1\n", "promtool 2.42 has no --lint", 1, "expected argument for flag"),
