@@ -145,7 +145,11 @@ static void print_values(const struct ctl_arguments *arguments, const json_t *da
         print_json(data);
         return;
     }
-    json_array_foreach((json_t *)data, index, item) printf("%s\n", json_string_value(item));
+    json_array_foreach((json_t *)data, index, item)
+    {
+        if (json_is_string(item))
+            printf("%s\n", json_string_value(item));
+    }
 }
 
 static int ask(const struct ctl_arguments *arguments, const char *path, const struct strbuf *params,

@@ -187,7 +187,8 @@ static int by_le(const void *a, const void *b)
 static double value_at(const json_t *values, size_t index, int part)
 {
     const json_t *item = json_array_get(json_array_get(values, index), (size_t)part);
-    return part == 0 ? json_number_value(item) : strtod(json_string_value(item), NULL);
+    const char *text = json_string_value(item);
+    return text == NULL ? json_number_value(item) : strtod(text, NULL);
 }
 
 /* Scrapes at which every bucket has a sample, in order. */

@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import pty
+import random
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,7 @@ import threading
 import harness
 
 START = 1700000000
+SEED = 20261123
 CLASSIC = [(0, 0, 0), (1, 1, 1), (1, 3, 3), (1, 3, 4)] # cumulative counts of le 1, 2, +Inf
 LABELS = '{job="x"}'
 
@@ -110,6 +112,8 @@ scrape_configs:
 class Recorder(http.server.BaseHTTPRequestHandler):
     """Takes no POST, wants a user, and keeps what it was asked."""
     asked = []
+    make_answer = staticmethod(
+        lambda: b'{"status":"success","data":{"resultType":"vector","result":[]}}')
 
     def answer(self, status, body):
         self.asked.append((self.command, self.path, dict(self.headers)))
@@ -123,7 +127,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         self.answer(405, b"no")
 
     def do_GET(self):
-        self.answer(200, b'{"status":"success","data":{"resultType":"vector","result":[]}}')
+        self.answer(200, type(self).make_answer())
 
     def log_message(self, *arguments):
         pass
@@ -151,6 +155,41 @@ def check_client(ctl, folder):
         file.write("basic_auth: {username: me}\nfoo: 1\n")
     _, err = run(ctl, "query", "instant", f"--http.config.file={path}", url, "a", status=1)
     assert "line 2: field foo not found" in err, err
+
+
+def mutate(value, source):
+    """JSON of the same shape with some parts replaced or left out."""
+    if source.random() < 0.06:
+        return source.choice([None, 1, "x", [], {}, True, -1.5, [[]]])
+    if isinstance(value, list):
+        return [mutate(item, source) for item in value]
+    if isinstance(value, dict):
+        return {key: mutate(item, source) for key, item in value.items() if source.random() > 0.03}
+    return value
+
+
+def check_broken_answers(ctl):
+    """Whatever a server says, narthexctl ends with an answer or an error."""
+    source = random.Random(SEED)
+    bucket = {"metric": {"__name__": "h_bucket", "le": "1"}, "values": [[1, "1"], [2, "2"]]}
+    native = {"metric": {}, "histograms": [[1, {"count": "1", "sum": "2",
+                                                "buckets": [[0, "1", "2", "1"]]}]]}
+    answers = [{"status": "success", "data": data} for data in (
+        {"resultType": "matrix", "result": [bucket, native]}, ["a"], [{"__name__": "a"}],
+        {"resultType": "vector", "result": [{"metric": {"a": "b"}, "value": [1, "1"]}]},
+        {"resultType": "scalar", "result": [1, "2"]})]
+    Recorder.make_answer = staticmethod(lambda: json.dumps(mutate(source.choice(answers), source)).encode())
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        commands = [["query", "instant", url, "a"], ["query", "range", url, "a"],
+                    ["query", "series", url, "--match", "a"], ["query", "labels", url, "a"],
+                    ["query", "analyze", "--server", url, "--type", "histogram", "--match", "a"]]
+        for i in range(150):
+            command = [ctl, *commands[i % len(commands)], *(["-ojson"] if i % 2 else [])]
+            done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+            assert done.returncode in (0, 1), done
+        server.shutdown()
 
 
 def check_discovery(ctl, folder):
@@ -203,9 +242,11 @@ def check_folder(ctl, folder, text):
 
 def main():
     program, ctl, work = sys.argv[1:4]
+    print(f"seed {SEED}")
     with harness.WorkFolder(work) as folder:
         text = check_server(program, ctl, folder)
         check_client(ctl, folder)
+        check_broken_answers(ctl)
         check_discovery(ctl, folder)
         check_folder(ctl, folder, text)
 
