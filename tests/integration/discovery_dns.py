@@ -99,7 +99,7 @@ class Dnsmasq:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(10 * harness.PATIENCE)
 
 
 def found(server):

@@ -66,7 +66,7 @@ class Engine:
         with open(self.log_path, errors="replace") as log:
             return log.read()[-1500:]
 
-    def try_run(self, *arguments, input_bytes=b"", seconds=120):
+    def try_run(self, *arguments, input_bytes=b"", seconds=120 * harness.PATIENCE):
         return subprocess.run([self.docker, *arguments], env=self.environment, input=input_bytes,
                               capture_output=True, timeout=seconds)
 
@@ -106,7 +106,7 @@ class Engine:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(60)
+                self.process.wait(60 * harness.PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -82,10 +82,10 @@ def free_port():
 
 
 @contextlib.contextmanager
-def fetching(folder):
-    """One test at a time fetches into a folder; those that come meanwhile wait and find it there."""
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "fetching.lock"), "w") as lock:
+def locked(path):
+    """One test at a time makes what is there; those that come meanwhile wait and find it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -102,7 +102,7 @@ def fetch_peers(packages, programs, folder, name=None):
     Returns the paths of the programs and the environment to start them with."""
     root = os.path.join(folder, name or packages[0] + "-root")
     paths = [os.path.join(root, program) for program in programs]
-    with fetching(folder):
+    with locked(root):
         if not all(os.path.exists(path) for path in paths):
             unpack_packages(packages, programs, folder, root)
     libraries = [os.path.join(root, part, f"{os.uname().machine}-linux-gnu")
@@ -134,9 +134,14 @@ def unpack_packages(packages, programs, folder, root):
 def fetch_archive(package, folder):
     """Path of a Debian package, downloaded."""
     path = os.path.join(folder, package + ".deb")
-    if os.path.exists(path):
-        return path
-    os.makedirs(folder, exist_ok=True)
+    with locked(os.path.join(folder, "apt")):
+        if not os.path.exists(path):
+            download(package, path)
+    return path
+
+
+def download(package, path):
+    folder = os.path.dirname(path)
     try:
         with tempfile.TemporaryDirectory(dir=folder) as part:
             # apt runs as another user inside the folder only if it may; as root it warns and goes
@@ -149,7 +154,6 @@ def fetch_archive(package, folder):
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
             downloaded = next(n for n in os.listdir(part) if n.endswith(".deb"))
             os.rename(os.path.join(part, downloaded), path)
-        return path
     except (OSError, subprocess.SubprocessError, StopIteration) as fault:
         skip(f"the package {package} cannot be had: {fault}")
 
