@@ -8,7 +8,7 @@
 #include "narthex/base/vec.h"
 #include "series_log_impl.h"
 
-enum { SERIES_PER_RECORD = 4096 };
+enum { SERIES_PER_RECORD = 4096, BUFFER_KEPT_BYTES = 64 << 10 };
 #define UNFINISHED_SUFFIX ".tmp"
 
 static char *file_path(const char *dir, uint32_t number, const char *suffix)
@@ -288,13 +288,22 @@ static err_t write_new(struct series_log *log, struct head *head, uint32_t to, s
     return OK;
 }
 
+/* Many new series make large records, which come seldom: what is kept counts in the budget. */
+static void give_back(struct strbuf *buf)
+{
+    if (buf->capacity > BUFFER_KEPT_BYTES)
+        strbuf_deinit(buf);
+}
+
 err_t series_log_update(struct series_log *log, struct head *head, struct strbuf *why)
 {
     uint32_t to = atomic_load_explicit(&head->ordinal_count, memory_order_acquire);
     if (!log->stale && log->written_to >= to)
         return OK;
     err_t err = log->stale ? write_anew(log, head, to, why) : write_new(log, head, to, why);
+    give_back(&log->out);
     if (err == OK) {
+        give_back(&log->pairs);
         log->written_to = to;
         return OK;
     }
@@ -306,6 +315,7 @@ err_t series_log_update(struct series_log *log, struct head *head, struct strbuf
         remove_unfinished(log->fs, log->path, name);
     }
     strbuf_clear(&log->pairs);
+    give_back(&log->pairs);
     log->head_count = 0;
     log->label_count = 0;
     log->new_pairs = 0;

@@ -142,6 +142,21 @@ static void series_come_back(void **state)
     assert_true(has_series(f->head, "4", "other"));
 }
 
+static void large_records_leave_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    static char value[4096];
+    memset(value, 'v', sizeof value - 1);
+    for (int i = 0; i < 500; i++) {
+        snprintf(value, 8, "%06d", i);
+        value[6] = 'v';
+        add_series(f->head, value, "y");
+    }
+    int64_t before = mem_bytes(MEM_TEXT);
+    assert_int_equal(series_log_update(f->head->series_log, f->head, &f->why), OK);
+    assert_true(mem_bytes(MEM_TEXT) - before < 256 << 10);
+}
+
 static void damage_loses_series_and_no_more(void **state)
 {
     struct fixture *f = *state;
@@ -176,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_bytes_are_those_of_the_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(series_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_records_leave_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_loses_series_and_no_more, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
