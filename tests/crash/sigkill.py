@@ -6,13 +6,12 @@ usage: sigkill.py NARTHEX WORK_FOLDER [KILLS]
 Targets serve sequence numbers. An outside observer asks the server for the newest one and notes, for
 each run of the server, the first and the last it was answered. After a restart every number between
 the two must still be there, unless a scrape failed meanwhile: then the target counted and the server
-stored up = 0 instead. What nobody waits for any more is not counted. Each scrape holds a late sample too, older than all before it: it must be there when
-the number of that scrape is.
+stored up = 0 instead. What nobody waits for any more is not counted. Each scrape holds a late
+sample too, older than all before it: it must be there when the number of that scrape is.
 """
 import http.server
 import os
 import random
-import socket
 import sys
 import threading
 import time
@@ -36,17 +35,8 @@ class Sequences(http.server.BaseHTTPRequestHandler):
     next_value = {}
     lock = threading.Lock()
 
-    def is_abandoned(self):
-        """Whether the server gave the scrape up, or was killed, before we came to it."""
-        try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
     def do_GET(self):
-        if self.is_abandoned():
+        if harness.is_abandoned(self.connection):
             return
         with self.lock:
             value = self.next_value.get(self.path, 0)

@@ -40,6 +40,9 @@ class Origin:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                if harness.is_abandoned(self.connection):
+                    self.close_connection = True
+                    return
                 origin.arrivals.append(time.monotonic())
                 body = f"m {len(origin.arrivals)}\n".encode()
                 self.send_response(200)

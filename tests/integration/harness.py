@@ -182,6 +182,16 @@ def wait_until(condition, what, seconds=60):
         time.sleep(0.05)
 
 
+def is_abandoned(connection):
+    """Whether a client gave its request up, or was killed, before its target came to it."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 class Server:
     """A process with Prometheus' HTTP API."""
 
