@@ -1,6 +1,9 @@
 /* Deletion: tombstones of the head (logged) and of the blocks (a file in each). */
 #include "db_impl.h"
 
+/* Commits wait while they are deleted from. */
+enum { SERIES_PER_LOCK = 8192 };
+
 static err_t delete_in_block(struct db *db, struct db_block *block, int64_t min_t_ms,
                              int64_t max_t_ms, struct selector selector, struct strbuf *why)
 {
@@ -31,8 +34,11 @@ static err_t delete_in_head(struct db *db, int64_t min_t_ms, int64_t max_t_ms,
     head_reader_open(db->head, &reader);
     struct id_view ordinals;
     err_t err = head_reader_select(&reader, selector, &arena, &ordinals, why);
-    if (err == OK)
-        err = head_delete(db->head, ordinals.items, ordinals.count, min_t_ms, max_t_ms, why);
+    for (size_t i = 0; i < ordinals.count && err == OK; i += SERIES_PER_LOCK) {
+        size_t left = ordinals.count - i;
+        err = head_delete(db->head, ordinals.items + i,
+                          left > SERIES_PER_LOCK ? SERIES_PER_LOCK : left, min_t_ms, max_t_ms, why);
+    }
     head_reader_close(&reader);
     arena_deinit(&arena);
     return err;

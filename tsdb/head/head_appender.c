@@ -451,6 +451,7 @@ static err_t appender_op_add(struct appender *appender, const struct append_batc
     };
     if (self->staged_count == 0) {
         self->seen_sequence = head->sequence;
+        self->seen_floor_ms = head->append_floor_ms;
         self->lane_sequence = context.lane == NULL ? 0 : context.lane->sequence;
     }
     if (batch->t_ms != NULL)

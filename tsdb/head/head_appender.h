@@ -81,6 +81,7 @@ struct head_appender {
     uint32_t next_slot;          /* where the next sample of lane 0 is expected */
     uint64_t seen_sequence;      /* the head's when the first sample was judged */
     uint64_t lane_sequence;      /* lane 0's then */
+    int64_t seen_floor_ms;       /* what was being cut then */
     struct htable newest_staged; /* ordinal to its newest staged sample; used unless plain */
 
     struct strbuf histogram_bytes;

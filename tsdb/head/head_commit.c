@@ -7,7 +7,7 @@
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
 
-enum { MOVES_BEFORE_SHARED = 2 };
+enum { MOVES_BEFORE_SHARED = 2, SERIES_BODY_BYTES = 1 << 24 };
 
 /* ---- samples judged before other commits came ---- */
 
@@ -62,14 +62,16 @@ static bool columns_are_untouched(const struct head_appender *self)
 
 static void judge_all_again(struct head_appender *self)
 {
-    if (self->head->sequence == self->seen_sequence || self->staged_count == 0 ||
-        (self->compact && columns_are_untouched(self)))
+    struct head *head = self->head;
+    bool same_floor = head->append_floor_ms == self->seen_floor_ms;
+    if (self->staged_count == 0 || (same_floor && (head->sequence == self->seen_sequence ||
+                                                   (self->compact && columns_are_untouched(self)))))
         return;
     head__staged_unfold(self);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->staged_count; i++) {
         struct staged_sample *sample = &self->staged[i];
-        bool untouched = is_untouched(self, sample);
+        bool untouched = is_untouched(self, sample) && sample->t_ms >= head->append_floor_ms;
         if (!untouched)
             self->plain = false;
         err_t err = untouched ? OK : judge_again(self, sample);
@@ -322,15 +324,31 @@ static void encode_rest(struct head_appender *self)
     }
 }
 
-static void encode_new_series(struct head *head)
+/* Very many new series go into records of their own before that of the commit: together they could
+ * be more than a record takes, and then no later commit would get them into the log either. */
+static err_t encode_new_series(struct head *head, struct strbuf *why)
 {
     struct label items[SERIES_LABELS_MAX];
-    for (uint32_t i = 0; i < head->unlogged_count; i++) {
+    uint32_t logged = 0;
+    err_t err = OK;
+    for (uint32_t i = 0; i < head->unlogged_count && err == OK; i++) {
         const struct head_series *series = head__series(head, head->unlogged[i]);
         if (series != NULL)
             wal_encode_series(&head->body, head__ref(head, series->ordinal),
                               head__series_labels(head, series, items));
+        if (head->body.size < SERIES_BODY_BYTES)
+            continue;
+        err = wal_append(head->wal, &head->body, INT64_MIN, why);
+        strbuf_clear(&head->body);
+        if (err == OK)
+            logged = i + 1;
     }
+    if (logged > 0) {
+        head->unlogged_count -= logged;
+        memmove(head->unlogged, head->unlogged + logged,
+                head->unlogged_count * sizeof *head->unlogged);
+    }
+    return err;
 }
 
 static err_t write_log(struct head_appender *self, struct strbuf *why)
@@ -339,7 +357,7 @@ static err_t write_log(struct head_appender *self, struct strbuf *why)
     uint32_t segment;
     TRY(wal_begin(head->wal, &segment, why));
     strbuf_clear(&head->body);
-    encode_new_series(head);
+    TRY(encode_new_series(head, why));
     int64_t max_t_ms = INT64_MIN;
     for (uint32_t i = 0; i < self->row_count; i++) {
         encode_row(self, &self->rows[i], segment);

@@ -65,25 +65,23 @@ static int64_t window_last_t(const struct head_window *window)
 }
 
 /* Unlinks the group's windows that end before t. Only sealed ones can: the queue of the sealer
- * holds the others. */
+ * holds the others, which may be older than a sealed one when a start filled a gap from the log. */
 static void drop_windows(struct head *head, struct head_group *group, int64_t t_ms)
 {
     _Atomic(struct head_window *) *link = &group->newest;
     struct head_window *window = atomic_load_explicit(link, memory_order_relaxed);
-    while (window != NULL &&
-           (window_last_t(window) >= t_ms ||
-            atomic_load_explicit(&window->sealed, memory_order_relaxed) == NULL)) {
-        link = &window->older;
-        window = atomic_load_explicit(link, memory_order_relaxed);
-    }
-    atomic_store_explicit(link, NULL, memory_order_release);
     while (window != NULL) {
         struct head_window *older = atomic_load_explicit(&window->older, memory_order_relaxed);
         const struct sealed_window *sealed =
             atomic_load_explicit(&window->sealed, memory_order_relaxed);
-        if (sealed->file != NULL)
-            sealed_file_forget(sealed->file);
-        head__window_retire(head, window);
+        if (sealed == NULL || window_last_t(window) >= t_ms) {
+            link = &window->older;
+        } else {
+            atomic_store_explicit(link, older, memory_order_release);
+            if (sealed->file != NULL)
+                sealed_file_forget(sealed->file);
+            head__window_retire(head, window);
+        }
         window = older;
     }
 }
@@ -166,6 +164,7 @@ static void collect_series(struct head *head, uint32_t first_fresh)
         let_others_in();
     }
     mutex_lock(&head->write_lock);
+    head__series_free_pages_locked(head, first_fresh);
     label_index_sweep(head->index, (struct id_view){dead, dead_count});
     if (dead_count > 0 && head->series_log != NULL)
         series_log_invalidate(head->series_log);

@@ -65,11 +65,18 @@ static void merge_in(struct head *head, const struct head_deletion *added, uint3
     replace(head, list);
 }
 
-void head__deletion_add_locked(struct head *head, uint32_t ordinal, int64_t min_t_ms,
-                               int64_t max_t_ms)
+static int by_ordinal(const void *a, const void *b)
 {
-    struct head_deletion deletion = {ordinal, min_t_ms, max_t_ms};
-    merge_in(head, &deletion, 1);
+    const struct head_deletion *x = a, *y = b;
+    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+void head__deletions_add_locked(struct head *head, struct head_deletion *added, uint32_t count)
+{
+    if (count == 0)
+        return;
+    qsort(added, count, sizeof *added, by_ordinal);
+    merge_in(head, added, count);
 }
 
 void head__deletions_trim_locked(struct head *head, int64_t t_ms)

@@ -335,6 +335,8 @@ void head__series_remove_locked(struct head *head, struct head_series *series);
 struct labels head__series_labels(const struct head *head, const struct head_series *series,
                                   struct label *items);
 void head__series_free_all(struct head *head);
+/* Frees what numbers below `end` take when all series of a page are gone. */
+void head__series_free_pages_locked(struct head *head, uint32_t end);
 /* The newest sample, wherever it is; false when the series has none in memory. Only called under
  * the write lock. *histogram is an encoded histogram, or empty for a float. */
 bool head__series_last_locked(struct head *head, const struct head_series *series, int64_t *t_ms,
@@ -507,8 +509,7 @@ struct head_deletions {
 /* First deletion of the series and how many follow; NULL: none. */
 const struct head_deletion *head__deletions_of(const struct head *head, uint32_t ordinal,
                                                uint32_t *count);
-/* Needs the write lock; not logged. */
-void head__deletion_add_locked(struct head *head, uint32_t ordinal, int64_t min_t_ms,
-                               int64_t max_t_ms);
+/* Needs the write lock; not logged. Sorts `added`. */
+void head__deletions_add_locked(struct head *head, struct head_deletion *added, uint32_t count);
 /* Forgets what ended before t, and what is of collected series. */
 void head__deletions_trim_locked(struct head *head, int64_t t_ms);

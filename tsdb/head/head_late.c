@@ -212,14 +212,28 @@ void head__late_delete(struct head *head, uint32_t ordinal, int64_t min_t_ms, in
     remove_leaving(head, slot_of(head, ordinal), &leaving);
 }
 
+static void free_page(void *owner, void *page, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD, page);
+}
+
 void head__late_forget(struct head *head, uint64_t number)
 {
     late_page *pages = atomic_load_explicit(&head->late.pages, memory_order_relaxed);
     struct leaving leaving = {.number = number};
     for (uint32_t i = 0; pages != NULL && number > 0 && i < SERIES_PAGES_MAX; i++) {
         late_slot *page = atomic_load_explicit(&pages[i], memory_order_relaxed);
-        for (uint32_t j = 0; page != NULL && j < SERIES_PAGE_SIZE; j++)
+        bool empty = true;
+        for (uint32_t j = 0; page != NULL && j < SERIES_PAGE_SIZE; j++) {
             remove_leaving(head, &page[j], &leaving);
+            empty &= atomic_load_explicit(&page[j], memory_order_relaxed) == NULL;
+        }
+        if (page != NULL && empty) {
+            atomic_store_explicit(&pages[i], NULL, memory_order_release);
+            head__retire(head, free_page, NULL, (void *)page, 0);
+        }
     }
 }
 

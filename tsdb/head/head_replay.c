@@ -124,7 +124,8 @@ static err_t on_deletion(void *context, uint64_t ref, int64_t min_t_ms, int64_t 
     if (series != NULL)
         head__late_delete(replay->head, series->ordinal, min_t_ms, max_t_ms);
     if (series != NULL && max_t_ms >= replay->cut_t_ms)
-        head__deletion_add_locked(replay->head, series->ordinal, min_t_ms, max_t_ms);
+        VEC_PUSH(MEM_HEAD, replay->deletions, replay->deletion_count, replay->deletion_capacity,
+                 (struct head_deletion){series->ordinal, min_t_ms, max_t_ms});
     return OK;
 }
 
@@ -224,6 +225,7 @@ static err_t read_everything(struct replay *replay, const struct fs *fs, const c
     head__adopt_windows(replay);
     head__adopt_missing(replay);
     head__adopt_settle(replay);
+    head__deletions_add_locked(head, replay->deletions, replay->deletion_count);
     return OK;
 }
 
@@ -248,6 +250,7 @@ err_t head_replay(struct head *head, const struct fs *fs, const char *wal_path, 
     worker_pool_destroy(replay.pool);
     htable_deinit(&replay.aliases);
     mem_free(MEM_HEAD, replay.alias_items);
+    mem_free(MEM_HEAD, replay.deletions);
     mem_free(MEM_HEAD, replay.found);
     head__replay_rows_end(&replay);
     if (replay.lost_series && head->series_log != NULL)

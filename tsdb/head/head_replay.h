@@ -53,6 +53,9 @@ struct replay {
     uint32_t found_count;
     uint32_t found_capacity;
     bool adopted;
+    struct head_deletion *deletions; /* of the log so far; in force at the end */
+    uint32_t deletion_count;
+    uint32_t deletion_capacity;
     uint32_t *moved; /* ordinals of series with several places */
     uint32_t moved_count;
     uint32_t moved_capacity;

@@ -138,6 +138,34 @@ void head__series_remove_locked(struct head *head, struct head_series *series)
     head->stats.series_count--;
 }
 
+static void free_page(void *owner, void *page, size_t size)
+{
+    (void)owner;
+    (void)size;
+    mem_free(MEM_HEAD, page);
+}
+
+static bool page_is_empty(_Atomic(struct head_series *) *page)
+{
+    for (uint32_t i = 0; i < SERIES_PAGE_SIZE; i++) {
+        if (atomic_load_explicit(&page[i], memory_order_relaxed) != NULL)
+            return false;
+    }
+    return true;
+}
+
+void head__series_free_pages_locked(struct head *head, uint32_t end)
+{
+    for (uint32_t i = 0; i < end / SERIES_PAGE_SIZE; i++) {
+        _Atomic(struct head_series *) *page =
+            atomic_load_explicit(&head->series_pages[i], memory_order_relaxed);
+        if (page == NULL || !page_is_empty(page))
+            continue;
+        atomic_store_explicit(&head->series_pages[i], NULL, memory_order_release);
+        head__retire(head, free_page, NULL, (void *)page, 0);
+    }
+}
+
 void head__series_free_all(struct head *head)
 {
     for (uint32_t i = 0; i < SERIES_PAGES_MAX; i++) {

@@ -15,8 +15,10 @@ enum {
     SEALED_VERSION = 1,
     SEALED_FILE_HEADER_SIZE = 16,
     SEALED_RECORD_HEADER_SIZE = 64,
-    SEALED_RECORD_BYTES_MAX = 1 << 30,
 };
+
+/* What its size can say. */
+#define SEALED_RECORD_BYTES_MAX UINT32_MAX
 
 enum sealed_kind { SEALED_SHORT = 1, SEALED_MERGED = 2 };
 

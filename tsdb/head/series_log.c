@@ -199,10 +199,11 @@ static err_t begin_file(struct series_log *log, bool whole, struct strbuf *why)
     if (err == OK)
         err = log->fs->open(log->fs->context, path, FS_OPEN_CREATE_NEW, &log->file, why);
     if (err == OK) {
+        /* Also when the write fails: the number is taken. */
+        log->last_number = log->number;
         strbuf_clear(&log->out);
         series_log__put_file_header(&log->out, log->number, whole);
         err = log->fs->write(log->file, log->out.data, log->out.size, why);
-        log->last_number = log->number;
         log->file_bytes = log->out.size;
     }
     mem_free(MEM_HEAD, path);

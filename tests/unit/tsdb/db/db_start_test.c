@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "fault_fs.h"
 #include "narthex/base/mem.h"
 #include "narthex/tsdb/db.h"
 
@@ -24,14 +25,22 @@ struct fixture {
     struct strbuf why;
 };
 
-static struct db *open_at(struct fixture *f, const char *path)
+static struct db *open_with(struct fixture *f, const char *path, const struct fs *fs)
 {
-    struct db_options options = {
-        .path = path, .no_background = true, .block_range_ms = RANGE_MS, .exemplars_max = 10};
+    struct db_options options = {.path = path,
+                                 .fs = fs,
+                                 .no_background = true,
+                                 .block_range_ms = RANGE_MS,
+                                 .exemplars_max = 10};
     struct db *db;
     if (db_open(&options, &db, &f->why) != OK)
         fail_msg("%s", strbuf_cstr(&f->why));
     return db;
+}
+
+static struct db *open_at(struct fixture *f, const char *path)
+{
+    return open_with(f, path, NULL);
 }
 
 static int set_up(void **state)
@@ -320,6 +329,34 @@ static void the_log_is_shortened_and_damage_stays_where_it_is(void **state)
     assert_true(lost_any > 0);
 }
 
+/* Windows from the log between sealed ones, and a disk that fails at one moment of a cut. */
+static void a_cut_waits_for_what_could_not_be_sealed(void **state)
+{
+    enum { CALLS = 30 };
+    struct fixture *f = *state;
+    f->db = open_at(f, f->path);
+    append_rows(f, 1, ROWS + 1);
+    db_close(f->db);
+    f->db = NULL;
+    for (uint64_t call = 0; call < CALLS; call++) {
+        copy_database(f);
+        assert_true(damage(f, "sealed", 0, 100, false));
+        struct fault_fs *faulty = fault_fs_create();
+        struct db *db = open_with(f, f->copy, fault_fs_table(faulty));
+        fault_fs_arm(faulty, fault_fs_calls(faulty) + call, FAULT_IO);
+        (void)db_flush_head(db, &f->why);
+        fault_fs_arm(faulty, 0, FAULT_NONE);
+        expect_all(f, db, ROWS);
+        assert_int_equal(db_flush_head(db, &f->why), OK);
+        expect_all(f, db, ROWS);
+        db_close(db);
+        fault_fs_destroy(faulty);
+        db = open_at(f, f->copy);
+        expect_all(f, db, ROWS);
+        db_close(db);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(missing_folders_are_made_up_for_by_the_log, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_log_is_shortened_and_damage_stays_where_it_is, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_cut_waits_for_what_could_not_be_sealed, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

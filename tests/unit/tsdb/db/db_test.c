@@ -284,6 +284,76 @@ static void old_blocks_go_by_time_and_by_size(void **state)
     assert_int_equal(count_samples(f->db), 0);
 }
 
+/* New series of one commit may be more than a record of the log takes. */
+static void many_long_labels_are_logged(void **state)
+{
+    enum { LONG_SERIES = 40, LONG_BYTES = 1 << 20 };
+    struct fixture *f = *state;
+    struct storage *storage = db_storage(f->db);
+    struct appender *appender;
+    series_ref refs[LONG_SERIES];
+    double values[LONG_SERIES];
+    uint8_t outcomes[LONG_SERIES];
+    char *text = mem_alloc(MEM_TEST, LONG_BYTES);
+    memset(text, 'x', LONG_BYTES);
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    appender_begin(appender, storage_source_open(storage, 1), NULL);
+    for (int i = 0; i < LONG_SERIES; i++) {
+        text[0] = (char)('A' + i);
+        struct label label = {STR("long"), str_from(text, LONG_BYTES)};
+        bool created;
+        values[i] = i;
+        assert_int_equal(
+            appender_series(appender, (struct labels){&label, 1}, &refs[i], &created, &f->why), OK);
+    }
+    struct append_batch batch = {.count = LONG_SERIES,
+                                 .refs = refs,
+                                 .t_all_ms = 1000,
+                                 .values = values,
+                                 .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+    mem_free(MEM_TEST, text);
+    append(f, "a", 2000, 1);
+    db_close(f->db);
+    assert_int_equal(try_open(f, &f->db), OK);
+    assert_int_equal(count_samples(f->db), LONG_SERIES + 1);
+}
+
+/* What is cut meanwhile must not get rows behind the block's back. */
+static void a_commit_does_not_add_to_what_was_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct storage *storage = db_storage(f->db);
+    append(f, "a", 1000, 1);
+    struct appender *appender;
+    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
+    appender_begin(appender, storage_source_open(storage, 1), NULL);
+    struct label label = {STR("__name__"), STR("b")};
+    series_ref ref;
+    bool created;
+    assert_int_equal(appender_series(appender, (struct labels){&label, 1}, &ref, &created, &f->why),
+                     OK);
+    const double values[] = {2, 3};
+    const int64_t times[] = {1000, 9000};
+    const series_ref refs[] = {ref, ref};
+    uint8_t outcomes[2];
+    struct append_batch batch = {
+        .count = 2, .refs = refs, .t_ms = times, .values = values, .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    assert_int_equal(appender_commit(appender, &f->why), OK);
+    appender_close(appender);
+    struct strbuf seen = STRBUF_INIT;
+    read_letter(f, "b", &seen);
+    assert_string_equal(strbuf_cstr(&seen), "3 ");
+    assert_int_equal(db_flush_head(f->db, &f->why), OK);
+    read_letter(f, "b", &seen);
+    assert_string_equal(strbuf_cstr(&seen), "3 ");
+    strbuf_deinit(&seen);
+}
+
 static void set_bytes_max(struct fixture *f, uint64_t bytes_max)
 {
     db_set_retention(f->db, 0, bytes_max, 0);
@@ -552,6 +622,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_are_merged_by_level, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_blocks_go_by_time_and_by_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_byte_of_the_folder_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_long_labels_are_logged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_does_not_add_to_what_was_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deleted_samples_leave_the_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_is_a_database, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_open_querier_sees_the_same_throughout, set_up,

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "fault_fs.h"
 #include "narthex/base/mem.h"
 #include "series_log.h"
 
@@ -186,6 +187,38 @@ static void damage_loses_series_and_no_more(void **state)
     strbuf_deinit(&bytes);
 }
 
+/* Whichever call to the file system fails: the next try gets through. */
+static void a_failed_write_is_made_up_for(void **state)
+{
+    struct fixture *f = *state;
+    head_destroy(f->head);
+    f->head = NULL;
+    bool reached = true;
+    for (uint64_t call = 0; reached; call++) {
+        struct fault_fs *faulty = fault_fs_create();
+        struct head_options options = {0};
+        struct head *head = head_create(&options);
+        assert_int_equal(head_open_files(head, fault_fs_table(faulty), f->path, &f->why), OK);
+        for (int anew = 0; anew <= 1; anew++) {
+            add_series(head, anew == 0 ? "1" : "2", "one");
+            if (anew == 1)
+                series_log_invalidate(head->series_log);
+            fault_fs_arm(faulty, fault_fs_calls(faulty) + call, FAULT_NO_SPACE);
+            reached = series_log_update(head->series_log, head, &f->why) != OK;
+            fault_fs_arm(faulty, 0, FAULT_NONE);
+            assert_int_equal(series_log_update(head->series_log, head, &f->why), OK);
+        }
+        head_destroy(head);
+        fault_fs_destroy(faulty);
+        head = load(f);
+        assert_int_equal(head->stats.series_count, 2);
+        head_destroy(head);
+        char folder[96];
+        snprintf(folder, sizeof folder, "%s/series", f->path);
+        assert_int_equal(fs_remove_tree(fs_system(), folder, &f->why), OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(series_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(large_records_leave_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_loses_series_and_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_write_is_made_up_for, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
