@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "narthex/base/fs.h"
+#include "counting_fs.h"
 #include "narthex/base/mem.h"
 #include "scrape_fleet.h"
 #include "tsdb_bench.h"
@@ -75,6 +75,7 @@ struct child_figures {
     double first_bytes;                          /* anonymous ones after the first row */
     struct resident full;                        /* after the last row */
     double peak_bytes;                           /* the most there was of all three */
+    double written_bytes[WRITTEN_COUNT];         /* into files, until the last row */
     double subsystem_bytes[MEM_SUBSYSTEM_COUNT]; /* grown since the first sample */
 };
 
@@ -124,6 +125,9 @@ static void fill_in_child(struct bench *bench, const char *name, uint32_t series
                           bool scrapes, struct child_figures *figures)
 {
     struct fleet *fleet = fleet_create(bench_corpus(bench), series, bench->options.seed);
+    struct counting_fs counting;
+    counting_fs_init(&counting);
+    bench->fs = &counting.table;
     struct db *db = bench_db_open(bench, name);
     if (!scrapes)
         bench_check(bench, fleet_attach(fleet, db_storage(db), &bench->why));
@@ -145,6 +149,8 @@ static void fill_in_child(struct bench *bench, const char *name, uint32_t series
     for (int i = 0; i < MEM_SUBSYSTEM_COUNT; i++)
         figures->subsystem_bytes[i] += (double)mem_bytes((enum mem_subsystem)i);
     bench_check(bench, db_sync(db, &bench->why));
+    for (int i = 0; i < WRITTEN_COUNT; i++)
+        figures->written_bytes[i] = (double)counting.bytes[i];
 }
 
 /* Runs fill_in_child in a child that ends without closing its database. */
@@ -204,6 +210,26 @@ static void report_folder(struct bench *bench, const char *path, const char *fol
     report_add_value(bench->report, name, "B/sample", (double)fs_tree_bytes(full, NULL) / samples);
 }
 
+/* What keeps a start short costs writing: everything beside the log, for each byte of the log. */
+static void report_written(struct bench *bench, const struct child_figures *figures)
+{
+    static const char *const names[] = {
+        [WRITTEN_LOG] = "restart/written, log",
+        [WRITTEN_CHECKPOINT] = "restart/written, checkpoints",
+        [WRITTEN_SEALED] = "restart/written, sealed",
+        [WRITTEN_SERIES] = "restart/written, series",
+        [WRITTEN_OTHER] = "restart/written, other",
+    };
+    double beside = 0;
+    for (int i = 0; i < WRITTEN_COUNT; i++) {
+        report_add_value(bench->report, names[i], "B/sample",
+                         figures->written_bytes[i] / figures->samples);
+        beside += i == WRITTEN_LOG ? 0 : figures->written_bytes[i];
+    }
+    report_add_value(bench->report, "restart/checkpoint bytes by log bytes", "",
+                     beside / figures->written_bytes[WRITTEN_LOG]);
+}
+
 void bench_restart(struct bench *bench)
 {
     uint32_t series = bench->options.series > 0 ? bench->options.series : RESTART_SERIES;
@@ -221,6 +247,8 @@ void bench_restart(struct bench *bench)
     report_folder(bench, path, "series", figures.samples);
     report_add_value(bench->report, "restart/disk per sample", "B/sample",
                      (double)fs_tree_bytes(path, NULL) / figures.samples);
+
+    report_written(bench, &figures);
 
     double empty_bytes = anonymous_bytes();
     rounds_start(&open);

@@ -109,7 +109,7 @@ struct db *bench_db_reopen(struct bench *bench, const char *name)
     char path[320];
     struct db *db;
     snprintf(path, sizeof path, "%s/%s", bench->folder, name);
-    struct db_options options = {.path = path, .no_background = true};
+    struct db_options options = {.path = path, .fs = bench->fs, .no_background = true};
     bench_check(bench, db_open(&options, &db, &bench->why));
     return db;
 }

@@ -30,7 +30,8 @@ struct bench {
     struct corpus corpus;
     bool corpus_loaded;
     struct report *report;
-    char folder[256]; /* temporary, removed at the end */
+    const struct fs *fs; /* of databases; NULL: the real one */
+    char folder[256];    /* temporary, removed at the end */
     struct strbuf why;
 };
 
