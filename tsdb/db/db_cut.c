@@ -199,16 +199,17 @@ static err_t write_column(struct cut *cut, const struct sample_column *column, s
     return block_writer_add_column(cut->writer, &out, why);
 }
 
-static err_t begin_series(struct cut *cut, uint32_t ordinal, struct strbuf *why)
+err_t db__begin_series(struct head_reader *reader, uint32_t ordinal, struct block_writer *writer,
+                       struct block_symbols *symbols, struct arena *arena, struct strbuf *why)
 {
-    struct labels labels = head_reader_labels(&cut->reader, ordinal, &cut->arena);
-    struct block_label *numbers = ARENA_NEW_ARRAY(&cut->arena, struct block_label, labels.count);
+    struct labels labels = head_reader_labels(reader, ordinal, arena);
+    struct block_label *numbers = ARENA_NEW_ARRAY(arena, struct block_label, labels.count);
     for (uint32_t i = 0; i < labels.count; i++) {
-        numbers[i].name = block_symbols_find(cut->symbols, labels.items[i].name);
-        numbers[i].value = block_symbols_find(cut->symbols, labels.items[i].value);
+        numbers[i].name = block_symbols_find(symbols, labels.items[i].name);
+        numbers[i].value = block_symbols_find(symbols, labels.items[i].value);
     }
-    err_t err = block_writer_begin_series(cut->writer, numbers, labels.count, why);
-    arena_deinit(&cut->arena);
+    err_t err = block_writer_begin_series(writer, numbers, labels.count, why);
+    arena_deinit(arena);
     return err;
 }
 
@@ -232,7 +233,8 @@ static err_t write_series(struct cut *cut, uint32_t ordinal, struct strbuf *why)
         }
         TRY(err);
         if (!begun)
-            TRY(begin_series(cut, ordinal, why));
+            TRY(db__begin_series(&cut->reader, ordinal, cut->writer, cut->symbols, &cut->arena,
+                                 why));
         begun = true;
         TRY(write_column(cut, &column, why));
     }

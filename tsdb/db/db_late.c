@@ -231,14 +231,8 @@ static err_t write_series(struct late_flush *flush, uint32_t ordinal, struct str
         return OK;
     uint32_t group;
     TRY(find_group(flush, &group, why));
-    struct labels labels = head_reader_labels(&flush->reader, ordinal, &flush->arena);
-    struct block_label *numbers = ARENA_NEW_ARRAY(&flush->arena, struct block_label, labels.count);
-    for (uint32_t i = 0; i < labels.count; i++) {
-        numbers[i].name = block_symbols_find(flush->symbols, labels.items[i].name);
-        numbers[i].value = block_symbols_find(flush->symbols, labels.items[i].value);
-    }
-    err_t err = block_writer_begin_series(flush->writer, numbers, labels.count, why);
-    arena_deinit(&flush->arena);
+    err_t err = db__begin_series(&flush->reader, ordinal, flush->writer, flush->symbols,
+                                 &flush->arena, why);
     const struct head_late_sample *items = flush->list.items;
     for (uint32_t from = 0; from < count && err == OK;) {
         uint32_t to = from + 1;

@@ -27,6 +27,10 @@ err_t db__adopt_block(struct db *db, const char *ulid, struct strbuf *why);
 /* Moves everything before end_t_ms, and all late samples, from the head into blocks. */
 err_t db__cut_head(struct db *db, int64_t end_t_ms, struct strbuf *why);
 
+/* Begins a series of the head in a block whose symbols were written. Empties the arena. */
+err_t db__begin_series(struct head_reader *reader, uint32_t ordinal, struct block_writer *writer,
+                       struct block_symbols *symbols, struct arena *arena, struct strbuf *why);
+
 /* ---- db_late.c: under the maintain lock ---- */
 /* Writes blocks of the head's late samples under `parent`; the head stays as it is. */
 err_t db__write_late_blocks(struct db *db, const char *parent, struct strbuf *why);

@@ -9,7 +9,7 @@
 
 #define RECORD_MARK "NXSW"
 
-enum { MARK_OFFSET = 8, MARK_SIZE = 4, ALIGNMENT = 8, HEADER_CHECKED = 12 };
+enum { MARK_OFFSET = 8, MARK_SIZE = 4, ALIGNMENT = 8 };
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "offsets are read from the mapped file as they are"
@@ -17,20 +17,12 @@ enum { MARK_OFFSET = 8, MARK_SIZE = 4, ALIGNMENT = 8, HEADER_CHECKED = 12 };
 
 void sealed_put_file_header(struct strbuf *out, uint32_t number)
 {
-    size_t start = out->size;
-    strbuf_add(out, SEALED_MAGIC, SEALED_MAGIC_SIZE);
-    coding_put_u8(out, SEALED_VERSION);
-    coding_put_u8(out, 0);
-    coding_put_u8(out, 0);
-    coding_put_u32(out, number);
-    coding_put_u32(out, hash_crc32c(0, out->data + start, HEADER_CHECKED));
+    file_header_put(out, SEALED_MAGIC, SEALED_VERSION, 0, number);
 }
 
 bool sealed_file_header_is_good(const uint8_t *data, size_t size, uint32_t number)
 {
-    return size >= SEALED_FILE_HEADER_SIZE && memcmp(data, SEALED_MAGIC, SEALED_MAGIC_SIZE) == 0 &&
-           data[SEALED_MAGIC_SIZE] == SEALED_VERSION && coding_load_u32(data + 8) == number &&
-           coding_load_u32(data + HEADER_CHECKED) == hash_crc32c(0, data, HEADER_CHECKED);
+    return file_header_version(data, size, SEALED_MAGIC, number) == SEALED_VERSION;
 }
 
 size_t sealed_record_size(const struct sealed_record *record)

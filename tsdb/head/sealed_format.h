@@ -7,13 +7,13 @@
 
 #include "narthex/base/err.h"
 #include "narthex/base/strbuf.h"
+#include "narthex/tsdb/file_header.h"
 
 #define SEALED_MAGIC "NXSEA"
 
 enum {
-    SEALED_MAGIC_SIZE = 5,
     SEALED_VERSION = 1,
-    SEALED_FILE_HEADER_SIZE = 16,
+    SEALED_FILE_HEADER_SIZE = FILE_HEADER_SIZE,
     SEALED_RECORD_HEADER_SIZE = 64,
 };
 

@@ -7,25 +7,17 @@
 #include "narthex/base/vec.h"
 #include "series_log_impl.h"
 
-enum { HEADER_CHECKED = 12, ALIGNMENT = 8, REF_SLACK = 65536, PREFETCH_AHEAD = 16 };
+enum { ALIGNMENT = 8, REF_SLACK = 65536, PREFETCH_AHEAD = 16 };
 
 void series_log__put_file_header(struct strbuf *out, uint32_t number, bool whole)
 {
-    size_t start = out->size;
-    strbuf_add_cstr(out, SERIES_LOG_MAGIC);
-    coding_put_u8(out, SERIES_LOG_VERSION);
-    coding_put_u8(out, whole ? SERIES_LOG_WHOLE : 0);
-    coding_put_u8(out, 0);
-    coding_put_u32(out, number);
-    coding_put_u32(out, hash_crc32c(0, out->data + start, HEADER_CHECKED));
+    file_header_put(out, SERIES_LOG_MAGIC, SERIES_LOG_VERSION, whole ? SERIES_LOG_WHOLE : 0,
+                    number);
 }
 
 bool series_log__header_is_good(const void *bytes, size_t size, uint32_t number)
 {
-    const uint8_t *data = bytes;
-    return size >= SERIES_LOG_HEADER_SIZE && memcmp(data, SERIES_LOG_MAGIC, 5) == 0 &&
-           data[5] == SERIES_LOG_VERSION && coding_load_u32(data + 8) == number &&
-           coding_load_u32(data + HEADER_CHECKED) == hash_crc32c(0, data, HEADER_CHECKED);
+    return file_header_version(bytes, size, SERIES_LOG_MAGIC, number) == SERIES_LOG_VERSION;
 }
 
 bool series_log__must_be_whole(const void *bytes, size_t at)

@@ -1,6 +1,7 @@
 /* The parts of a series log, shared by its writer and its reader. */
 #pragma once
 
+#include "narthex/tsdb/file_header.h"
 #include "series_log.h"
 
 #define SERIES_LOG_MAGIC "NXSER"
@@ -9,7 +10,7 @@
 enum {
     SERIES_LOG_VERSION = 1,
     SERIES_LOG_WHOLE = 1,
-    SERIES_LOG_HEADER_SIZE = 16,
+    SERIES_LOG_HEADER_SIZE = FILE_HEADER_SIZE,
     SERIES_RECORD_HEADER_SIZE = 32,
 };
 

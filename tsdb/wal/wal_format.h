@@ -5,15 +5,15 @@
 #include <stdint.h>
 
 #include "narthex/base/strbuf.h"
+#include "narthex/tsdb/file_header.h"
 #include "narthex/tsdb/wal.h"
 
 #define WAL_MAGIC "NXWAL"
 
 enum {
-    WAL_MAGIC_SIZE = 5,
     WAL_VERSION = 2,
     WAL_VERSION_MIN = 1, /* read too: it has no late samples */
-    WAL_FILE_HEADER_SIZE = 16,
+    WAL_FILE_HEADER_SIZE = FILE_HEADER_SIZE,
     WAL_RECORD_HEADER_SIZE = 16,
     WAL_RECORD_MARK = 0xc5,
     WAL_RECORD_MARK_OFFSET = 12,

@@ -1,24 +1,17 @@
 /* Records: checksum, compression and the way into a buffer. */
-#include <assert.h>
 #include <lz4.h>
 #include <string.h>
 
 #include "narthex/base/coding.h"
 #include "narthex/base/hash.h"
+#include "narthex/tsdb/file_header.h"
 #include "wal_format.h"
 
 enum { COMPRESS_BYTES_MIN = 128 };
 
 void wal__put_file_header(struct strbuf *out, uint32_t number)
 {
-    size_t start = out->size;
-    strbuf_add(out, WAL_MAGIC, WAL_MAGIC_SIZE);
-    coding_put_u8(out, WAL_VERSION);
-    coding_put_u8(out, 0);
-    coding_put_u8(out, 0);
-    coding_put_u32(out, number);
-    coding_put_u32(out, hash_crc32c(0, out->data + start, out->size - start));
-    assert(out->size - start == WAL_FILE_HEADER_SIZE);
+    file_header_put(out, WAL_MAGIC, WAL_VERSION, 0, number);
 }
 
 /* Compresses body into out after `start`; 0 when that does not save an eighth. */

@@ -10,6 +10,7 @@
 #include "narthex/base/log.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
+#include "narthex/tsdb/file_header.h"
 #include "wal_files.h"
 
 struct record_view {
@@ -51,11 +52,8 @@ struct file_reader {
 
 bool wal__header_is_good(const void *bytes, size_t size, uint32_t number)
 {
-    const uint8_t *data = bytes;
-    return size >= WAL_FILE_HEADER_SIZE && memcmp(data, WAL_MAGIC, WAL_MAGIC_SIZE) == 0 &&
-           data[WAL_MAGIC_SIZE] >= WAL_VERSION_MIN && data[WAL_MAGIC_SIZE] <= WAL_VERSION &&
-           coding_load_u32(data + 8) == number &&
-           coding_load_u32(data + 12) == hash_crc32c(0, data, 12);
+    uint8_t version = file_header_version(bytes, size, WAL_MAGIC, number);
+    return version >= WAL_VERSION_MIN && version <= WAL_VERSION;
 }
 
 /* Whether a whole, unharmed record begins at `at`. */

@@ -1,0 +1,19 @@
+/* tsdb/file_header.h: the first bytes of files of the log, of sealed windows and of series:
+ *
+ *      0       5         6       7    8         12        16
+ *      | magic | version | flags | 0  | number  | crc32c of bytes 0..11 |
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "narthex/base/strbuf.h"
+
+enum { FILE_HEADER_SIZE = 16, FILE_HEADER_MAGIC_SIZE = 5 };
+
+/* `number` is that in the file's name. */
+void file_header_put(struct strbuf *out, const char *magic, uint8_t version, uint8_t flags,
+                     uint32_t number);
+/* The version; 0 when the bytes do not begin with such a header. */
+uint8_t file_header_version(const void *data, size_t size, const char *magic, uint32_t number);
