@@ -7,7 +7,7 @@ static const int64_t PERIOD_NS = INT64_C(1000) * 1000 * 1000;
 /* A failed cut (a full disk) is not tried again at once. */
 static const int64_t CUT_RETRY_NS = INT64_C(60) * 1000 * 1000 * 1000;
 
-/* About 50 bytes each in memory. */
+/* 20 bytes each in memory, 36 with a start time or a histogram. */
 enum { LATE_SAMPLES_MAX = 1 << 21 };
 
 static err_t seal_and_reclaim(struct db *db)

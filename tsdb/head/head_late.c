@@ -40,12 +40,16 @@ static uint32_t run_count(const struct late_run *run)
     return atomic_load_explicit(&run->count, memory_order_relaxed);
 }
 
-static struct late_run *run_create(uint32_t capacity, struct late_run *older)
+static struct late_run *run_create(uint32_t capacity, bool has_extras, uint64_t first_number,
+                                   struct late_run *older)
 {
-    struct late_run *run =
-        mem_alloc(MEM_HEAD_DATA, sizeof *run + capacity * sizeof run->entries[0]);
+    size_t entry_size = sizeof(struct late_sample) + sizeof(uint32_t) +
+                        (has_extras ? sizeof(struct late_extra) : 0);
+    struct late_run *run = mem_alloc(MEM_HEAD_DATA, sizeof *run + capacity * entry_size);
     run->older = older;
-    run->capacity = capacity;
+    run->first_number = first_number;
+    run->capacity = (uint16_t)capacity;
+    run->has_extras = has_extras;
     atomic_init(&run->count, 0);
     return run;
 }
@@ -62,35 +66,43 @@ static void retire_data(struct head *head, void *block)
     head__retire(head, free_data, NULL, block, 0);
 }
 
-/* A run with room for one more entry, in place of the newest one or in front of it. */
-static struct late_run *run_with_room(struct head *head, late_slot *slot)
-{
-    struct late_run *run = atomic_load_explicit(slot, memory_order_relaxed);
-    if (run != NULL && run_count(run) < run->capacity)
-        return run;
-    struct late_run *larger;
-    if (run == NULL || run->capacity == LATE_RUN_ENTRIES_MAX) {
-        larger = run_create(LATE_RUN_ENTRIES_FIRST, run);
-    } else {
-        uint32_t capacity = 2 * run->capacity;
-        if (capacity > LATE_RUN_ENTRIES_MAX)
-            capacity = LATE_RUN_ENTRIES_MAX;
-        larger = run_create(capacity, run->older);
-        memcpy(larger->entries, run->entries, run_count(run) * sizeof run->entries[0]);
-        atomic_init(&larger->count, run_count(run));
-        retire_data(head, run);
-    }
-    atomic_store_explicit(slot, larger, memory_order_release);
-    return larger;
-}
-
 static void run_append(struct late_run *run, const struct late_entry *entry)
 {
     uint32_t count = run_count(run);
     assert(count < run->capacity);
-    run->entries[count] = *entry;
+    head__late_samples(run)[count] = (struct late_sample){entry->t_ms, entry->value};
+    head__late_numbers(run)[count] = (uint32_t)(entry->number - run->first_number);
+    if (run->has_extras)
+        head__late_extras(run)[count] = (struct late_extra){entry->start_t_ms, entry->histogram};
     /* Readers that see the count see the entry. */
     atomic_store_explicit(&run->count, count + 1, memory_order_release);
+}
+
+/* A run with room for the entry, in place of the newest one or in front of it. */
+static struct late_run *run_with_room(struct head *head, late_slot *slot,
+                                      const struct late_entry *entry)
+{
+    struct late_run *run = atomic_load_explicit(slot, memory_order_relaxed);
+    bool has_extras = entry->start_t_ms != 0 || entry->histogram != NULL;
+    struct late_run *larger;
+    if (run == NULL || run_count(run) == LATE_RUN_ENTRIES_MAX ||
+        entry->number < run->first_number || entry->number - run->first_number > UINT32_MAX) {
+        larger = run_create(LATE_RUN_ENTRIES_FIRST, has_extras, entry->number, run);
+    } else if (run_count(run) < run->capacity && (run->has_extras || !has_extras)) {
+        return run;
+    } else {
+        uint32_t capacity = run_count(run) < run->capacity ? run->capacity : 2u * run->capacity;
+        if (capacity > LATE_RUN_ENTRIES_MAX)
+            capacity = LATE_RUN_ENTRIES_MAX;
+        larger = run_create(capacity, run->has_extras || has_extras, run->first_number, run->older);
+        for (uint32_t i = 0; i < run_count(run); i++) {
+            struct late_entry kept = head__late_entry(run, i);
+            run_append(larger, &kept);
+        }
+        retire_data(head, run);
+    }
+    atomic_store_explicit(slot, larger, memory_order_release);
+    return larger;
 }
 
 /* Looks into the newest run only. */
@@ -98,7 +110,7 @@ bool head__late_has_time(const struct head *head, uint32_t ordinal, int64_t t_ms
 {
     const struct late_run *run = head__late_run(head, ordinal);
     for (uint32_t i = 0; run != NULL && i < run_count(run); i++) {
-        if (run->entries[i].t_ms == t_ms)
+        if (head__late_samples(run)[i].t_ms == t_ms)
             return true;
     }
     return false;
@@ -126,7 +138,7 @@ bool head__late_add(struct head *head, uint32_t ordinal, const struct wal_late *
         .value = sample->value,
         .histogram = copy_bytes(sample->histogram),
     };
-    run_append(run_with_room(head, slot_of(head, ordinal)), &entry);
+    run_append(run_with_room(head, slot_of(head, ordinal), &entry), &entry);
     if (late->sample_count++ == 0) {
         late->min_t_ms = sample->t_ms;
         late->max_t_ms = sample->t_ms;
@@ -158,8 +170,10 @@ static uint32_t count_leaving(const struct late_run *run, const struct leaving *
 {
     uint32_t count = 0;
     for (; run != NULL; run = run->older) {
-        for (uint32_t i = 0; i < run_count(run); i++)
-            count += leaves(&run->entries[i], leaving);
+        for (uint32_t i = 0; i < run_count(run); i++) {
+            struct late_entry entry = head__late_entry(run, i);
+            count += leaves(&entry, leaving);
+        }
     }
     return count;
 }
@@ -173,12 +187,13 @@ static struct late_run *run_without(struct head *head, struct late_run *run,
     for (struct late_run *older; run != NULL; run = older) {
         older = run->older;
         uint32_t count = run_count(run);
-        struct late_run *copy = run_create(count, NULL);
+        struct late_run *copy = run_create(count, run->has_extras, run->first_number, NULL);
         for (uint32_t i = 0; i < count; i++) {
-            if (!leaves(&run->entries[i], leaving))
-                run_append(copy, &run->entries[i]);
-            else if (run->entries[i].histogram != NULL)
-                retire_data(head, run->entries[i].histogram);
+            struct late_entry entry = head__late_entry(run, i);
+            if (!leaves(&entry, leaving))
+                run_append(copy, &entry);
+            else if (entry.histogram != NULL)
+                retire_data(head, entry.histogram);
         }
         retire_data(head, run);
         if (run_count(copy) == 0) {
@@ -244,7 +259,7 @@ bool head__late_newest(const struct head *head, uint32_t ordinal, int64_t min_t_
     for (const struct late_run *run = head__late_run(head, ordinal); run != NULL;
          run = run->older) {
         for (uint32_t i = 0; i < run_count(run); i++) {
-            int64_t t_ms = run->entries[i].t_ms;
+            int64_t t_ms = head__late_samples(run)[i].t_ms;
             if (t_ms < min_t_ms || t_ms > max_t_ms || (found && t_ms <= *newest_t_ms))
                 continue;
             *newest_t_ms = t_ms;
@@ -260,16 +275,16 @@ static void encode_run(const struct head *head, uint32_t ordinal, const struct l
     struct wal_late samples[LATE_RUN_ENTRIES_MAX];
     uint32_t count = run_count(run);
     for (uint32_t i = 0; i < count; i++) {
-        const struct late_entry *entry = &run->entries[i];
+        struct late_entry entry = head__late_entry(run, i);
         samples[i] = (struct wal_late){
-            .number = entry->number,
+            .number = entry.number,
             .ref = head__ref(head, ordinal),
-            .t_ms = entry->t_ms,
-            .start_t_ms = entry->start_t_ms,
-            .value = entry->value,
+            .t_ms = entry.t_ms,
+            .start_t_ms = entry.start_t_ms,
+            .value = entry.value,
         };
-        if (entry->histogram != NULL)
-            samples[i].histogram = str_from(entry->histogram->data, entry->histogram->size);
+        if (entry.histogram != NULL)
+            samples[i].histogram = str_from(entry.histogram->data, entry.histogram->size);
     }
     wal_encode_late(body, samples, count);
 }
@@ -332,8 +347,8 @@ void head__late_free_all(struct head *head)
             struct late_run *run = atomic_load_explicit(&page[j], memory_order_relaxed);
             for (struct late_run *older; run != NULL; run = older) {
                 older = run->older;
-                for (uint32_t k = 0; k < run_count(run); k++)
-                    mem_free(MEM_HEAD_DATA, run->entries[k].histogram);
+                for (uint32_t k = 0; run->has_extras && k < run_count(run); k++)
+                    mem_free(MEM_HEAD_DATA, head__late_extras(run)[k].histogram);
                 mem_free(MEM_HEAD_DATA, run);
             }
         }

@@ -21,6 +21,7 @@ struct late_bytes {
     char data[];
 };
 
+/* An entry as it is given and taken. */
 struct late_entry {
     int64_t t_ms;
     int64_t start_t_ms;
@@ -29,12 +30,55 @@ struct late_entry {
     struct late_bytes *histogram; /* NULL: a float */
 };
 
+struct late_sample {
+    int64_t t_ms;
+    double value;
+};
+
+struct late_extra {
+    int64_t start_t_ms;
+    struct late_bytes *histogram;
+};
+
+/* Behind it: samples, extras when it has those, and numbers counted from the first one: 20 bytes
+ * for a plain sample. */
 struct late_run {
     struct late_run *older;
-    uint32_t capacity;
+    uint64_t first_number;
+    uint16_t capacity;
+    bool has_extras;        /* histograms or start times */
     _Atomic uint32_t count; /* release after the entry */
-    struct late_entry entries[];
 };
+
+static inline struct late_sample *head__late_samples(const struct late_run *run)
+{
+    return (struct late_sample *)(void *)(run + 1);
+}
+
+static inline struct late_extra *head__late_extras(const struct late_run *run)
+{
+    return (struct late_extra *)(void *)(head__late_samples(run) + run->capacity);
+}
+
+static inline uint32_t *head__late_numbers(const struct late_run *run)
+{
+    struct late_extra *extras = head__late_extras(run);
+    return (uint32_t *)(void *)(run->has_extras ? extras + run->capacity : extras);
+}
+
+static inline struct late_entry head__late_entry(const struct late_run *run, uint32_t i)
+{
+    struct late_extra extra = {0, NULL};
+    if (run->has_extras)
+        extra = head__late_extras(run)[i];
+    return (struct late_entry){
+        .t_ms = head__late_samples(run)[i].t_ms,
+        .start_t_ms = extra.start_t_ms,
+        .number = run->first_number + head__late_numbers(run)[i],
+        .value = head__late_samples(run)[i].value,
+        .histogram = extra.histogram,
+    };
+}
 
 /* Any thread. */
 static inline struct late_run *head__late_run(const struct head *head, uint32_t ordinal)

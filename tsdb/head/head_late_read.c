@@ -21,13 +21,13 @@ static void collect(const struct head_reader *reader, const struct late_run *run
 {
     for (; run != NULL; run = run->older) {
         for (uint32_t i = atomic_load_explicit(&run->count, memory_order_acquire); i-- > 0;) {
-            const struct late_entry *entry = &run->entries[i];
-            if (!is_visible(reader, entry, min_t_ms, max_t_ms))
+            struct late_entry entry = head__late_entry(run, i);
+            if (!is_visible(reader, &entry, min_t_ms, max_t_ms))
                 continue;
             struct head_late_sample sample = {
-                .t_ms = entry->t_ms, .start_t_ms = entry->start_t_ms, .value = entry->value};
-            if (entry->histogram != NULL)
-                sample.histogram = str_from(entry->histogram->data, entry->histogram->size);
+                .t_ms = entry.t_ms, .start_t_ms = entry.start_t_ms, .value = entry.value};
+            if (entry.histogram != NULL)
+                sample.histogram = str_from(entry.histogram->data, entry.histogram->size);
             VEC_PUSH(MEM_HEAD, list->items, list->count, list->capacity, sample);
         }
     }
