@@ -4,18 +4,20 @@
 
 #include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
-#include "narthex/base/vec.h"
 
 static struct str own(struct scrape_metadata *metadata, struct str s)
 {
     metadata->bytes += s.size;
+    if (s.size == 0) /* most units: not worth a block */
+        return STR("");
     return str_from(mem_dup(MEM_SCRAPE, s.data, s.size), s.size);
 }
 
 static void disown(struct scrape_metadata *metadata, struct str s)
 {
     metadata->bytes -= s.size;
-    mem_free(MEM_SCRAPE, (char *)(uintptr_t)s.data);
+    if (s.size > 0)
+        mem_free(MEM_SCRAPE, (char *)(uintptr_t)s.data);
 }
 
 static void family_deinit(struct scrape_metadata *metadata, struct metadata_family *family)
@@ -23,6 +25,12 @@ static void family_deinit(struct scrape_metadata *metadata, struct metadata_fami
     disown(metadata, family->name);
     disown(metadata, family->help);
     disown(metadata, family->unit);
+}
+
+size_t scrape_metadata_table_bytes(const struct scrape_metadata *metadata)
+{
+    return metadata->capacity * sizeof *metadata->items +
+           (metadata->has_index ? htable_bytes(&metadata->index) : 0);
 }
 
 void scrape_metadata_deinit(struct scrape_metadata *metadata)
@@ -60,6 +68,16 @@ static uint32_t free_item(struct scrape_metadata *metadata)
     return item;
 }
 
+/* By less than doubling: there are as many of these as targets, and they hardly ever grow. */
+static void make_room(struct scrape_metadata *metadata)
+{
+    if (metadata->count <= metadata->capacity)
+        return;
+    metadata->capacity += metadata->capacity / 4 + 4;
+    metadata->items =
+        mem_realloc(MEM_SCRAPE, metadata->items, metadata->capacity * sizeof *metadata->items);
+}
+
 uint32_t scrape_metadata_add(struct scrape_metadata *metadata, struct str name)
 {
     uint32_t found = scrape_metadata_find(metadata, name);
@@ -72,8 +90,9 @@ uint32_t scrape_metadata_add(struct scrape_metadata *metadata, struct str name)
     struct metadata_family family = {.name = own(metadata, name), .type = METADATA_UNKNOWN};
     uint32_t item = free_item(metadata);
     if (item == HTABLE_NONE) {
-        item = metadata->count;
-        VEC_PUSH(MEM_SCRAPE, metadata->items, metadata->count, metadata->capacity, family);
+        item = metadata->count++;
+        make_room(metadata);
+        metadata->items[item] = family;
     } else {
         metadata->items[item] = family;
     }

@@ -30,6 +30,8 @@ struct scrape_metadata {
 };
 
 void scrape_metadata_deinit(struct scrape_metadata *metadata);
+/* What is held besides the strings. */
+size_t scrape_metadata_table_bytes(const struct scrape_metadata *metadata);
 /* Item number of a family, or HTABLE_NONE. */
 uint32_t scrape_metadata_find(const struct scrape_metadata *metadata, struct str name);
 /* As above, made if new. */

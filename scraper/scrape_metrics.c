@@ -57,7 +57,7 @@ static void init_by_job(struct scrape_metrics *m, struct metrics *r)
                                       "Size of the texts of kept metadata.", by_job);
     m->target_bytes =
         metrics_gauge(r, "narthex_scrape_target_bytes",
-                      "Memory of a job's targets without metadata and caches.", by_job);
+                      "Memory of a job's targets without texts of metadata and caches.", by_job);
     m->cache_lines = metrics_gauge(r, "narthex_scrape_cache_lines",
                                    "Series and comments in the caches of a job's targets.", by_job);
     m->cache_bytes = metrics_gauge(r, "narthex_scrape_cache_bytes",

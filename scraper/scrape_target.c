@@ -310,7 +310,8 @@ size_t scrape_target_bytes(const struct scrape_target *target)
 {
     return sizeof *target + block_bytes(target->discovered_labels) +
            block_bytes(target->all_labels) + target->all_labels.count * sizeof(struct label) +
-           target->url.size + target->last_error.capacity + target->failed_text.capacity;
+           scrape_metadata_table_bytes(&target->metadata) + target->url.size +
+           target->last_error.capacity + target->failed_text.capacity;
 }
 
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from)

@@ -74,7 +74,7 @@ void scrape_target_rediscover(struct scrape_target *target, struct scrape_target
 /* Takes over health, last scrape and metadata, for a loop that continues another. */
 void scrape_target_inherit(struct scrape_target *target, struct scrape_target *from);
 
-/* Memory of a target without metadata, loop and cache; both locks are held. */
+/* Memory of a target without texts of metadata, loop and cache; both locks are held. */
 size_t scrape_target_bytes(const struct scrape_target *target);
 /* A snapshot for the API, in `arena`; the manager's lock is held. */
 void scrape_target_view(struct scrape_target *target, struct str pool, struct arena *arena,

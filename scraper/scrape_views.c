@@ -146,6 +146,9 @@ void scrape_manager_metadata(struct scrape_manager *manager, struct str metric, 
 void scrape_manager__collect(void *context)
 {
     struct scrape_manager *manager = context;
+    /* In its shard: a loop, and a connection to an endpoint of its own as most have it. */
+    const uint64_t shard_bytes =
+        sizeof(struct scrape_loop) + sizeof(struct http_endpoint) + sizeof(struct http_wire);
     mutex_lock(&manager->lock);
     for (uint32_t p = 0; p < manager->pool_count; p++) {
         const struct scrape_pool *pool = manager->pools[p];
@@ -159,7 +162,7 @@ void scrape_manager__collect(void *context)
             entries += target->metadata.count - target->metadata.free_count;
             bytes += target->metadata.bytes;
             lines += target->cache_lines;
-            target_bytes += scrape_target_bytes(target) + sizeof(struct scrape_loop);
+            target_bytes += scrape_target_bytes(target) + shard_bytes;
             mutex_unlock(&target->lock);
         }
         scrape_metrics_memory(&manager->metrics, pool->job->config->job_name, target_bytes, lines,
