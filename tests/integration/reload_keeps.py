@@ -91,6 +91,18 @@ def check_job(server, origin, job):
     harness.wait_until(lambda: [item["value"][1] for item in server.data(
         "query", query=f"count({job})")["result"]] == ["20"], f"all series of {job}")
     equal(server.data("query", query=f"sum(resets({job}[10m]))")["result"][0]["value"][1], "0")
+    if failed == 0:
+        check_never_stale(server, job, up[0][0], up[-1][0])
+
+
+def check_never_stale(server, job, first_ms, last_ms):
+    """A stale marker would leave a hole until the next scrape."""
+    found = server.data("query_range", query=f"count({job})", start=first_ms / 1000,
+                        end=last_ms / 1000, step=INTERVAL_MS / 5 / 1000)["result"]
+    equal(len(found), 1)
+    values = [v for _, v in found[0]["values"]]
+    equal(set(values), {"20"})
+    equal(len(values), (last_ms - first_ms) // (INTERVAL_MS // 5) + 1)
 
 
 def check_memory(server):
