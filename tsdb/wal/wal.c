@@ -21,8 +21,6 @@ static err_t open_segment(struct wal *wal, uint32_t number, struct strbuf *why)
         strbuf_clear(&wal->out);
         wal__put_file_header(&wal->out, number);
         err = wal->fs->write(wal->file, wal->out.data, wal->out.size, why);
-        if (err == OK)
-            err = wal->fs->sync_dir(wal->fs->context, wal->path, why);
         if (err != OK) {
             /* An unusable file must not stay: its number would be in the way. */
             struct strbuf ignored = STRBUF_INIT;
@@ -41,6 +39,7 @@ static err_t open_segment(struct wal *wal, uint32_t number, struct strbuf *why)
              (struct wal_segment){number, WAL_FILE_HEADER_SIZE, INT64_MIN});
     wal->broken = false;
     wal->number = number;
+    wal->dir_synced = false;
     return OK;
 }
 
@@ -183,7 +182,8 @@ static err_t sync_segment(struct wal *wal, uint32_t number, struct strbuf *why)
     return err;
 }
 
-/* Files are synced through handles of their own, so that appends go on meanwhile. */
+/* Files are synced through handles of their own, so that appends go on meanwhile; so is the folder,
+ * which may take as long as a block's pages need to the disk, and not when a segment begins. */
 err_t wal_sync(struct wal *wal, struct strbuf *why)
 {
     mutex_lock(&wal->sync_lock);
@@ -193,14 +193,20 @@ err_t wal_sync(struct wal *wal, struct strbuf *why)
         first = wal->segments[0].number;
     uint32_t last = wal->number;
     uint64_t bytes = wal->segments[wal->segment_count - 1].bytes;
+    bool dir_synced = wal->dir_synced;
+    wal->dir_synced = true;
     mutex_unlock(&wal->lock);
-    err_t err = OK;
-    bool idle = first == last && bytes == wal->synced_bytes;
+    err_t err = dir_synced ? OK : wal->fs->sync_dir(wal->fs->context, wal->path, why);
+    bool idle = dir_synced && first == last && bytes == wal->synced_bytes;
     for (uint32_t number = first; number <= last && err == OK && !idle; number++)
         err = sync_segment(wal, number, why);
     if (err == OK) {
         wal->unsynced_from = last;
         wal->synced_bytes = bytes;
+    } else if (!dir_synced) {
+        mutex_lock(&wal->lock);
+        wal->dir_synced = false;
+        mutex_unlock(&wal->lock);
     }
     mutex_unlock(&wal->sync_lock);
     return err;

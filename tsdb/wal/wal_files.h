@@ -29,6 +29,7 @@ struct wal {
     struct mutex lock;
     /* guarded by lock */
     struct fs_file *file;         /* of the last segment; NULL after a failed roll */
+    bool dir_synced;              /* the last segment's name is on the disk */
     bool broken;                  /* the file ends in a torn record: begin a new one */
     uint32_t number;              /* of the last segment */
     struct wal_segment *segments; /* ascending; the last is being written */
