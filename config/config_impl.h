@@ -32,6 +32,8 @@ err_t config__build_relabel(struct config_impl *config, const struct value *list
 void config__build_http_client(struct config_impl *config, const struct object *object,
                                struct http_client_config *client);
 /* A FIELD_MAP value; the strings are borrowed from it. */
+/* The free map as a JSON object, in the arena; empty when there is none (config_claims.c). */
+struct str config__claims_json(struct arena *arena, const struct yaml_node *claims);
 struct name_value *config__build_name_values(struct config_impl *config, const struct value *map);
 /* What the mechanism takes as its settings; NULL when this build cannot run it. */
 const void *config__build_discovery_settings(struct config_impl *config, struct str mechanism,

@@ -135,15 +135,7 @@ static const struct oauth2_config *build_oauth2(struct config_impl *config,
     oauth2->signature_algorithm = object_get(object, "signature_algorithm")->text;
     oauth2->issuer = object_get(object, "iss")->text;
     oauth2->audience = object_get(object, "audience")->text;
-    if (claims->any != NULL && claims->any->kind == YAML_MAP) {
-        struct name_value *items =
-            ARENA_NEW_ARRAY(&config->arena, struct name_value, claims->any->count);
-        for (uint32_t i = 0; i < claims->any->count; i++)
-            items[i] = (struct name_value){claims->any->pairs[i].key->text,
-                                           claims->any->pairs[i].value->text};
-        oauth2->claims = items;
-        oauth2->claim_count = claims->any->count;
-    }
+    oauth2->claims = config__claims_json(&config->arena, claims->any);
     oauth2->scopes = object_get(object, "scopes")->strings;
     oauth2->scope_count = object_get(object, "scopes")->count;
     oauth2->token_url = object_get(object, "token_url")->text;

@@ -150,6 +150,15 @@ static err_t check_oauth2(struct check_context *context, struct object *object)
         return CHECK_FAIL(context, "at most one of oauth2 client_secret, client_secret_file & "
                                    "client_secret_ref must be configured using grant-type="
                                    "client_credentials");
+    if (secret_sources_exceed_one(object, "client_certificate_key"))
+        return CHECK_FAIL(context, "at most one of oauth2 client_certificate_key, "
+                                   "client_certificate_key_file & client_certificate_key_ref must "
+                                   "be configured using grant-type="
+                                   "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    struct str algorithm = object_get(object, "signature_algorithm")->text;
+    if (algorithm.size > 0 && !str_equal(algorithm, STR("RS256")) &&
+        !str_equal(algorithm, STR("RS384")) && !str_equal(algorithm, STR("RS512")))
+        return CHECK_FAIL(context, "valid signature algorithms are RS256, RS384 and RS512");
     return check_proxy(context, object);
 }
 

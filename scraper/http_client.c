@@ -8,6 +8,7 @@
 #include "http_client_private.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/mem.h"
+#include "oauth2_assertion.h"
 
 enum { SECRET_BYTES_MAX = 1 << 20 };
 
@@ -92,7 +93,9 @@ static err_t check_config(const struct http_client_config *config, struct strbuf
     if (config->oauth2 == NULL)
         return OK;
     struct str grant = config->oauth2->grant_type;
-    if (grant.size > 0 && !str_equal(grant, STR("client_credentials")))
+    if (oauth2_uses_assertion(config->oauth2))
+        TRY(oauth2_assertion_check(config->oauth2, why));
+    else if (grant.size > 0 && !str_equal(grant, STR("client_credentials")))
         return err_fail(why, ERR_UNSUPPORTED, "oauth2 grant_type \"%.*s\" is not supported",
                         STR_ARG(grant));
     return check_tls(&config->oauth2->tls, why);

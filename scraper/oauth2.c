@@ -1,10 +1,11 @@
-/* OAuth2 client credentials (RFC 6749 4.4): a token is fetched with the client's name and secret
- * and used until shortly before it expires. */
+/* OAuth2: a token is fetched with the client's name and secret (client credentials, RFC 6749 4.4)
+ * or with an assertion signed by its key (RFC 7523), and used until shortly before it expires. */
 #include <jansson.h>
 #include <string.h>
 
 #include "http_client_private.h"
 #include "narthex/base/clock.h"
+#include "oauth2_assertion.h"
 
 enum {
     TOKEN_ANSWER_BYTES_MAX = 1 << 20,
@@ -56,21 +57,58 @@ static void add_form_field(struct strbuf *form, struct str name, struct str valu
     add_form_text(form, value);
 }
 
-static void write_form(const struct oauth2_config *config, struct strbuf *form)
+static err_t add_assertion(const struct oauth2_config *config, struct strbuf *form,
+                           struct strbuf *why)
 {
-    add_form_field(form, STR("grant_type"), STR("client_credentials"));
+    struct strbuf assertion = STRBUF_INIT;
+    int64_t now_s = clock_wall_ms(clock_system()) / 1000;
+    err_t err = oauth2_assertion_write(config, now_s, &assertion, why);
+    if (err == OK) {
+        add_form_field(form, STR("grant_type"), STR(OAUTH2_GRANT_JWT_BEARER));
+        add_form_field(form, STR("assertion"), strbuf_str(&assertion));
+    }
+    http__strbuf_wipe(&assertion);
+    strbuf_deinit(&assertion);
+    return err;
+}
+
+static err_t write_form(const struct oauth2_config *config, struct strbuf *form, struct strbuf *why)
+{
+    if (oauth2_uses_assertion(config))
+        TRY(add_assertion(config, form, why));
+    else
+        add_form_field(form, STR("grant_type"), STR("client_credentials"));
     if (config->scope_count > 0) {
         struct strbuf scopes = STRBUF_INIT;
-        for (uint32_t i = 0; i < config->scope_count; i++) {
-            if (i > 0)
-                strbuf_add_char(&scopes, ' ');
-            strbuf_add_str(&scopes, config->scopes[i]);
-        }
+        oauth2_scopes_write(config, &scopes);
         add_form_field(form, STR("scope"), strbuf_str(&scopes));
         strbuf_deinit(&scopes);
     }
     for (uint32_t i = 0; i < config->endpoint_param_count; i++)
         add_form_field(form, config->endpoint_params[i].name, config->endpoint_params[i].value);
+    return OK;
+}
+
+/* The client's name and secret. RFC 6749 2.3.1: both are form-encoded before Basic authentication.
+ */
+static err_t set_client(struct http_transfer *transfer, const struct oauth2_config *config,
+                        struct strbuf *why)
+{
+    struct strbuf user = STRBUF_INIT;
+    struct strbuf secret = STRBUF_INIT;
+    struct strbuf plain_secret = STRBUF_INIT;
+    err_t err = OK;
+    TRY_OUT(http__read_secret(&config->client_secret, "oauth2 client secret", &plain_secret, why));
+    add_form_text(&user, config->client_id);
+    add_form_text(&secret, strbuf_str(&plain_secret));
+    http__transfer_set_basic_auth(transfer, strbuf_cstr(&user), strbuf_cstr(&secret));
+out:
+    http__strbuf_wipe(&secret);
+    http__strbuf_wipe(&plain_secret);
+    strbuf_deinit(&secret);
+    strbuf_deinit(&plain_secret);
+    strbuf_deinit(&user);
+    return err;
 }
 
 err_t http_transfer_prepare_token(struct http_transfer *transfer, struct http_client *client,
@@ -84,17 +122,11 @@ err_t http_transfer_prepare_token(struct http_transfer *transfer, struct http_cl
     transfer->on_body = take_token_body;
     transfer->context = transfer;
 
-    struct strbuf user = STRBUF_INIT;
-    struct strbuf secret = STRBUF_INIT;
-    struct strbuf plain_secret = STRBUF_INIT;
     struct strbuf form = STRBUF_INIT;
     err_t err = OK;
-    TRY_OUT(http__read_secret(&config->client_secret, "oauth2 client secret", &plain_secret, why));
-    /* RFC 6749 2.3.1: both are form-encoded before Basic authentication. */
-    add_form_text(&user, config->client_id);
-    add_form_text(&secret, strbuf_str(&plain_secret));
-    http__transfer_set_basic_auth(transfer, strbuf_cstr(&user), strbuf_cstr(&secret));
-    write_form(config, &form);
+    if (!oauth2_uses_assertion(config))
+        TRY_OUT(set_client(transfer, config, why));
+    TRY_OUT(write_form(config, &form, why));
     TRY_OUT(http__transfer_add_header(transfer, STR("Content-Type"),
                                       STR("application/x-www-form-urlencoded"), why));
     TRY_OUT(http__transfer_set_tls(transfer, &config->tls, why));
@@ -104,11 +136,7 @@ err_t http_transfer_prepare_token(struct http_transfer *transfer, struct http_cl
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE, (long)form.size);
     curl_easy_setopt(transfer->easy, CURLOPT_COPYPOSTFIELDS, strbuf_cstr(&form));
 out:
-    http__strbuf_wipe(&secret);
-    http__strbuf_wipe(&plain_secret);
-    strbuf_deinit(&secret);
-    strbuf_deinit(&plain_secret);
-    strbuf_deinit(&user);
+    http__strbuf_wipe(&form);
     strbuf_deinit(&form);
     return err;
 }

@@ -127,15 +127,15 @@ class Certificates:
                      "-nodes", "-days", "2", "-subj", f"/CN={name}",
                      "-keyout", self.path(name + ".key"), "-out", self.path(name + ".pem"))
 
-    def issue(self, name, extension, days):
+    def issue(self, name, extension, days, authority="ca"):
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-subj", f"/CN={name}", "-keyout", self.path(name + ".key"),
                      "-out", self.path(name + ".csr"))
         with open(self.path(name + ".ext"), "w") as file:
             file.write(extension + "\n")
-        self.openssl("x509", "-req", "-in", self.path(name + ".csr"), "-CA", self.path("ca.pem"),
-                     "-CAkey", self.path("ca.key"), "-CAcreateserial", "-days", str(days),
-                     "-extfile", self.path(name + ".ext"), "-out", self.path(name + ".pem"))
+        self.openssl("x509", "-req", "-in", self.path(name + ".csr"), "-CA",
+                     self.path(authority + ".pem"), "-CAkey", self.path(authority + ".key"),
+                     "-CAcreateserial", "-days", str(days), "-extfile", self.path(name + ".ext"), "-out", self.path(name + ".pem"))
 
     def server_context(self, name, ask_client=False):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -53,8 +53,7 @@ struct oauth2_config {
     struct str signature_algorithm;
     struct str issuer;
     struct str audience;
-    const struct name_value *claims;
-    uint32_t claim_count;
+    struct str claims; /* further claims of the assertion as a JSON object; "" is none */
     const struct str *scopes;
     uint32_t scope_count;
     struct str token_url;
