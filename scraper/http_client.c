@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include "http_client_private.h"
+#include "narthex/base/clock.h"
 #include "narthex/base/fs.h"
 #include "narthex/base/mem.h"
 #include "oauth2_assertion.h"
 
 enum { SECRET_BYTES_MAX = 1 << 20 };
+static const int64_t ns_per_ms = 1000000;
 
 void http__strbuf_wipe(struct strbuf *buf)
 {
@@ -179,6 +181,9 @@ err_t http_client_fetch(struct http_client *client, const struct http_request *r
 {
     struct http_transfer transfer;
     http_transfer_init(&transfer);
+    transfer.by_hops = true;
+    struct http_request hop = *request;
+    int64_t end_ns = clock_monotonic_ns(clock_system()) + request->timeout_ms * ns_per_ms;
     struct fetch_body fetch = {body, body->size, body_bytes_max, false};
     err_t err = OK;
     if (http_client_needs_token(client)) {
@@ -187,8 +192,16 @@ err_t http_client_fetch(struct http_client *client, const struct http_request *r
         TRY_OUT(http_client_take_token(client, &transfer, why));
     }
     TRY_OUT(http_transfer_prepare(&transfer, client, request, take_body, &fetch, why));
-    curl_easy_setopt(transfer.easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-    err = perform(&transfer, request, why);
+    for (;;) {
+        curl_easy_setopt(transfer.easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+        err = perform(&transfer, request, why);
+        bool redirected = (err == OK || err == ERR_IO) && http_transfer_is_redirect(&transfer);
+        if (!redirected)
+            break;
+        int64_t left_ms = (end_ns - clock_monotonic_ns(clock_system())) / ns_per_ms;
+        hop.timeout_ms = left_ms < 1 ? 1 : left_ms;
+        TRY_OUT(http_transfer_follow(&transfer, client, &hop, why));
+    }
     if (fetch.over)
         err = err_fail(why, ERR_LIMIT, "answer larger than %zu bytes", body_bytes_max);
     *answer = transfer.answer;

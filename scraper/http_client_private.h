@@ -20,6 +20,9 @@ err_t http__read_secret(const struct secret_source *secret, const char *what, st
 /* Trimmed content of a secret file. */
 err_t http__read_secret_file(struct str path, struct strbuf *out, struct strbuf *why);
 
+/* http_transfer_prepare for one request of a way that redirects lead. */
+err_t http__transfer_prepare_hop(struct http_transfer *transfer, struct http_client *client,
+                                 const struct http_request *request, struct strbuf *why);
 /* Parts of http_transfer_prepare that the token request shares. */
 void http__transfer_reset(struct http_transfer *transfer, const char *method, struct str url);
 err_t http__transfer_add_header(struct http_transfer *transfer, struct str name, struct str value,

@@ -5,7 +5,11 @@
 
 #include "http_client_private.h"
 
-enum { REDIRECTS_MAX = 10, CONNECTION_IDLE_S = 300 };
+enum {
+    REDIRECTS_MAX = 10,
+    CONNECTION_IDLE_S = 300,
+    REDIRECT_BODY_BYTES_MAX = 64 << 10, /* read to keep the connection usable */
+};
 
 void http_transfer_init(struct http_transfer *transfer)
 {
@@ -29,6 +33,8 @@ void http_transfer_deinit(struct http_transfer *transfer)
     http__strbuf_wipe(&transfer->scratch);
     strbuf_deinit(&transfer->scratch);
     strbuf_deinit(&transfer->url);
+    strbuf_deinit(&transfer->location);
+    strbuf_deinit(&transfer->origin);
     http__strbuf_wipe(&transfer->token_body);
     strbuf_deinit(&transfer->token_body);
 }
@@ -74,19 +80,32 @@ void http__answer_take_line(struct http_answer *answer, struct str line)
                sizeof answer->content_encoding);
 }
 
+static void take_location(struct http_transfer *transfer, struct str line)
+{
+    const struct str name = STR("Location:");
+    if (transfer->location.size > 0 || line.size <= name.size ||
+        !str_equal_nocase(str_from(line.data, name.size), name))
+        return;
+    strbuf_add_str(&transfer->location,
+                   str_trim(str_from(line.data + name.size, line.size - name.size)));
+}
+
 /* A status line begins a new answer: whatever was collected belonged to a redirect, a proxy's
  * CONNECT or an interim answer. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
     struct str line = str_from(data, size * count);
-    if (str_starts_with(line, STR("HTTP/")))
+    if (str_starts_with(line, STR("HTTP/"))) {
         transfer->answered = false;
+        strbuf_clear(&transfer->location);
+    }
     if (str_trim(line).size == 0) {
         transfer->answered = true;
         return line.size;
     }
     http__answer_take_line(&transfer->answer, line);
+    take_location(transfer, line);
     if (transfer->wanted_header.size > 0)
         take_field(line, transfer->wanted_header, transfer->answer.wanted_header,
                    sizeof transfer->answer.wanted_header);
@@ -96,6 +115,10 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 static size_t on_write(char *data, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
+    if (http_transfer_is_redirect(transfer)) {
+        transfer->discarded_bytes += size * count;
+        return transfer->discarded_bytes <= REDIRECT_BODY_BYTES_MAX ? size * count : 0;
+    }
     if (!transfer->on_body(transfer->context, data, size * count))
         return 0;
     return size * count;
@@ -106,6 +129,8 @@ static void name_request(struct http_transfer *transfer, const char *method, str
 {
     transfer->curl_error[0] = '\0';
     transfer->answered = false;
+    transfer->discarded_bytes = 0;
+    strbuf_clear(&transfer->location);
     memset(&transfer->answer, 0, sizeof transfer->answer);
     strbuf_clear(&transfer->url);
     strbuf_add_str(&transfer->url, url);
@@ -378,11 +403,21 @@ out:
     return err;
 }
 
+static bool is_sensitive(struct str name)
+{
+    static const struct str proxy = STR_INIT("Proxy-");
+    return str_equal_nocase(name, STR("Authorization")) || str_equal_nocase(name, STR("Cookie")) ||
+           str_equal_nocase(name, STR("Cookie2")) ||
+           (name.size > proxy.size && str_equal_nocase(str_from(name.data, proxy.size), proxy));
+}
+
 static err_t add_configured_headers(struct http_transfer *transfer,
                                     const struct http_client_config *config, struct strbuf *why)
 {
     for (uint32_t i = 0; i < config->header_count; i++) {
         const struct http_header_config *header = &config->headers[i];
+        if (transfer->withhold && is_sensitive(header->name))
+            continue;
         for (uint32_t k = 0; k < header->value_count; k++)
             TRY(http__transfer_add_header(transfer, header->name, header->values[k], why));
         for (uint32_t k = 0; k < header->secret_count; k++)
@@ -396,6 +431,8 @@ static err_t add_configured_headers(struct http_transfer *transfer,
 static err_t set_authentication(struct http_transfer *transfer, struct http_client *client,
                                 struct strbuf *why)
 {
+    if (transfer->withhold)
+        return OK;
     if (client->config->has_basic_auth)
         return set_basic_auth(transfer, client->config, why);
     if (client->config->has_authorization)
@@ -410,12 +447,23 @@ err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *
                             bool (*on_body)(void *context, const char *data, size_t size),
                             void *context, struct strbuf *why)
 {
+    transfer->on_body = on_body;
+    transfer->context = context;
+    transfer->follow_redirects = client->config->follow_redirects;
+    transfer->withhold = false;
+    transfer->redirects = 0;
+    strbuf_clear(&transfer->origin);
+    strbuf_add_str(&transfer->origin, request->url);
+    return http__transfer_prepare_hop(transfer, client, request, why);
+}
+
+err_t http__transfer_prepare_hop(struct http_transfer *transfer, struct http_client *client,
+                                 const struct http_request *request, struct strbuf *why)
+{
     const struct http_client_config *config = client->config;
     const char *method = request->method == NULL ? "GET" : request->method;
     http__transfer_reset(transfer, method, request->url);
     CURL *easy = transfer->easy;
-    transfer->on_body = on_body;
-    transfer->context = context;
     transfer->for_token = false;
     transfer->unix_socket = request->unix_socket;
     transfer->wanted_header = request->wanted_header;
@@ -432,7 +480,8 @@ err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      (long)(config->enable_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, config->follow_redirects ? 1L : 0L);
+    bool by_curl = config->follow_redirects && !transfer->by_hops;
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, by_curl ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     if (request->body.size > 0) {

@@ -59,6 +59,7 @@ static struct scrape_request *take_request(struct scrape_shard *shard)
     } else {
         request = MEM_NEW(MEM_SCRAPE, struct scrape_request);
         http_transfer_init(&request->transfer);
+        request->transfer.by_hops = true;
     }
     request->discarded_bytes = 0;
     request->over_limit = false;
@@ -130,7 +131,8 @@ int64_t scrape_fetch_left_ms(const struct scrape_loop *loop)
     return left_ms < 1 ? 1 : left_ms;
 }
 
-static err_t prepare(struct scrape_loop *loop, struct strbuf *why)
+/* The request itself, or the next hop of it. */
+static err_t prepare(struct scrape_loop *loop, bool follow, struct strbuf *why)
 {
     const struct scrape_target *target = loop->target;
     char seconds[NUMBER_TEXT_MAX];
@@ -143,6 +145,8 @@ static err_t prepare(struct scrape_loop *loop, struct strbuf *why)
         .header_count = SCRAPE_HEADERS,
         .timeout_ms = scrape_fetch_left_ms(loop),
     };
+    if (follow)
+        return http_transfer_follow(&loop->request->transfer, target->job->client, &request, why);
     return http_transfer_prepare(&loop->request->transfer, target->job->client, &request,
                                  scrape_fetch_take_body, loop->request, why);
 }
@@ -177,7 +181,14 @@ static err_t start_transfer(struct scrape_loop *loop, struct strbuf *why)
     request->phase = FETCH_CURL;
     request->body.size = 0;
     request->discarded_bytes = 0;
-    TRY(prepare(loop, why));
+    TRY(prepare(loop, false, why));
+    return scrape_fetch_enter_multi(loop, why);
+}
+
+static err_t follow_redirect(struct scrape_loop *loop, struct strbuf *why)
+{
+    scrape_fetch_leave_multi(loop);
+    TRY(prepare(loop, true, why));
     return scrape_fetch_enter_multi(loop, why);
 }
 
@@ -246,6 +257,10 @@ err_t scrape_fetch_continue(struct scrape_loop *loop, CURLcode code, bool *again
             return scrape_wire_connected(loop) ? OK : start_transfer(loop, why);
         break; /* curl says why */
     case FETCH_CURL:
+        if ((code == CURLE_OK || code == CURLE_WRITE_ERROR) &&
+            http_transfer_is_redirect(&loop->request->transfer))
+            return follow_redirect(loop, why);
+        break;
     case FETCH_WIRE:
         break;
     }

@@ -16,6 +16,7 @@
 enum { ANSWER_MS_MAX = 60000 }; /* an answer comes at once; a busy machine may be late */
 
 static _Atomic int token_requests;
+static _Atomic int hops;
 
 static bool handle(void *context, struct http_server_request *request)
 {
@@ -26,8 +27,16 @@ static bool handle(void *context, struct http_server_request *request)
                                   str_from_cstr(request->head));
     if (strncmp(path, "/missing", 8) == 0)
         return http_server_answer(request, "404 Not Found", "", STR("no"));
-    if (strncmp(path, "/loop", 5) == 0)
+    if (strncmp(path, "/loop", 5) == 0) {
+        hops++;
         return http_server_answer(request, "302 Found", "Location: /loop\r\n", STR(""));
+    }
+    if (strncmp(path, "/to=", 4) == 0) {
+        char location[256];
+        snprintf(location, sizeof location, "Location: %.*s\r\n", (int)strcspn(path + 4, " "),
+                 path + 4);
+        return http_server_answer(request, "302 Found", location, STR("moved"));
+    }
     if (strncmp(path, "/token", 6) == 0) {
         int number = ++token_requests;
         char body[128];
@@ -121,11 +130,89 @@ static void test_failures_read_like_gos(void **state)
     begin(&x);
     assert_fails(&x, "/hang", 200, "context deadline exceeded");
     assert_fails(&x, "/close", ANSWER_MS_MAX, "EOF");
-    assert_fails(&x, "/loop", ANSWER_MS_MAX, "stopped after 10 redirects");
     assert_fails(&x, "/nonsense", ANSWER_MS_MAX,
                  "net/http: HTTP/1.x transport connection broken: malformed HTTP response");
     assert_int_equal(fetch(&x, "/part", ANSWER_MS_MAX), ERR_IO);
     assert_string_equal(strbuf_cstr(&x.why), "unexpected EOF");
+    end(&x);
+}
+
+static void assert_redirect_fails(struct exchange *x, const char *path, const char *expected)
+{
+    assert_true(fetch(x, path, ANSWER_MS_MAX) != OK);
+    assert_string_equal(strbuf_cstr(&x->why), expected);
+}
+
+static void test_redirects(void **state)
+{
+    (void)state;
+    struct exchange x;
+    begin(&x);
+    char text[256];
+    hops = 0;
+    assert_redirect_fails(&x, "/loop", "Get \"/loop\": stopped after 10 redirects");
+    assert_int_equal(hops, 10);
+    assert_redirect_fails(&x, "/to=ftp://h/x",
+                          "Get \"ftp://h/x\": unsupported protocol scheme \"ftp\"");
+    snprintf(text, sizeof text,
+             "Get \"http://127.0.0.1:%u/to=http://[\": failed to parse Location header "
+             "\"http://[\": ",
+             http_server_port(x.server));
+    assert_true(fetch(&x, "/to=http://[", ANSWER_MS_MAX) != OK);
+    assert_true(str_starts_with(strbuf_str(&x.why), str_from_cstr(text)));
+    /* Without a place to go, or not wanted: it is the answer. */
+    assert_int_equal(fetch(&x, "/to=", ANSWER_MS_MAX), OK);
+    assert_int_equal(x.answer.status, 302);
+    x.config.follow_redirects = false;
+    assert_int_equal(fetch(&x, "/to=/echo", ANSWER_MS_MAX), OK);
+    assert_int_equal(x.answer.status, 302);
+    x.config.follow_redirects = true;
+    /* What stands in a redirect's body is not the answer's. */
+    assert_int_equal(fetch(&x, "/to=/echo?a=b%20c", ANSWER_MS_MAX), OK);
+    assert_int_equal(x.answer.status, 200);
+    assert_true(str_starts_with(strbuf_str(&x.body), STR("GET /echo?a=b%20c HTTP/1.1\r\n")));
+    end(&x);
+}
+
+static void follow(struct exchange *x, const char *format, unsigned port, bool credentials)
+{
+    char path[256];
+    snprintf(path, sizeof path, format, port, port);
+    assert_int_equal(fetch(x, path, ANSWER_MS_MAX), OK);
+    assert_int_equal(x->answer.status, 200);
+    assert_int_equal(strstr(strbuf_cstr(&x->body), "Authorization: ") != NULL, credentials);
+    assert_int_equal(strstr(strbuf_cstr(&x->body), "Cookie: c\r\n") != NULL, credentials);
+    assert_int_equal(strstr(strbuf_cstr(&x->body), "Proxy-Token: p\r\n") != NULL, credentials);
+    assert_sent(x, "X-Plain: x\r\n");
+}
+
+/* To the same host, whatever the port; not to another one, nor on the way back from it. */
+static void test_redirects_leak_no_credentials(void **state)
+{
+    (void)state;
+    struct exchange x;
+    begin(&x);
+    struct http_server *other = http_server_start(handle, NULL);
+    unsigned port = http_server_port(other);
+    const struct str values[] = {STR_INIT("c"), STR_INIT("p"), STR_INIT("x")};
+    const struct http_header_config headers[] = {
+        {.name = STR("Cookie"), .values = &values[0], .value_count = 1},
+        {.name = STR("Proxy-Token"), .values = &values[1], .value_count = 1},
+        {.name = STR("X-Plain"), .values = &values[2], .value_count = 1},
+    };
+    x.config.headers = headers;
+    x.config.header_count = 3;
+    for (int kind = 0; kind < 2; kind++) {
+        x.config.has_basic_auth = kind == 0;
+        x.config.username = STR("user");
+        x.config.has_authorization = kind == 1;
+        x.config.credentials.value = STR("secret");
+        follow(&x, "/to=/echo", port, true);
+        follow(&x, "/to=http://127.0.0.1:%u/echo", port, true);
+        follow(&x, "/to=http://localhost:%u/echo", port, false);
+        follow(&x, "/to=http://localhost:%u/to=http://127.0.0.1:%u/echo", port, false);
+    }
+    http_server_stop(other);
     end(&x);
 }
 
@@ -270,6 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statuses_are_answers),
         cmocka_unit_test(test_failures_read_like_gos),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_redirects_leak_no_credentials),
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_tls_against_plain_http),
         cmocka_unit_test(test_credentials_are_sent),

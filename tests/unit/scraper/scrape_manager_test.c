@@ -397,8 +397,7 @@ static void test_hostile_targets_disturb_nobody(void **state)
     assert_error(&w, "missing", "server returned HTTP status 404 Not Found");
     assert_error(&w, "garbage", "expected a valid start token");
     assert_error(&w, "utf8", "invalid UTF-8 label value: ");
-    snprintf(url, sizeof url, "Get \"http://%s/loop\": stopped after 10 redirects", w.address);
-    assert_error(&w, "loop", url);
+    assert_error(&w, "loop", "Get \"/loop\": stopped after 10 redirects");
     snprintf(url, sizeof url, "Get \"http://%s/hang\": context deadline exceeded", w.address);
     assert_error(&w, "hang", url);
     assert_error(&w, "blank", "non-compliant scrape target sending blank Content-Type");
