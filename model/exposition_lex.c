@@ -74,6 +74,46 @@ bool lexer__skip_quoted(struct lexer *lexer, bool newline_ends)
     return true;
 }
 
+enum token lexer__take_label_part(struct lexer *lexer, unsigned char c,
+                                  const struct label_states *states)
+{
+    if (lexer__is_name_start(c, false)) {
+        lexer__skip_name(lexer, false);
+        return TOKEN_LNAME;
+    }
+    switch (c) {
+    case '"':
+        return lexer__skip_quoted(lexer, states->newline_ends) ? TOKEN_QSTRING : TOKEN_INVALID;
+    case '}':
+        lexer__next(lexer);
+        lexer->state = states->after_brace;
+        return TOKEN_BCLOSE;
+    case '=':
+        lexer__next(lexer);
+        lexer->state = states->after_equal;
+        return TOKEN_EQUAL;
+    case ',':
+        lexer__next(lexer);
+        return TOKEN_COMMA;
+    default:
+        return TOKEN_INVALID;
+    }
+}
+
+enum token lexer__take_family(struct lexer *lexer, unsigned char c)
+{
+    if (c == '"') {
+        if (!lexer__skip_quoted(lexer, false))
+            return TOKEN_INVALID;
+    } else if (lexer__is_name_start(c, true)) {
+        lexer__skip_name(lexer, true);
+    } else {
+        return TOKEN_INVALID;
+    }
+    lexer->state = LEX_META2;
+    return TOKEN_MNAME;
+}
+
 void lexer__add_slice(const struct lexer *lexer, size_t start, size_t end, struct strbuf *out)
 {
     struct strbuf slice = STRBUF_INIT;
@@ -177,6 +217,39 @@ err_t exposition__parse_braces(struct exposition *exposition, struct braces *bra
             token = next(lexer);
     }
     return OK;
+}
+
+err_t exposition__parse_sample(struct exposition *exposition, enum token token,
+                               const struct sample_grammar *grammar, struct exposition_entry *entry,
+                               struct strbuf *why)
+{
+    struct lexer *lexer = &exposition->lexer;
+    struct braces braces = {.named = token == TOKEN_MNAME,
+                            .comma_required = grammar->comma_required};
+    size_t key_end = lexer->at;
+    if (token == TOKEN_MNAME)
+        token = grammar->next(lexer);
+    if (token == TOKEN_BOPEN) {
+        TRY(exposition__parse_braces(exposition, &braces, grammar->next, why));
+        key_end = lexer->at;
+        token = grammar->next(lexer);
+    }
+    if (!braces.named) {
+        strbuf_clear(why);
+        strbuf_add_cstr(why, "metric name not set");
+        return exposition__fail_here(exposition, why);
+    }
+    if (token != TOKEN_VALUE)
+        return exposition__fail_token(exposition, "expected value after metric", token, why);
+    struct str value = lexer__token(lexer);
+    *entry = (struct exposition_entry){
+        .kind = EXPOSITION_SAMPLE,
+        .key = str_from(lexer->data + exposition->entry_start, key_end - exposition->entry_start),
+        .value_text =
+            str_from(value.data + grammar->value_blanks, value.size - grammar->value_blanks),
+        .type = exposition->type,
+    };
+    return exposition__parse_value(exposition, entry->value_text, &entry->value, why);
 }
 
 bool exposition__type_parse(struct str word, bool openmetrics, enum metadata_type *type)

@@ -51,20 +51,6 @@ static enum token lex_init(struct lexer *lexer, unsigned char c)
     return TOKEN_BOPEN;
 }
 
-static enum token lex_meta1(struct lexer *lexer, unsigned char c)
-{
-    if (c == '"') {
-        if (!lexer__skip_quoted(lexer, false))
-            return TOKEN_INVALID;
-    } else if (lexer__is_name_start(c, true)) {
-        lexer__skip_name(lexer, true);
-    } else {
-        return TOKEN_INVALID;
-    }
-    lexer->state = LEX_META2;
-    return TOKEN_MNAME;
-}
-
 /* A blank, the text and the newline, all of them in the token. */
 static enum token lex_meta2(struct lexer *lexer, unsigned char c)
 {
@@ -83,28 +69,10 @@ static enum token lex_meta2(struct lexer *lexer, unsigned char c)
 /* Labels of samples and of exemplars differ in the states around them and in quoted names. */
 static enum token lex_labels(struct lexer *lexer, unsigned char c)
 {
-    bool exemplar = lexer->state == LEX_EXEMPLAR;
-    if (lexer__is_name_start(c, false)) {
-        lexer__skip_name(lexer, false);
-        return TOKEN_LNAME;
-    }
-    switch (c) {
-    case '"':
-        return lexer__skip_quoted(lexer, exemplar) ? TOKEN_QSTRING : TOKEN_INVALID;
-    case '}':
-        lexer__next(lexer);
-        lexer->state = exemplar ? LEX_EXEMPLAR_LVALUE : LEX_VALUE;
-        return TOKEN_BCLOSE;
-    case '=':
-        lexer__next(lexer);
-        lexer->state = exemplar ? LEX_EXEMPLAR_LVALUE : LEX_LVALUE;
-        return TOKEN_EQUAL;
-    case ',':
-        lexer__next(lexer);
-        return TOKEN_COMMA;
-    default:
-        return TOKEN_INVALID;
-    }
+    static const struct label_states of_sample = {LEX_VALUE, LEX_LVALUE, false};
+    static const struct label_states of_exemplar = {LEX_EXEMPLAR_LVALUE, LEX_EXEMPLAR_LVALUE, true};
+    return lexer__take_label_part(lexer, c,
+                                  lexer->state == LEX_EXEMPLAR ? &of_exemplar : &of_sample);
 }
 
 static enum token lex_quoted_value(struct lexer *lexer, enum lexer_state after)
@@ -162,7 +130,7 @@ static enum token next_token(struct lexer *lexer)
     case LEX_COMMENT:
         return lex_init(lexer, c);
     case LEX_META1:
-        return lex_meta1(lexer, c);
+        return lexer__take_family(lexer, c);
     case LEX_META2:
         return lex_meta2(lexer, c);
     case LEX_LABELS:
@@ -331,30 +299,9 @@ static err_t parse_line_end(struct exposition *exposition, struct exposition_ent
 static err_t parse_sample(struct exposition *exposition, enum token token,
                           struct exposition_entry *entry, struct strbuf *why)
 {
-    struct lexer *lexer = &exposition->lexer;
-    struct braces braces = {.named = token == TOKEN_MNAME, .comma_required = true};
-    size_t key_end = lexer->at;
-    if (token == TOKEN_MNAME)
-        token = next_token(lexer);
-    if (token == TOKEN_BOPEN) {
-        TRY(exposition__parse_braces(exposition, &braces, next_token, why));
-        key_end = lexer->at;
-        token = next_token(lexer);
-    }
-    if (!braces.named) {
-        strbuf_clear(why);
-        strbuf_add_cstr(why, "metric name not set");
-        return exposition__fail_here(exposition, why);
-    }
-    if (token != TOKEN_VALUE)
-        return exposition__fail_token(exposition, "expected value after metric", token, why);
-    *entry = (struct exposition_entry){
-        .kind = EXPOSITION_SAMPLE,
-        .key = str_from(lexer->data + exposition->entry_start, key_end - exposition->entry_start),
-        .value_text = word_text(lexer),
-        .type = exposition->type,
-    };
-    TRY(exposition__parse_value(exposition, entry->value_text, &entry->value, why));
+    static const struct sample_grammar grammar = {
+        .next = next_token, .comma_required = true, .value_blanks = 1};
+    TRY(exposition__parse_sample(exposition, token, &grammar, entry, why));
     return parse_line_end(exposition, entry, why);
 }
 

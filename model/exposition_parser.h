@@ -93,6 +93,18 @@ bool lexer__is_name_start(unsigned char c, bool colon);
 void lexer__skip_name(struct lexer *lexer, bool colon);
 /* "…" with backslash escapes, at the opening quote. False: `at` is where it broke. */
 bool lexer__skip_quoted(struct lexer *lexer, bool newline_ends);
+/* What comes behind a brace and behind '=' in labels, and whether names in quotes end with their
+ * line. */
+struct label_states {
+    enum lexer_state after_brace;
+    enum lexer_state after_equal;
+    bool newline_ends;
+};
+/* A name, '=', ',' or the closing brace. */
+enum token lexer__take_label_part(struct lexer *lexer, unsigned char c,
+                                  const struct label_states *states);
+/* The family name behind HELP, TYPE or UNIT. */
+enum token lexer__take_family(struct lexer *lexer, unsigned char c);
 /* Appends the body's bytes from `start` to `end` (cut at the end of the body), Go-quoted. */
 void lexer__add_slice(const struct lexer *lexer, size_t start, size_t end, struct strbuf *out);
 
@@ -115,6 +127,16 @@ struct braces {
     bool is_exemplar; /* no name may stand here */
     bool comma_required;
 };
+/* How the formats differ in a sample up to its value. */
+struct sample_grammar {
+    enum token (*next)(struct lexer *);
+    bool comma_required;
+    size_t value_blanks; /* that the token of the value begins with */
+};
+/* Reads a sample whose first token is given: name, labels, value. */
+err_t exposition__parse_sample(struct exposition *exposition, enum token token,
+                               const struct sample_grammar *grammar, struct exposition_entry *entry,
+                               struct strbuf *why);
 /* Reads labels up to the closing brace; `next` gives tokens. */
 err_t exposition__parse_braces(struct exposition *exposition, struct braces *braces,
                                enum token (*next)(struct lexer *), struct strbuf *why);

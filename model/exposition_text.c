@@ -80,27 +80,8 @@ static enum token lex_init(struct lexer *lexer, unsigned char c)
 
 static enum token lex_labels(struct lexer *lexer, unsigned char c)
 {
-    if (lexer__is_name_start(c, false)) {
-        lexer__skip_name(lexer, false);
-        return TOKEN_LNAME;
-    }
-    switch (c) {
-    case '"':
-        return lexer__skip_quoted(lexer, false) ? TOKEN_QSTRING : TOKEN_INVALID;
-    case '}':
-        lexer__next(lexer);
-        lexer->state = LEX_VALUE;
-        return TOKEN_BCLOSE;
-    case '=':
-        lexer__next(lexer);
-        lexer->state = LEX_LVALUE;
-        return TOKEN_EQUAL;
-    case ',':
-        lexer__next(lexer);
-        return TOKEN_COMMA;
-    default:
-        return TOKEN_INVALID;
-    }
+    static const struct label_states states = {LEX_VALUE, LEX_LVALUE, false};
+    return lexer__take_label_part(lexer, c, &states);
 }
 
 static enum token lex_value(struct lexer *lexer, unsigned char c)
@@ -143,16 +124,7 @@ static enum token lex_meta(struct lexer *lexer, unsigned char c)
         lexer->state = LEX_INIT;
         return TOKEN_TEXT;
     }
-    if (c == '"') {
-        if (!lexer__skip_quoted(lexer, false))
-            return TOKEN_INVALID;
-    } else if (lexer__is_name_start(c, true)) {
-        lexer__skip_name(lexer, true);
-    } else {
-        return TOKEN_INVALID;
-    }
-    lexer->state = LEX_META2;
-    return TOKEN_MNAME;
+    return lexer__take_family(lexer, c);
 }
 
 static enum token lex(struct lexer *lexer)
@@ -272,31 +244,9 @@ static err_t parse_timestamp(struct exposition *exposition, struct exposition_en
 static err_t parse_sample(struct exposition *exposition, enum token token,
                           struct exposition_entry *entry, struct strbuf *why)
 {
-    struct lexer *lexer = &exposition->lexer;
-    struct braces braces = {.named = token == TOKEN_MNAME};
-    size_t key_end = lexer->at;
-    if (token == TOKEN_MNAME)
-        token = next_token(lexer);
-    if (token == TOKEN_BOPEN) {
-        TRY(exposition__parse_braces(exposition, &braces, next_token, why));
-        key_end = lexer->at;
-        token = next_token(lexer);
-    }
-    if (!braces.named) {
-        strbuf_clear(why);
-        strbuf_add_cstr(why, "metric name not set");
-        return exposition__fail_here(exposition, why);
-    }
-    if (token != TOKEN_VALUE)
-        return exposition__fail_token(exposition, "expected value after metric", token, why);
-    *entry = (struct exposition_entry){
-        .kind = EXPOSITION_SAMPLE,
-        .key = str_from(lexer->data + exposition->entry_start, key_end - exposition->entry_start),
-        .value_text = lexer__token(lexer),
-        .type = exposition->type,
-    };
-    TRY(exposition__parse_value(exposition, entry->value_text, &entry->value, why));
-    token = next_token(lexer);
+    static const struct sample_grammar grammar = {.next = next_token};
+    TRY(exposition__parse_sample(exposition, token, &grammar, entry, why));
+    token = next_token(&exposition->lexer);
     if (token == TOKEN_TIMESTAMP)
         return parse_timestamp(exposition, entry, why);
     if (token != TOKEN_LINEBREAK)
