@@ -33,6 +33,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(GOOD)
         elif kind == "garbage":
             self.answer(b"\xff{{{ this is not a metric }}}\n")
+        elif kind == "utf8":
+            self.answer(b'fine 1\nutf8{a="\xff"} 1\n')
+        elif kind == "loop":
+            self.send_response(302)
+            self.send_header("Location", "/loop")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif kind == "half":
             self.answer(b"fine 1\nbroken{a=\"b\" 2\n")
         elif kind == "oversized":
@@ -71,6 +78,8 @@ EXPECTED = {
     "down": "connection refused",
     "garbage": "while parsing",
     "half": "while parsing",
+    "utf8": 'invalid UTF-8 label value: "\\"\\xff\\""',
+    "loop": "stopped after 10 redirects",
     "oversized": "body size limit exceeded",
     "endless": "body size limit exceeded",
     "missing": "server returned HTTP status 404 Not Found",
@@ -167,7 +176,7 @@ def check_targets(server):
                 server.data("query", query="up")["result"]}
     harness.wait_until(lambda: stored() == {"good": "1", **dict.fromkeys(EXPECTED, "0")}, "up")
     # Nothing of a body that failed was stored.
-    assert server.data("query", query='{__name__=~"fine|broken|big|cut|endless"}')["result"] == []
+    assert server.data("query", query='{__name__=~"fine|broken|utf8|big|cut|endless"}')["result"] == []
 
 
 def check_reload(server, config_path):

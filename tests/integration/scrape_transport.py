@@ -170,6 +170,8 @@ def make_jobs(origins, certificates, folder):
         job("tls_name", tls.port, **https, tls_config=block("ca.pem")),
         job("tls_authority", tls.port, **https, tls_config=block("other.pem", named)),
         job("tls_expired", old.port, **https, tls_config=block("ca.pem", named)),
+        job("tls_plain", plain.port, **https),
+        job("plain_tls", tls.port),
         job("tls_client", mutual.port, **https, tls_config=block("ca.pem", named, *client)),
         job("tls_no_client", mutual.port, **https, tls_config=block("ca.pem", named)),
         job("proxy", plain.port, "/proxied", proxy_url=f"'http://127.0.0.1:{proxy.port}'"),
@@ -189,6 +191,8 @@ EXPECTED = {
     "tls_name": "x509: ",
     "tls_authority": "x509: certificate signed by unknown authority",
     "tls_expired": "x509: certificate has expired",
+    "tls_plain": "http: server gave HTTP response to HTTPS client",
+    "plain_tls": 'Get "http://127.0.0.1',
     # The server ends the connection while the request is on its way: by an alert or at once.
     "tls_no_client": 'Get "https://127.0.0.1',
     "password": "server returned HTTP status 401 Unauthorized",
