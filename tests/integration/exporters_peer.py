@@ -3,9 +3,10 @@
 
 usage: exporters_peer.py NARTHEX WORK_FOLDER
 
-A relay gives both servers the same bodies, in two forms: with the tick's time on every sample, so
-that all stored samples can be compared, and as they are, for the rules of staleness: series that go,
-and a target that fails. An exporter that cannot be had is left out, and the output says why.
+A relay gives both servers the same bodies: with the tick's time on every sample, so that all stored
+samples can be compared, once honored and once not (honor_timestamps); as they are, for the rules of
+staleness: series that go, a target that fails, one that is no longer a target; and rewritten as
+OpenMetrics, which none of these exporters speaks. An exporter that cannot be had is left out, and the output says why.
 """
 import http.server
 import json
@@ -23,23 +24,46 @@ from docker_engine import Engine
 TICKS = 8
 ATTEMPTS = 3
 SAMPLE_LINE = re.compile(rb"^([^#\n][^\n]*)$", re.M)
-REPORTS = ("up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling")
+# All but scrape_duration_seconds, which nobody can foretell, and scrape_series_added (compare_added).
+REPORTS = ("up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
+           "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes")
 REPORT_NAMES = "up|scrape_.*"
 
-# What 3.14 stores otherwise than 2.42, and is compared as numbers. Nothing else may differ.
-DIFFERENCES = ("3.14 writes the values of le and quantile as floats: 1 is 1.0",)
+# What 3.14 stores otherwise than 2.42, and how it is compared here. Nothing else may differ.
+DIFFERENCES = (
+    "3.14 writes the values of le and quantile as floats (1 is 1.0); compared as numbers",
+    "to 3.14 an empty body is a success in every form, to 2.42 not as OpenMetrics; none is served",
+    "3.14 asks for OpenMetrics 1.0.0 and text 1.0.0 with UTF-8 names; the relay chooses the form",
+)
+# Job suffix -> (path suffix, further settings).
+FORMS = {
+    "": ("", ""),
+    "_timed": ("/timed", ""),
+    "_ignored": ("/timed", "  honor_timestamps: false\n"),
+    "_open": ("/open", ""),
+}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def as_openmetrics(body):
+    lines = [line for line in body.split(b"\n") if line[:7] in (b"# TYPE ", b"# HELP ") or
+             line[:1] not in (b"#", b"")]
+    lines = [re.sub(rb"^(# TYPE \S+) untyped$", rb"\1 unknown", line) for line in lines]
+    return b"\n".join(lines + [b"# EOF\n"])
 
 
 class Relay:
-    """Newest body of each exporter at /NAME, with times at /NAME/timed."""
+    """Newest body of each exporter at /NAME, with times at /NAME/timed, as OpenMetrics at /NAME/open."""
 
     def __init__(self):
         self.bodies = {}
         self.timed = {}
+        self.open = {}
         self.fail = False
         self.version = 0   # of what is served
         self.served = {}   # (agent, path) -> set of versions
         self.ticks = []
+        self.changed_s = 0
         relay = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -48,12 +72,17 @@ class Relay:
             def do_GET(self):
                 version, fail = relay.version, relay.fail
                 name, _, kind = self.path.strip("/").partition("/")
-                body = (relay.timed if kind else relay.bodies).get(name, b"")
+                forms = {"timed": relay.timed, "open": relay.open}
+                body = forms.get(kind, relay.bodies).get(name, b"")
                 self.send_response(500 if fail and not kind else 200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                self.send_header("Content-Type", OPENMETRICS if kind == "open" else
+                                 "text/plain; version=0.0.4; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    return
                 # What was served may be older than the version at the end, not newer.
                 agent = self.headers.get("User-Agent", "")
                 relay.served.setdefault((agent, self.path), set()).add(version)
@@ -74,6 +103,7 @@ class Relay:
             time.sleep(max(0, next_s - time.time()))
             stamp = str(next_s * 1000).encode()
             self.bodies = bodies
+            self.open = {name: as_openmetrics(body) for name, body in bodies.items()}
             self.timed = {name: SAMPLE_LINE.sub(rb"\1 " + stamp, body)
                           for name, body in bodies.items()}
             self.ticks.append(next_s * 1000)
@@ -83,15 +113,18 @@ class Relay:
 
     def change(self, bodies=None, fail=False):
         """Serves something else, and waits until both servers have stored it for every target."""
+        if bodies is not None or fail != self.fail:
+            self.changed_s = time.time()
         self.bodies = bodies or self.bodies
         self.fail = fail
         self.version += 1
         version = self.version
 
         def seen():
-            plain = [versions for (_, path), versions in self.served.items()
-                     if not path.endswith("/timed")]
-            return len(plain) == 2 * len(self.bodies) and all(version in v for v in plain)
+            found = [versions for (_, path), versions in self.served.items() if path != "/ending"]
+            paths = {path for path, _ in FORMS.values()}
+            return len(found) == 2 * len(paths) * len(self.bodies) and \
+                all(version in versions for versions in found)
         harness.wait_until(seen, "both servers have fetched it", 30)
         self.version += 1
         version = self.version
@@ -270,6 +303,50 @@ def compare_plain(relay, servers, name, what):
     raise AssertionError(f"{name}, {what}: {problem}")
 
 
+def compare_added(servers, relay, name, added):
+    """New series since the latest change, before which nothing had changed for some scrapes."""
+    now_s = time.time()
+    window_ms = int((now_s - relay.changed_s) * 1000)
+    query = f'sum_over_time(scrape_series_added{{job="{name}"}}[{window_ms}ms])'
+    for found in both(servers, query, now_s):
+        assert [float(samples[0][1]) for samples in found.values()] == [added], (name, found, added)
+
+
+def compare_ignored(relay, servers, name):
+    """Times that are not honored: every sample is as old as its scrape."""
+    compare_plain(relay, servers, name + "_ignored", "times are ignored")
+    for server in servers:
+        now_s = time.time()
+        query = f'{{job="{name}_ignored",__name__!~"scrape_.*"}}'
+        alive = selection(server, query, now_s)
+        series = selection(server, query + "[10s]", now_s)
+        newest = {series[labels][-1][0] for labels in alive}
+        assert len(alive) > 1 and len(newest) == 1, (name, len(alive), newest)
+
+
+def check_ending(servers, folder, relay):
+    """A target that discovery no longer names: its series and its reports end."""
+    relay.bodies["ending"] = b"ending_gauge 1\n"
+
+    def found(server):
+        return {item["metric"]["__name__"] for item in
+                server.data("query", query='{job="ending"}')["result"]}
+    harness.wait_until(lambda: all("ending_gauge" in found(s) for s in servers), "a target more")
+    write_targets(folder, [])
+    harness.wait_until(lambda: not any(found(s) for s in servers), "all its series have ended")
+    # The lookback of 5 minutes would still have shown them: it was the markers.
+    for server in servers:
+        kept = server.data("query", query='{job="ending",__name__=~"up|ending_gauge"}[4m]')
+        assert len(kept["result"]) == 2, kept
+
+
+def write_targets(folder, targets):
+    path = os.path.join(folder, "targets.json")
+    with open(path + ".new", "w") as file:
+        json.dump([{"targets": targets}], file)
+    os.rename(path + ".new", path)
+
+
 def thinned(body):
     """Without every third sample."""
     kept, number = [], 0
@@ -288,16 +365,24 @@ def check(relay, servers, urls):
     whole = dict(relay.bodies)
     relay.change()
     counts = {name: compare_plain(relay, servers, name, "as it is") for name in urls}
+    for name in urls:
+        compare_ignored(relay, servers, name)
+        open_count = compare_plain(relay, servers, name + "_open", "as OpenMetrics")
+        assert open_count == counts[name], (name, open_count, counts[name])
+        print(f"{name}: {counts[name]} series with ignored times, {open_count} of OpenMetrics")
     relay.change({name: thinned(body) for name, body in whole.items()})
     for name, count in counts.items():
         left = compare_plain(relay, servers, name, "series have gone")
         assert 0 < left < count, (name, left, count)
+        compare_added(servers, relay, name, 0)
+        counts[name] = (count, count - left)
     relay.change(fail=True)
     for name in urls:
         assert compare_plain(relay, servers, name, "it fails") == 0, name
     relay.change(whole)
-    for name, count in counts.items():
+    for name, (count, gone) in counts.items():
         assert compare_plain(relay, servers, name, "it is back") == count, name
+        compare_added(servers, relay, name, gone)
 
 
 def main():
@@ -312,16 +397,20 @@ def main():
                 exporters.add(name, getattr(exporters, name))
             relay = Relay()
             jobs = "".join(
-                f"- job_name: {name}{form}\n  metrics_path: /{name}{path}\n  static_configs:\n"
-                f"  - targets: ['127.0.0.1:{relay.port}']\n"
-                for name in [*exporters.urls, "prometheus"] for form, path in (("", ""),
-                                                                              ("_timed", "/timed")))
+                f"- job_name: {name}{form}\n  metrics_path: /{name}{path}\n{more}"
+                f"  static_configs:\n  - targets: ['127.0.0.1:{relay.port}']\n"
+                for name in [*exporters.urls, "prometheus"] for form, (path, more) in FORMS.items())
+            write_targets(folder, [f"127.0.0.1:{relay.port}"])
+            jobs += ("- job_name: ending\n  metrics_path: /ending\n  file_sd_configs:\n"
+                     f"  - files: [{folder}/targets.json]\n")
             config = ("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
                       "scrape_configs:\n" + jobs)
-            servers.append(harness.start_narthex(program, folder, config).wait_ready())
-            servers.append(harness.start_prometheus(prometheus, folder, config).wait_ready())
+            extra = "--enable-feature=extra-scrape-metrics"
+            servers.append(harness.start_narthex(program, folder, config, extra).wait_ready())
+            servers.append(harness.start_prometheus(prometheus, folder, config, extra).wait_ready())
             exporters.urls["prometheus"] = servers[1].url + "/metrics"
             check(relay, servers, exporters.urls)
+            check_ending(servers, folder, relay)
         finally:
             for server in servers:
                 server.stop()
