@@ -5,6 +5,7 @@ status codes and texts; reload and stop keep their promises.
 usage: hostile_targets.py NARTHEX WORK_FOLDER
 """
 import http.server
+import json
 import os
 import signal
 import socket
@@ -175,8 +176,35 @@ def check_targets(server):
         return {s["metric"]["job"]: s["value"][1] for s in
                 server.data("query", query="up")["result"]}
     harness.wait_until(lambda: stored() == {"good": "1", **dict.fromkeys(EXPECTED, "0")}, "up")
+
+    def sizes():
+        found = {s["metric"]["job"]: s["value"][1] for s in
+                 server.data("query", query="scrape_body_size_bytes")["result"]}
+        return [found[job] for job in ("good", "down", "oversized")]
+    harness.wait_until(lambda: sizes() == [str(len(GOOD)), "0", "-1"], "sizes of bodies")
     # Nothing of a body that failed was stored.
     assert server.data("query", query='{__name__=~"fine|broken|utf8|big|cut|endless"}')["result"] == []
+
+
+def check_failure_log(server, path):
+    """A line for each failure; nothing of the target that is well."""
+    with open(path) as file:
+        lines = [json.loads(line) for line in file.read().splitlines()]
+    for job, part in EXPECTED.items():
+        mine = [line for line in lines if line["job_name"] == job]
+        assert mine and all(line["level"] == "ERROR" for line in mine), (job, mine[:2])
+        assert any(part in line["msg"] for line in mine), (job, mine[-1])
+        assert mine[-1]["target"].endswith("/" + job), mine[-1]
+    assert not any(line["job_name"] == "good" for line in lines)
+
+
+def check_dropped(server):
+    """keep_dropped_targets: 2 of 5 are shown, all are counted."""
+    targets = server.data("targets", state="dropped")
+    mine = [target for target in targets["droppedTargets"]
+            if target["discoveredLabels"]["job"] == "dropped"]
+    assert len(mine) == 2, mine
+    assert targets["droppedTargetCounts"]["dropped"] == 5, targets["droppedTargetCounts"]
 
 
 def check_reload(server, config_path):
@@ -207,12 +235,18 @@ def main():
         target = harness.free_port() if job == "down" else port
         jobs.append(f"- job_name: {job}\n  metrics_path: /{job}\n  static_configs:\n"
                     f"  - targets: ['127.0.0.1:{target}']\n")
-    config = ("global: {scrape_interval: 500ms, scrape_timeout: 500ms, body_size_limit: 64KB}\n"
-              "scrape_configs:\n" + "".join(jobs))
+    jobs.append("- job_name: dropped\n  keep_dropped_targets: 2\n  relabel_configs:\n"
+                "  - {action: drop}\n  static_configs:\n  - targets: [a, b, c, d, e]\n")
     with harness.WorkFolder(work) as folder:
-        server = harness.start_narthex(program, folder, config).wait_ready()
+        failures = os.path.join(folder, "failures.log")
+        config = ("global: {scrape_interval: 500ms, scrape_timeout: 500ms, body_size_limit: 64KB, "
+                  f"scrape_failure_log_file: {failures}}}\nscrape_configs:\n" + "".join(jobs))
+        server = harness.start_narthex(program, folder, config,
+                                       "--enable-feature=extra-scrape-metrics").wait_ready()
         try:
             check_targets(server)
+            check_failure_log(server, failures)
+            check_dropped(server)
             check_bad_requests(server)
             check_reload(server, os.path.join(folder, "narthex.yml"))
         finally:

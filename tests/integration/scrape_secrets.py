@@ -160,6 +160,25 @@ def wait_health(server, jobs, health, text=""):
         raise
 
 
+def check_request(server, guard):
+    """What every scrape says of itself."""
+    wait_health(server, ["request", "unpacked", "proto"], "up")
+    found = guard.seen["/request"]
+    equal(found["User-Agent"], "Prometheus/3.14.0")
+    equal(found["Accept"],
+          "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+          "application/openmetrics-text;version=0.0.1;q=0.5,"
+          "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+          "text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+    equal(found["Accept-Encoding"], "gzip")
+    equal(found["X-Prometheus-Scrape-Timeout-Seconds"], "0.25")
+    equal(guard.seen["/unpacked"]["Accept-Encoding"], "identity")
+    accept = guard.seen["/proto"]["Accept"]
+    assert accept.startswith("application/vnd.google.protobuf;proto=io.prometheus.client."
+                             "MetricFamily;encoding=delimited;q=0.6,"), accept
+    assert accept.endswith("text/plain;version=0.0.4;q=0.2,*/*;q=0.1"), accept
+
+
 def check_secret_files(server, guard, folder):
     path_of = {name: os.path.join(folder, "secret_" + name) for name in SECRETS}
     for round_number, word in enumerate(("one", "two", "three")):
@@ -252,6 +271,9 @@ def make_config(guard, tls, mutual, certificates, folder):
         write(os.path.join(folder, "secret_" + name), "none")
         text += job(name, guard.port, secret.settings.replace(
             "FILE", os.path.join(folder, "secret_" + name)))
+    text += job("request", guard.port, "")
+    text += job("unpacked", guard.port, "enable_compression: false")
+    text += job("proto", guard.port, "scrape_native_histograms: true")
     text += oauth2_job("oauth2_secret", guard.port, f"client_secret_file: {folder}/client_secret, "
                        "scopes: [read, write], endpoint_params: {extra: '1'}")
     text += oauth2_job("oauth2_default", guard.port,
@@ -288,6 +310,7 @@ def main():
         config = make_config(guard, tls, mutual, certificates, folder)
         server = harness.start_narthex(program, folder, config).wait_ready()
         try:
+            check_request(server, guard)
             check_secret_files(server, guard, folder)
             check_oauth2(server, guard, folder)
             check_tls_files(server, certificates)
