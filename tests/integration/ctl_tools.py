@@ -92,7 +92,7 @@ scrape_configs:
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
 """
     server = harness.start_narthex(program, folder, config, "--web.enable-admin-api",
-                                   port=port).wait_ready()
+                                   "--storage.tsdb.retention.time=100y", port=port).wait_ready()
     try:
         text = os.path.join(folder, "in.om")
         with open(text, "w") as file:
@@ -206,7 +206,7 @@ scrape_configs:
   - {source_labels: [__address__], regex: 'drop.*', action: drop}
   - {source_labels: [__address__], regex: '(s):.*', target_label: __address__, replacement: 'bad/x'}
 """)
-    out, _ = run(ctl, "check", "service-discovery", "--timeout=1s", path, "j")
+    out, _ = run(ctl, "check", "service-discovery", "--timeout=5s", path, "j")
     found = json.loads(out)
     assert len(found) == 3, found
     refused, kept, dropped = found
