@@ -62,9 +62,9 @@ struct column_kernels {
     void (*sum_deltas32)(const int32_t *deltas, uint32_t count, int64_t first, double power,
                          double *values);
     /* Counts the residuals by bit length of residual - centre (zigzagged if asked); returns the sum
-     * of the lengths. */
+     * of the lengths, and the longest one of them (0 without residuals). */
     uint32_t (*count_lengths)(const int64_t *residuals, uint32_t count, uint64_t centre,
-                              bool zigzag, uint16_t lengths[COLUMN_LENGTHS]);
+                              bool zigzag, uint16_t lengths[COLUMN_LENGTHS], uint32_t *longest);
     /* Sum of distances from the mean or from zero, whichever is less. */
     double (*spread)(const int64_t *residuals, uint32_t count, int64_t mean);
 };

@@ -31,8 +31,10 @@ struct candidate {
     bool zigzag;
     uint32_t longest;
     uint32_t length_sum;
-    uint16_t lengths[COLUMN_LENGTHS];
     uint64_t negative_exception_bits; /* of residuals below the centre, without zigzag */
+    uint32_t present_count;
+    uint8_t present[COLUMN_LENGTHS];  /* 0 and the lengths that occur, ascending */
+    uint16_t lengths[COLUMN_LENGTHS]; /* how often; defined up to the longest */
 };
 
 static uint64_t number_of(int64_t residual, uint64_t centre, bool zigzag)
@@ -74,17 +76,16 @@ static bool can_win(const struct search *search, const struct candidate *candida
     return least * score_percent < search->best_score;
 }
 
-/* All dual forms of one larger width. */
-static void offer_dual(struct search *search, const struct candidate *candidate,
+/* All dual forms of the larger width present[larger]. */
+static void offer_dual(struct search *search, const struct candidate *candidate, uint32_t larger,
                        struct int_plan plan, uint32_t exception_count, uint64_t exceptions)
 {
     uint32_t count = candidate->count;
     uint32_t small_count = exception_count;
     plan.form = INT_STREAM_DUAL;
-    for (uint32_t small = 0; small < plan.width; small++) {
+    for (uint32_t i = 0; i < larger; i++) {
+        uint32_t small = candidate->present[i];
         small_count += candidate->lengths[small];
-        if (small > 0 && candidate->lengths[small] == 0)
-            continue;
         plan.width_small = (uint8_t)small;
         uint64_t body =
             (uint64_t)small_count * small + (uint64_t)(count - small_count) * plan.width;
@@ -99,26 +100,24 @@ static void offer_widths(struct search *search, const struct candidate *candidat
     uint32_t exception_count = 0;
     uint32_t count = candidate->count;
     bool dual = can_win(search, candidate, 1, SCORE_SPLIT);
-    for (uint32_t width = candidate->longest;; width--) {
+    for (uint32_t i = candidate->present_count; i-- > 0;) {
+        uint32_t width = candidate->present[i];
         if (width < candidate->longest) {
-            uint32_t longer = candidate->lengths[width + 1];
-            exception_count += longer;
-            exceptions += width + 1 == 64 && !candidate->zigzag
+            uint32_t longer = candidate->present[i + 1];
+            uint32_t added = candidate->lengths[longer];
+            exception_count += added;
+            exceptions += longer == 64 && !candidate->zigzag
                               ? candidate->negative_exception_bits
-                              : longer * exception_bits(candidate, width + 1);
+                              : added * exception_bits(candidate, longer);
             if (exceptions * SCORE_SPLIT >= search->best_score)
                 return;
         }
-        if (width > 0 && candidate->lengths[width] == 0)
-            continue;
         uint64_t extra = exception_count > 0 ? exceptions + 8 : 0;
         struct int_plan plan = {.width = (uint8_t)width, .exceptions = exception_count > 0};
         offer(search, candidate, extra + (uint64_t)count * width,
               exception_count > 0 ? SCORE_SPLIT : SCORE_PACKED, plan);
-        if (width == 0)
-            return;
         if (dual)
-            offer_dual(search, candidate, plan, exception_count, extra);
+            offer_dual(search, candidate, i, plan, exception_count, extra);
     }
 }
 
@@ -162,34 +161,42 @@ static uint64_t negative_exception_bits(const int64_t *residuals, uint32_t count
     return bits;
 }
 
+static void find_present(struct candidate *candidate)
+{
+    candidate->present[0] = 0;
+    candidate->present_count = 1;
+    for (uint32_t length = 1; length <= candidate->longest; length++) {
+        candidate->present[candidate->present_count] = (uint8_t)length;
+        candidate->present_count += candidate->lengths[length] > 0;
+    }
+}
+
 static void consider(struct search *search, const int64_t *residuals, uint32_t count,
                      uint32_t predictor, enum int_centre centre_kind, int64_t centre)
 {
-    bool zigzag = centre_kind == INT_CENTRE_ZERO || centre_kind == INT_CENTRE_MEAN;
-    struct candidate candidate = {
-        .residuals = residuals,
-        .count = count,
-        .centre = (uint64_t)centre,
-        .predictor = (uint8_t)predictor,
-        .centre_kind = (uint8_t)centre_kind,
-        .zigzag = zigzag,
-    };
-    candidate.length_sum = column__kernels->count_lengths(residuals, count, (uint64_t)centre,
-                                                          zigzag, candidate.lengths);
-    if (!zigzag && candidate.lengths[64] > 0)
-        candidate.negative_exception_bits =
-            negative_exception_bits(residuals, count, (uint64_t)centre);
-    for (uint32_t length = 0; length < COLUMN_LENGTHS; length++)
-        if (candidate.lengths[length] > 0)
-            candidate.longest = length;
+    struct candidate candidate;
+    candidate.residuals = residuals;
+    candidate.count = count;
+    candidate.centre = (uint64_t)centre;
+    candidate.predictor = (uint8_t)predictor;
+    candidate.centre_kind = (uint8_t)centre_kind;
+    candidate.zigzag = centre_kind == INT_CENTRE_ZERO || centre_kind == INT_CENTRE_MEAN;
+    candidate.negative_exception_bits = 0;
     candidate.header_bits =
         search->header_bits + 8 + 8 * (uint32_t)column__uv_size(coding_zigzag(centre));
     if (predictor == 2)
         candidate.header_bits +=
             8 * column__uv_size(coding_zigzag((int64_t)search->first_difference));
+    candidate.length_sum =
+        column__kernels->count_lengths(residuals, count, (uint64_t)centre, candidate.zigzag,
+                                       candidate.lengths, &candidate.longest);
     /* Residuals below the centre are exceptions of a few bytes, whatever their length says. */
-    if (candidate.negative_exception_bits == 0 && !can_win(search, &candidate, 0, SCORE_PACKED))
+    if (!candidate.zigzag && candidate.longest == 64)
+        candidate.negative_exception_bits =
+            negative_exception_bits(residuals, count, (uint64_t)centre);
+    else if (!can_win(search, &candidate, 0, SCORE_PACKED))
         return;
+    find_present(&candidate);
     offer_widths(search, &candidate);
     if (search->rice && count > 0 && candidate.longest > 1 &&
         can_win(search, &candidate, 1, SCORE_RICE))

@@ -7,22 +7,37 @@
 #include "column_bytes.h"
 #include "column_kernels.h"
 
+/* One number: its place among the lengths, and their sum. */
+static inline uint32_t tally(int64_t residual, uint64_t centre, bool zigzag, uint64_t *any,
+                             uint16_t *table)
+{
+    uint64_t x = (uint64_t)residual - centre;
+    x = zigzag ? coding_zigzag((int64_t)x) : x;
+    uint32_t length = column__bit_length(x);
+    *any |= x;
+    table[length]++;
+    return length;
+}
+
 static uint32_t count_lengths(const int64_t *residuals, uint32_t count, uint64_t centre,
-                              bool zigzag, uint16_t lengths[COLUMN_LENGTHS])
+                              bool zigzag, uint16_t lengths[COLUMN_LENGTHS], uint32_t *longest)
 {
     /* Neighbours are often of one length: two tables keep their increments apart. */
-    uint16_t odd[COLUMN_LENGTHS] = {0};
+    uint16_t odd[COLUMN_LENGTHS];
+    uint64_t any = 0;
     uint32_t sum = 0;
     memset(lengths, 0, COLUMN_LENGTHS * sizeof *lengths);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t x = (uint64_t)residuals[i] - centre;
-        uint32_t length = column__bit_length(zigzag ? coding_zigzag((int64_t)x) : x);
-        uint16_t *table = i % 2 ? odd : lengths;
-        table[length]++;
-        sum += length;
+    memset(odd, 0, sizeof odd);
+    uint32_t i = 0;
+    for (; i + 2 <= count; i += 2) {
+        sum += tally(residuals[i], centre, zigzag, &any, lengths);
+        sum += tally(residuals[i + 1], centre, zigzag, &any, odd);
     }
-    for (uint32_t i = 0; i < COLUMN_LENGTHS; i++)
-        lengths[i] = (uint16_t)(lengths[i] + odd[i]);
+    if (i < count)
+        sum += tally(residuals[i], centre, zigzag, &any, lengths);
+    *longest = column__bit_length(any);
+    for (uint32_t length = 0; length <= *longest; length++)
+        lengths[length] = (uint16_t)(lengths[length] + odd[length]);
     return sum;
 }
 

@@ -24,6 +24,7 @@ static void reset(struct head_appender *self)
         arena_deinit(&self->arena);
     self->plain = true;
     self->compact = true;
+    self->new_count = 0;
     self->scattered = NULL;
     self->explicit_times = false;
     self->next_slot = 0;
@@ -97,10 +98,15 @@ err_t head__judge_locked(struct head *head, const struct head_series *series, in
     return same_sample(value, histogram, last_value, last_histogram) ? ERR_EXISTS : ERR_DUPLICATE;
 }
 
+static uint32_t ordinal_of(const struct head_appender *self, uint32_t index)
+{
+    return self->compact ? self->ordinals[index] : self->staged[index].ordinal;
+}
+
 static bool staged_is_of(const void *owner, uint32_t item, const void *key)
 {
     const struct head_appender *self = owner;
-    return self->staged[item].ordinal == *(const uint32_t *)key;
+    return ordinal_of(self, item) == *(const uint32_t *)key;
 }
 
 static uint64_t ordinal_hash(uint32_t ordinal)
@@ -110,7 +116,7 @@ static uint64_t ordinal_hash(uint32_t ordinal)
 
 static void remember(struct head_appender *self, uint32_t index)
 {
-    uint32_t ordinal = self->staged[index].ordinal;
+    uint32_t ordinal = ordinal_of(self, index);
     uint64_t hash = ordinal_hash(ordinal);
     uint32_t old = htable_find(&self->newest_staged, hash, staged_is_of, self, &ordinal);
     if (old != HTABLE_NONE)
@@ -124,14 +130,17 @@ void head__staged_unfold(struct head_appender *self)
         return;
     self->compact = false;
     VEC_RESERVE(MEM_HEAD, self->staged, self->staged_capacity, self->staged_count);
-    for (uint32_t i = 0; i < self->staged_count; i++)
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        bool is_new = self->new_count > 0 && self->slots[i] >= self->new_slot_base;
         self->staged[i] = (struct staged_sample){
             .value = self->values[i],
             .t_ms = self->compact_t_ms,
-            .group = self->compact_lane,
+            .group = is_new ? NULL : self->compact_lane,
             .ordinal = self->ordinals[i],
-            .slot = self->slots[i],
+            .slot = is_new ? 0 : self->slots[i],
         };
+    }
+    self->new_count = 0;
 }
 
 static void reserve_columns(struct head_appender *self, size_t count)
@@ -175,7 +184,8 @@ static void become_scattered(struct head_appender *self, const struct head_group
 {
     self->slot_word_count = (lane->slot_count + 63) / 64;
     VEC_RESERVE(MEM_HEAD, self->slot_bits, self->slot_bits_capacity, self->slot_word_count);
-    memset(self->slot_bits, 0, self->slot_word_count * sizeof *self->slot_bits);
+    if (self->slot_word_count > 0)
+        memset(self->slot_bits, 0, self->slot_word_count * sizeof *self->slot_bits);
     self->scattered = lane;
     for (uint32_t i = 0; i < self->staged_count; i++)
         set_slot_bit(self, self->compact ? self->slots[i] : self->staged[i].slot);
@@ -267,9 +277,27 @@ static bool ends_histograms(struct head_appender *self, uint32_t ordinal)
            bytes.size > 0;
 }
 
+/* Whether the commit can give the sample's series, which has no slot, one of the lane without more
+ * ado. */
+static bool may_take_new(const struct add_context *context, const struct staged_sample *sample)
+{
+    struct head_appender *self = context->self;
+    const struct head_group *lane = context->lane;
+    if (!self->compact || lane == NULL || self->explicit_times || sample->start_t_ms != 0 ||
+        lane->last_t_ms > sample->t_ms)
+        return false;
+    if (self->staged_count > 0 &&
+        (self->compact_lane != lane || self->compact_t_ms != sample->t_ms))
+        return false;
+    return self->new_count == 0 ||
+           (self->new_slot_base == lane->slot_count &&
+            htable_find(&self->newest_staged, ordinal_hash(sample->ordinal), staged_is_of, self,
+                        &sample->ordinal) == HTABLE_NONE);
+}
+
 /* Says where the sample will go: in the common case into the slot after the last one's, and no
  * series record is touched. *series stays NULL then. False: there is no such series. */
-static bool find_place(const struct add_context *context, series_ref ref,
+static bool find_place(const struct add_context *context, series_ref ref, bool is_float,
                        struct staged_sample *sample, const struct head_series **series)
 {
     struct head_appender *self = context->self;
@@ -290,6 +318,8 @@ static bool find_place(const struct add_context *context, series_ref ref,
             sample->group = place->group;
             sample->slot = place->slot;
         }
+        if (place == NULL && is_float && may_take_new(context, sample))
+            return true;
         if (sample->group == NULL || sample->group != lane)
             become_complex(self);
         else if (self->plain && self->scattered == NULL && sample->slot < self->next_slot)
@@ -298,7 +328,8 @@ static bool find_place(const struct add_context *context, series_ref ref,
             self->next_slot = sample->slot + 1;
     }
     if (self->plain && self->staged_count > 0 &&
-        (first_t_ms(self) != sample->t_ms ||
+        ((self->new_count > 0 && self->new_slot_base != lane->slot_count) ||
+         first_t_ms(self) != sample->t_ms ||
          (self->compact && self->compact_lane != sample->group)))
         become_complex(self);
     if (self->plain && self->scattered != NULL &&
@@ -320,8 +351,33 @@ static void stage_in_columns(struct head_appender *self, const struct staged_sam
         set_slot_bit(self, sample->slot);
 }
 
-static void stage(struct head_appender *self, const struct staged_sample *sample)
+/* A series without a slot: see may_take_new. Its slot stands behind all others, so the commit is a
+ * scattered one. */
+static void stage_new(const struct add_context *context, const struct staged_sample *sample)
 {
+    struct head_appender *self = context->self;
+    struct staged_sample placed = *sample;
+    if (self->scattered == NULL)
+        become_scattered(self, context->lane);
+    if (self->new_count == 0)
+        self->new_slot_base = context->lane->slot_count;
+    placed.group = context->lane;
+    placed.slot = self->new_slot_base + self->new_count++;
+    if (placed.slot / 64 >= self->slot_word_count) {
+        VEC_RESERVE(MEM_HEAD, self->slot_bits, self->slot_bits_capacity, placed.slot / 64 + 1);
+        self->slot_bits[self->slot_word_count++] = 0;
+    }
+    stage_in_columns(self, &placed);
+    remember(self, self->staged_count - 1);
+}
+
+static void stage(const struct add_context *context, const struct staged_sample *sample)
+{
+    struct head_appender *self = context->self;
+    if (self->compact && sample->group == NULL) {
+        stage_new(context, sample);
+        return;
+    }
     if (self->compact && sample->histogram == 0 && sample->start_t_ms == 0) {
         stage_in_columns(self, sample);
         return;
@@ -343,10 +399,10 @@ static err_t add_one(const struct add_context *context, size_t i)
         .start_t_ms = batch->start_t_ms == NULL ? 0 : batch->start_t_ms[i],
     };
     const struct head_series *series = NULL;
-    if (!find_place(context, batch->refs[i], &sample, &series))
+    const struct histogram *histogram = batch->histograms == NULL ? NULL : batch->histograms[i];
+    if (!find_place(context, batch->refs[i], histogram == NULL, &sample, &series))
         return ERR_STALE_REF;
 
-    const struct histogram *histogram = batch->histograms == NULL ? NULL : batch->histograms[i];
     bool stale;
     if (histogram != NULL) {
         stale = histogram_is_stale(histogram);
@@ -364,7 +420,7 @@ static err_t add_one(const struct add_context *context, size_t i)
         stage_histogram(self, histogram, &sample);
     err_t err = sample.t_ms < context->min_t_ms ? ERR_OUT_OF_BOUNDS : judge(self, series, &sample);
     if (err == OK)
-        stage(self, &sample);
+        stage(context, &sample);
     if (err == OK || err == ERR_EXISTS)
         return OK;
     bool discard = stale || self->options.discard_out_of_order ||
@@ -406,6 +462,7 @@ static size_t add_in_order(const struct add_context *context, size_t from)
         lane == NULL || !self->compact || t_ms <= lane->last_t_ms || t_ms <= lane->floor_t_ms ||
         t_ms < context->min_t_ms || t_ms > context->max_t_ms ||
         self->next_slot >= lane->slot_count ||
+        (self->new_count > 0 && self->new_slot_base != lane->slot_count) ||
         (self->staged_count > 0 && (self->compact_t_ms != t_ms || self->compact_lane != lane)))
         return 0;
     size_t left = lane->slot_count - self->next_slot;
@@ -454,8 +511,11 @@ static err_t appender_op_add(struct appender *appender, const struct append_batc
         self->seen_floor_ms = head->append_floor_ms;
         self->lane_sequence = context.lane == NULL ? 0 : context.lane->sequence;
     }
-    if (batch->t_ms != NULL)
+    if (batch->t_ms != NULL) {
+        if (self->new_count > 0) /* where new series go depends on it */
+            become_complex(self);
         self->explicit_times = true;
+    }
     for (size_t i = 0; i < batch->count; i++) {
         i += add_in_order(&context, i);
         if (i < batch->count)

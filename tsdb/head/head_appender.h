@@ -54,6 +54,10 @@ struct head_appender {
     bool compact;
     struct head_group *compact_lane; /* of all of them, when there is one */
     int64_t compact_t_ms;
+    /* Of these, samples of series that never had a slot: the commit gives them slots from
+     * new_slot_base on, which was the lane's slot_count, in the order of staging. */
+    uint32_t new_count;
+    uint32_t new_slot_base;
     uint32_t *ordinals;
     uint32_t ordinals_capacity;
     uint32_t *slots; /* when not compact: scratch of the commit, as are values */
@@ -82,7 +86,7 @@ struct head_appender {
     uint64_t seen_sequence;      /* the head's when the first sample was judged */
     uint64_t lane_sequence;      /* lane 0's then */
     int64_t seen_floor_ms;       /* what was being cut then */
-    struct htable newest_staged; /* ordinal to its newest staged sample; used unless plain */
+    struct htable newest_staged; /* ordinal to its newest staged sample; while plain: of new ones */
 
     struct strbuf histogram_bytes;
     struct staged_bytes *histograms;
@@ -115,7 +119,7 @@ static inline struct str head__staged_histogram(const struct head_appender *appe
     return str_from(appender->histogram_bytes.data + bytes.offset, bytes.size);
 }
 
-/* Makes records of samples that are in columns. */
+/* Makes records of samples that are in columns; those of new series have no group then. */
 void head__staged_unfold(struct head_appender *appender);
 
 /* Whether the source may write to the group without moving the series. */

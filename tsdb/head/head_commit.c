@@ -54,7 +54,8 @@ static bool columns_are_untouched(const struct head_appender *self)
         lane->sequence != self->lane_sequence)
         return false;
     for (uint32_t i = 0; i < self->staged_count; i++) {
-        if (lane->slot_refs[self->slots[i]] != head__ref(self->head, self->ordinals[i]))
+        bool is_new = self->new_count > 0 && self->slots[i] >= self->new_slot_base;
+        if (!is_new && lane->slot_refs[self->slots[i]] != head__ref(self->head, self->ordinals[i]))
             return false;
     }
     return true;
@@ -260,11 +261,37 @@ static void collect_compact_row(struct head_appender *self)
              });
 }
 
+/* Gives new series the slots that were meant for them; false: something came in between, and
+ * nothing is done. */
+static bool place_new(struct head_appender *self)
+{
+    struct head *head = self->head;
+    struct head_group *lane = self->compact_lane;
+    if (lane->slot_count != self->new_slot_base || lane->source != self->source)
+        return false;
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        if (self->slots[i] < self->new_slot_base)
+            continue;
+        const struct head_series *series = head__series(head, self->ordinals[i]);
+        if (series == NULL || atomic_load_explicit(&series->newest, memory_order_relaxed) != NULL ||
+            series->left_t_ms >= self->compact_t_ms)
+            return false;
+    }
+    for (uint32_t i = 0; i < self->staged_count; i++) {
+        if (self->slots[i] < self->new_slot_base)
+            continue;
+        uint32_t slot = head__group_take_series(head, lane, head__series(head, self->ordinals[i]));
+        assert(slot == self->slots[i]);
+    }
+    return true;
+}
+
 /* Rows from what is staged. */
 static void place_and_collect(struct head_appender *self)
 {
     if (self->compact &&
-        (self->staged_count == 0 || self->compact_lane->last_t_ms <= self->compact_t_ms)) {
+        (self->staged_count == 0 || self->compact_lane->last_t_ms <= self->compact_t_ms) &&
+        (self->new_count == 0 || place_new(self))) {
         collect_compact_row(self);
         return;
     }
