@@ -1,6 +1,5 @@
 /* TYPE, HELP and UNIT lines: the target's metadata. In the cache they are whole lines, so that one
  * that stands where it stood is passed over by its hash. */
-#include "narthex/base/hash.h"
 #include "scrape_ingest.h"
 
 static void see(struct scrape_ingest *ingest, const struct cache_line *line)
@@ -18,7 +17,7 @@ bool ingest__take_known_comment(struct scrape_ingest *ingest)
         return false;
     struct str rest = exposition_peek_comment(ingest->exposition);
     if (rest.size < line->key_size ||
-        hash_bytes_seeded(rest.data, line->key_size, ingest->seed) != line->key_hash)
+        scrape_key_hash(rest.data, line->key_size, ingest->seed) != line->key_hash)
         return false;
     enum metadata_type type = (enum metadata_type)line->text_size;
     exposition_skip_comment(ingest->exposition, line->key_size,
@@ -54,7 +53,8 @@ static struct cache_line *find_moved(struct scrape_ingest *ingest, uint64_t hash
     if (!ingest->rewrite.active)
         scrape_rewrite_begin(&ingest->rewrite, cache, ingest->cursor);
     bool is_new = false;
-    struct cache_line *line = scrape_rewrite_find(&ingest->rewrite, cache, hash, key_size, &is_new);
+    struct cache_line *line =
+        scrape_rewrite_find(&ingest->rewrite, cache, ingest->cursor, hash, key_size, &is_new);
     if (line == NULL || is_new || (line->flags & CACHE_LINE_TAKEN) != 0)
         return NULL;
     ingest->cursor = (uint32_t)(line - cache->lines);
@@ -86,7 +86,7 @@ static bool join(struct scrape_ingest *ingest, const struct cache_line *made, co
         return false;
     const char *first = start - last->key_size;
     last->key_size += made->key_size;
-    last->key_hash = hash_bytes_seeded(first, last->key_size, ingest->seed);
+    last->key_hash = scrape_key_hash(first, last->key_size, ingest->seed);
     if ((made->flags & CACHE_LINE_TYPE) != 0) {
         last->flags |= CACHE_LINE_TYPE;
         last->text_size = made->text_size;
@@ -107,7 +107,7 @@ void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry
     }
     struct cache_line *line = NULL;
     if (size > 0) {
-        made.key_hash = hash_bytes_seeded(rest.data, size, ingest->seed);
+        made.key_hash = scrape_key_hash(rest.data, size, ingest->seed);
         line = find_moved(ingest, made.key_hash, made.key_size);
     }
     if (line != NULL) {

@@ -5,7 +5,6 @@
  * in front of any line where one might. */
 #include <string.h>
 
-#include "narthex/base/hash.h"
 #include "scrape_ingest.h"
 
 /* Lines that may be taken: the batch has room for them, and no limit is reached. */
@@ -54,7 +53,7 @@ void ingest__take_plain_lines(struct scrape_ingest *ingest)
         struct cache_line *line = &cache->lines[cursor];
         if (line->kind != CACHE_LINE_SERIES || line->flags != flags ||
             line->key_size >= (size_t)(end - at) ||
-            hash_bytes_seeded(at, line->key_size, ingest->seed) != line->key_hash)
+            scrape_key_hash(at, line->key_size, ingest->seed) != line->key_hash)
             break;
         const char *value = at + line->key_size;
         size_t text_size;

@@ -12,6 +12,9 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "narthex/base/htable.h"
 #include "narthex/tsdb/storage.h"
@@ -30,7 +33,7 @@ enum cache_line_flags {
     CACHE_LINE_TAKEN = 8,      /* while rewriting: found again in this scrape */
 };
 
-enum { CACHE_TEXT_BYTES = 13 };
+enum { CACHE_TEXT_BYTES = 13, CACHE_KNOWN_BITS = 1 << 15 };
 
 struct cache_line {
     uint64_t key_hash;
@@ -60,7 +63,51 @@ struct scrape_rewrite {
     uint32_t capacity;
     /* Old lines by number, lines of this scrape by number + old count; duplicates are not in it. */
     struct htable table;
+    bool has_table; /* made when a key is neither near nor surely new */
+    uint32_t *own;  /* before that: lines of this scrape that belong into it */
+    uint32_t own_count;
+    uint32_t own_capacity;
+    uint64_t known[CACHE_KNOWN_BITS / 64]; /* a filter: bits of the hashes that the table has */
 };
+
+/* The hash of a key. Products of 16 bytes at a time, folded; both factors are mixed with what only
+ * this process knows. XXH3 takes more than twice the instructions for the 30 to 150 bytes of a
+ * series, and this one is part of the loop. */
+static inline uint64_t scrape_key_fold(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t scrape_key_load(const char *at, size_t size)
+{
+    uint64_t bytes = 0;
+    memcpy(&bytes, at, size);
+    return bytes;
+}
+
+static inline uint64_t scrape_key_hash(const char *key, size_t size, uint64_t seed)
+{
+    const uint64_t secret = seed * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0xd6e8feb86659fd93);
+    uint64_t hash = seed ^ size;
+    if (size >= 16) {
+        const char *last = key + size - 16;
+        for (; key < last; key += 16)
+            hash = scrape_key_fold(scrape_key_load(key, 8) ^ secret,
+                                   scrape_key_load(key + 8, 8) ^ hash);
+        hash =
+            scrape_key_fold(scrape_key_load(last, 8) ^ secret, scrape_key_load(last + 8, 8) ^ hash);
+    } else if (size >= 8) {
+        hash = scrape_key_fold(scrape_key_load(key, 8) ^ secret,
+                               scrape_key_load(key + size - 8, 8) ^ hash);
+    } else if (size >= 4) {
+        hash = scrape_key_fold(scrape_key_load(key, 4) ^ secret,
+                               scrape_key_load(key + size - 4, 4) ^ hash);
+    } else {
+        hash = scrape_key_fold(scrape_key_load(key, size) ^ secret, hash);
+    }
+    return scrape_key_fold(hash ^ secret, size ^ UINT64_C(0xa0761d6478bd642f));
+}
 
 void scrape_cache_deinit(struct scrape_cache *cache);
 void scrape_rewrite_init(struct scrape_rewrite *rewrite);
@@ -69,9 +116,11 @@ void scrape_rewrite_deinit(struct scrape_rewrite *rewrite);
 /* Starts rewriting: the first `matched` lines were found in place. */
 void scrape_rewrite_begin(struct scrape_rewrite *rewrite, struct scrape_cache *cache,
                           uint32_t matched);
-/* The line with this key, old or of this scrape (then *is_new), or NULL. */
+/* The line with this key, old or of this scrape (then *is_new), or NULL. Old lines from `near` on
+ * are looked at first: when series end, the next line is not far behind. */
 struct cache_line *scrape_rewrite_find(struct scrape_rewrite *rewrite, struct scrape_cache *cache,
-                                       uint64_t key_hash, uint32_t key_size, bool *is_new);
+                                       uint32_t near, uint64_t key_hash, uint32_t key_size,
+                                       bool *is_new);
 /* Appends a line to this scrape's; one with a key of its own is put into the table. */
 struct cache_line *scrape_rewrite_push(struct scrape_rewrite *rewrite,
                                        const struct scrape_cache *cache,

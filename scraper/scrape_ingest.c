@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
 
@@ -33,7 +32,7 @@ void scrape_ingest_deinit(struct scrape_ingest *ingest)
 
 static uint64_t key_hash(const struct scrape_ingest *ingest, struct str key)
 {
-    return hash_bytes_seeded(key.data, key.size, ingest->seed);
+    return scrape_key_hash(key.data, key.size, ingest->seed);
 }
 
 struct cache_line *ingest__candidate(const struct scrape_ingest *ingest)
@@ -267,8 +266,8 @@ static err_t add_displaced(struct scrape_ingest *ingest, const struct exposition
     if (!ingest->rewrite.active)
         scrape_rewrite_begin(&ingest->rewrite, cache, ingest->cursor);
     bool is_new = false;
-    struct cache_line *found =
-        scrape_rewrite_find(&ingest->rewrite, cache, hash, (uint32_t)entry->key.size, &is_new);
+    struct cache_line *found = scrape_rewrite_find(&ingest->rewrite, cache, ingest->cursor, hash,
+                                                   (uint32_t)entry->key.size, &is_new);
     if (found == NULL)
         return add_new_line(ingest, entry, hash, why);
     if (is_new || (found->flags & CACHE_LINE_TAKEN) != 0)
