@@ -190,6 +190,89 @@ static void a_source_may_change_the_order_of_its_series(void **state)
     strbuf_deinit(&values);
 }
 
+static void read_all_letters(struct fixture *f, const char *const *all, size_t count)
+{
+    struct strbuf values = STRBUF_INIT;
+    for (size_t i = 0; i < count; i++) {
+        char letter[] = {all[i][0], '\0'};
+        read_letter(f, letter, &values);
+        assert_string_equal(strbuf_cstr(&values), all[i] + 2);
+    }
+    strbuf_deinit(&values);
+}
+
+static void new_series_come_among_known_ones(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t outcomes[16];
+    append_letters(f, 10000, "ab", (const double[]){1, 2}, outcomes);
+    append_letters(f, 20000, "caxb", (const double[]){30, 10, 40, 20}, outcomes);
+    /* New ones twice: the same value, and another one. */
+    append_letters(f, 30000, "dadbede", (const double[]){500, 100, 500, 200, 600, 501, 600},
+                   outcomes);
+    const uint8_t expected[] = {OK, OK, OK, OK, OK, ERR_DUPLICATE, OK};
+    assert_memory_equal(outcomes, expected, sizeof expected);
+    append_letters(f, 40000, "abcxde", (const double[]){1, 2, 3, 4, 5, 6}, outcomes);
+    const char *const all[] = {"a 1 10 100 1 ", "b 2 20 200 2 ", "c 30 3 ",
+                               "x 40 4 ",       "d 500 5 ",      "e 600 6 "};
+    read_all_letters(f, all, sizeof all / sizeof all[0]);
+    db_close(f->db);
+    f->db = NULL;
+    assert_int_equal(try_open(f, &f->db), OK);
+    read_all_letters(f, all, sizeof all / sizeof all[0]);
+}
+
+/* Adds letters to an open appender of source 1 at one time. */
+static void add_letters(struct fixture *f, struct appender *appender, int64_t t_ms,
+                        const char *letters, const double *values)
+{
+    series_ref refs[4];
+    uint8_t outcomes[4];
+    size_t count = strlen(letters);
+    assert_true(count <= 4);
+    for (size_t i = 0; i < count; i++) {
+        struct label label = {STR("__name__"), str_from(letters + i, 1)};
+        bool created;
+        assert_int_equal(
+            appender_series(appender, (struct labels){&label, 1}, &refs[i], &created, &f->why), OK);
+    }
+    struct append_batch batch = {
+        .count = count, .refs = refs, .t_all_ms = t_ms, .values = values, .outcomes = outcomes};
+    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(outcomes[i], OK);
+}
+
+/* The slots that one commit meant for its new series are taken by another's. */
+static void two_commits_of_a_source_have_new_series(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t outcomes[16];
+    append_letters(f, 10000, "ab", (const double[]){1, 2}, outcomes);
+    struct storage *storage = db_storage(f->db);
+    source_ref source = storage_source_open(storage, 1);
+    struct appender *first, *second;
+    assert_int_equal(storage_appender_open(storage, &first, &f->why), OK);
+    assert_int_equal(storage_appender_open(storage, &second, &f->why), OK);
+    appender_begin(first, source, NULL);
+    appender_begin(second, source, NULL);
+    add_letters(f, first, 30000, "xab", (const double[]){7, 10, 20});
+    add_letters(f, second, 20000, "yx", (const double[]){8, 9});
+    assert_int_equal(appender_commit(second, &f->why), OK);
+    assert_int_equal(appender_commit(first, &f->why), OK);
+    /* What is rolled back leaves nothing behind. */
+    appender_begin(first, source, NULL);
+    add_letters(f, first, 40000, "za", (const double[]){1, 1});
+    appender_rollback(first);
+    appender_begin(first, source, NULL);
+    add_letters(f, first, 40000, "wy", (const double[]){3, 4});
+    assert_int_equal(appender_commit(first, &f->why), OK);
+    appender_close(first);
+    appender_close(second);
+    const char *const all[] = {"a 1 10 ", "b 2 20 ", "x 9 7 ", "y 8 4 ", "w 3 "};
+    read_all_letters(f, all, sizeof all / sizeof all[0]);
+}
+
 static void a_folder_has_one_user(void **state)
 {
     struct fixture *f = *state;
@@ -614,6 +697,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_source_may_change_the_order_of_its_series, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(new_series_come_among_known_ones, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_commits_of_a_source_have_new_series, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_has_one_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_of_prometheus_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_head_is_cut_when_it_spans_one_and_a_half_ranges, set_up,
