@@ -61,7 +61,7 @@ struct block_cursor {
     double constant;
 
     const int64_t *times; /* of the window's rows, NULL before cursor_load_times */
-    struct cursor_times *times_kept;
+    struct cursor_times *times_kept[CURSOR_TIMES_KEPT]; /* NULL: not used yet */
 
     /* What decode hands out. */
     int64_t out_times[COLUMN_ROWS_MAX];
@@ -84,7 +84,6 @@ struct block_cursor *block_cursor_create(const struct block *block)
     cursor->labels.chunk.index = BLOCK_NONE;
     cursor->directory.chunk.index = BLOCK_NONE;
     cursor->page = BLOCK_NONE;
-    cursor->times_kept = MEM_NEW_ARRAY(MEM_BLOCK, struct cursor_times, CURSOR_TIMES_KEPT);
     return cursor;
 }
 
@@ -93,7 +92,8 @@ void block_cursor_destroy(struct block_cursor *cursor)
     if (cursor == NULL)
         return;
     mem_free(MEM_BLOCK, cursor->page_buffer);
-    mem_free(MEM_BLOCK, cursor->times_kept);
+    for (uint32_t i = 0; i < CURSOR_TIMES_KEPT; i++)
+        mem_free(MEM_BLOCK, cursor->times_kept[i]);
     mem_free(MEM_BLOCK, cursor);
 }
 
@@ -218,7 +218,12 @@ static err_t cursor_load_times(struct block_cursor *cursor, struct strbuf *why)
     if (cursor->times != NULL)
         return OK;
     uint32_t hash = cursor->place_group * CURSOR_TIMES_SPREAD + cursor->window;
-    struct cursor_times *slot = &cursor->times_kept[hash % CURSOR_TIMES_KEPT];
+    struct cursor_times **kept = &cursor->times_kept[hash % CURSOR_TIMES_KEPT];
+    if (*kept == NULL) {
+        *kept = mem_alloc(MEM_BLOCK, sizeof **kept);
+        (*kept)->filled = false;
+    }
+    struct cursor_times *slot = *kept;
     if (!slot->filled || slot->group != cursor->place_group || slot->window != cursor->window) {
         slot->filled = false;
         TRY(decode_window_times(cursor, slot->items, why));
