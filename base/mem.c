@@ -151,6 +151,14 @@ void mem_trim(void)
     malloc_trim(0);
 }
 
+void mem_keep_freed(size_t bytes)
+{
+    /* A limit that is set stays as it is; one that a freed mapping raises goes on growing, and
+     * half of it stays the size from which blocks have mappings of their own. */
+    void *volatile mapped = malloc(bytes / 2);
+    free(mapped);
+}
+
 int64_t mem_bytes(enum mem_subsystem subsystem)
 {
     return atomic_load_explicit(&counted[subsystem].bytes, memory_order_relaxed);

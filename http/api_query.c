@@ -1,4 +1,5 @@
 /* /api/v1/query, query_range, format_query, parse_query, query_exemplars. */
+#include "quick_queries.h"
 #include "request.h"
 #include "result_answer.h"
 
@@ -80,8 +81,19 @@ static void run(struct http_request *request, struct query_request *query, size_
     query->client = request->client;
     query->per_step_stats = str_equal(http__param(request, "stats"), STR("all")) &&
                             request->services->features.per_step_stats;
+    struct query_trial trial = quick_queries__trial();
+    if (request->may_defer) {
+        request->deferred = !quick_queries__has(request->quick, query);
+        if (request->deferred)
+            return;
+        query->trial = &trial;
+    }
     err_t err = query_run(request->services->engine, query, &result, &why);
-    if (err == OK)
+    if (err == OK || trial.gave_up)
+        quick_queries__note(request->quick, query, result);
+    if (trial.gave_up)
+        request->deferred = true;
+    else if (err == OK)
         result__answer(request, result, limit);
     else if (err == ERR_INVALID)
         http__api_invalid_parameter(request, "query", strbuf_cstr(&why));

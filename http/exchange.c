@@ -27,6 +27,7 @@ void *exchange__begin(void *server, const char *uri, struct MHD_Connection *conn
     arena_init(&exchange->request.arena, MEM_HTTP, SIZE_MAX);
     exchange->request.services = exchange->server->services;
     exchange->request.options = &exchange->server->options;
+    exchange->request.quick = &exchange->server->quick;
     connections__reading(&exchange->server->connections, connection);
     return exchange;
 }
@@ -489,6 +490,19 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
     return result;
 }
 
+/* Queries that take less than a hand-over; false when it is for a worker. */
+static bool answer_here(struct http_exchange *exchange)
+{
+    if ((exchange->route->flags & ROUTE_QUICK) == 0)
+        return false;
+    struct http_request *request = &exchange->request;
+    request->may_defer = true;
+    request->deferred = false;
+    exchange->route->handle(request);
+    request->may_defer = false;
+    return !request->deferred;
+}
+
 static enum MHD_Result dispatch(struct http_exchange *exchange)
 {
     connections__working(exchange->connection);
@@ -500,6 +514,10 @@ static enum MHD_Result dispatch(struct http_exchange *exchange)
         parse_params(exchange);
     if (!exchange->unproven && (exchange->route->flags & ROUTE_WORKER) == 0) {
         exchange__run(exchange);
+        return send_answer(exchange);
+    }
+    if (!exchange->unproven && answer_here(exchange)) {
+        finish(exchange);
         return send_answer(exchange);
     }
     if (workers__submit(exchange))

@@ -6,6 +6,7 @@
 #include "connections.h"
 #include "listen.h"
 #include "narthex/base/thread.h"
+#include "quick_queries.h"
 #include "request.h"
 #include "web_guard.h"
 
@@ -48,19 +49,28 @@ struct http_exchange {
     struct http_exchange **active_link;
 };
 
+struct http_worker {
+    struct http_work *work;
+    struct thread thread;
+    struct cond wake;
+    /* guarded by the work's lock */
+    struct http_worker *idle_next;
+    bool idle;
+};
+
 struct http_work {
     struct mutex lock;
-    struct cond wake;
     /* guarded by lock */
     struct http_exchange *first;
     struct http_exchange **last;
+    struct http_worker *idle; /* the one that slept last comes first: its memory is in the cache */
     uint32_t queued;
     bool stopping;
     struct http_exchange *active; /* all exchanges on workers and all streams */
     uint64_t next_serial;
     /* constant while running */
-    struct thread *threads;
-    uint32_t thread_count;
+    struct http_worker *workers;
+    uint32_t worker_count;
     struct thread watcher;
     int epoll_fd;
     int stop_fd; /* eventfd that ends the watcher */
@@ -79,6 +89,7 @@ struct http_server {
     struct web_guard *guard; /* NULL: no web configuration */
     struct http_connections connections;
     atomic_size_t body_bytes; /* held by requests */
+    struct quick_queries quick;
     struct metric_family *requests_total;
     struct metric_family *request_duration;
     struct metric_family *response_size;

@@ -66,6 +66,8 @@ struct http_response {
     uint32_t header_count;
 };
 
+struct quick_queries;
+
 struct http_request {
     enum http_method method;
     struct str raw_path; /* without query, still percent-encoded, route prefix removed */
@@ -87,6 +89,9 @@ struct http_request {
     struct str authorization;
     struct str client; /* address:port */
     atomic_bool cancel;
+    bool may_defer; /* in libmicrohttpd's thread: ROUTE_QUICK */
+    bool deferred;  /* set instead of answering: the handler is to be called again, on a worker */
+    struct quick_queries *quick;
     struct arena arena;
     struct http_services *services;
     const struct http_server_options *options;
@@ -186,12 +191,13 @@ enum { /* flags of a route */
        ROUTE_POST = 2,
        ROUTE_PUT = 4,
        ROUTE_HEAD = 8,
-       ROUTE_API = 16,    /* CORS, compression, envelope */
-       ROUTE_GATED = 32,  /* 503 until ready */
-       ROUTE_WORKER = 64, /* runs on a worker, not in libmicrohttpd's thread */
-       ROUTE_ZIP = 128,   /* may be compressed */
-       ROUTE_ETAG = 256,  /* seldom changes: has an ETag */
-       ROUTE_DATA = 512,  /* reads stored data: refused when memory is short */
+       ROUTE_API = 16,     /* CORS, compression, envelope */
+       ROUTE_GATED = 32,   /* 503 until ready */
+       ROUTE_WORKER = 64,  /* runs on a worker, not in libmicrohttpd's thread */
+       ROUTE_ZIP = 128,    /* may be compressed */
+       ROUTE_ETAG = 256,   /* seldom changes: has an ETag */
+       ROUTE_DATA = 512,   /* reads stored data: refused when memory is short */
+       ROUTE_QUICK = 1024, /* with ROUTE_WORKER: called first where the request was read */
 };
 
 struct http_route {

@@ -27,8 +27,8 @@ const struct http_route http_routes[] = {
     {"/version", ROUTE_GET, http__version},
     {"/federate", ROUTE_GET | ROUTE_GATED | ROUTE_ZIP | ROUTE_WORKER | ROUTE_DATA, http__federate},
 
-    {"/api/v1/query", API_DATA(ROUTE_GET | ROUTE_POST), http__query},
-    {"/api/v1/query_range", API_DATA(ROUTE_GET | ROUTE_POST), http__query_range},
+    {"/api/v1/query", API_DATA(ROUTE_GET | ROUTE_POST) | ROUTE_QUICK, http__query},
+    {"/api/v1/query_range", API_DATA(ROUTE_GET | ROUTE_POST) | ROUTE_QUICK, http__query_range},
     {"/api/v1/query_exemplars", API_DATA(ROUTE_GET | ROUTE_POST), http__query_exemplars},
     {"/api/v1/format_query", API(ROUTE_GET | ROUTE_POST), http__format_query},
     {"/api/v1/parse_query", API(ROUTE_GET | ROUTE_POST), http__parse_query},

@@ -89,11 +89,32 @@ static void unlink_active_locked(struct http_exchange *exchange)
         exchange->active_next->active_link = exchange->active_link;
 }
 
-static struct http_exchange *take(struct http_work *work)
+static void wake_one_locked(struct http_work *work)
 {
+    struct http_worker *worker = work->idle;
+    if (worker == NULL)
+        return;
+    work->idle = worker->idle_next;
+    worker->idle = false;
+    cond_signal(&worker->wake);
+}
+
+static void sleep_locked(struct http_worker *worker)
+{
+    struct http_work *work = worker->work;
+    worker->idle = true;
+    worker->idle_next = work->idle;
+    work->idle = worker;
+    while (worker->idle)
+        cond_wait(&worker->wake, &work->lock);
+}
+
+static struct http_exchange *take(struct http_worker *worker)
+{
+    struct http_work *work = worker->work;
     mutex_lock(&work->lock);
     while (work->first == NULL && !work->stopping)
-        cond_wait(&work->wake, &work->lock);
+        sleep_locked(worker);
     struct http_exchange *exchange = work->first;
     if (exchange != NULL) {
         work->first = exchange->next;
@@ -107,9 +128,10 @@ static struct http_exchange *take(struct http_work *work)
 
 static void worker_run(void *context)
 {
-    struct http_work *work = context;
+    struct http_worker *worker = context;
+    struct http_work *work = worker->work;
     struct http_exchange *exchange;
-    while ((exchange = take(work)) != NULL) {
+    while ((exchange = take(worker)) != NULL) {
         if (exchange->state == EXCHANGE_STREAM) {
             answer_stream__fill(exchange);
             MHD_resume_connection(exchange->connection);
@@ -129,17 +151,20 @@ void workers__start(struct http_server *server, uint32_t count)
 {
     struct http_work *work = &server->work;
     mutex_init(&work->lock);
-    cond_init(&work->wake);
     work->last = &work->first;
     work->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     work->stop_fd = eventfd(0, EFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WATCH_STOP};
     epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, work->stop_fd, &event);
     thread_start(&work->watcher, "http-watch", watcher_run, server);
-    work->threads = MEM_NEW_ARRAY(MEM_HTTP, struct thread, count);
-    work->thread_count = count;
-    for (uint32_t i = 0; i < count; i++)
-        thread_start(&work->threads[i], "http-work", worker_run, work);
+    work->workers = MEM_NEW_ARRAY(MEM_HTTP, struct http_worker, count);
+    work->worker_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct http_worker *worker = &work->workers[i];
+        worker->work = work;
+        cond_init(&worker->wake);
+        thread_start(&worker->thread, "http-work", worker_run, worker);
+    }
 }
 
 void workers__stop(struct http_server *server)
@@ -152,10 +177,11 @@ void workers__stop(struct http_server *server)
         if (e->state != EXCHANGE_STREAM)
             cancel(e);
     }
-    cond_broadcast(&work->wake);
+    while (work->idle != NULL)
+        wake_one_locked(work);
     mutex_unlock(&work->lock);
-    for (uint32_t i = 0; i < work->thread_count; i++)
-        thread_join(&work->threads[i]);
+    for (uint32_t i = 0; i < work->worker_count; i++)
+        thread_join(&work->workers[i].thread);
     uint64_t one = 1;
     while (write(work->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
@@ -167,8 +193,9 @@ void workers__deinit(struct http_server *server)
     struct http_work *work = &server->work;
     close(work->stop_fd);
     close(work->epoll_fd);
-    mem_free(MEM_HTTP, work->threads);
-    cond_deinit(&work->wake);
+    for (uint32_t i = 0; i < work->worker_count; i++)
+        cond_deinit(&work->workers[i].wake);
+    mem_free(MEM_HTTP, work->workers);
     mutex_deinit(&work->lock);
 }
 
@@ -179,7 +206,7 @@ static void enqueue_locked(struct http_work *work, struct http_exchange *exchang
     *work->last = exchange;
     work->last = &exchange->next;
     work->queued++;
-    cond_signal(&work->wake);
+    wake_one_locked(work);
 }
 
 bool workers__submit_piece(struct http_exchange *exchange)

@@ -115,12 +115,14 @@ static void init_eval(struct eval *eval, struct query_engine *engine,
         .options = &engine->options,
         .request = request,
         .text = request->text,
-        .pool = engine->pool,
-        .lane_count = engine->options.threads + 1,
+        .pool = request->trial != NULL ? NULL : engine->pool,
+        .lane_count = request->trial != NULL ? 1 : engine->options.threads + 1,
         .lookback_ms =
             request->lookback_ms > 0 ? request->lookback_ms : engine->options.lookback_ms,
         .subquery_step_ms = atomic_load_explicit(&engine->subquery_step_ms, memory_order_relaxed),
         .deadline_ns = deadline_ns,
+        .trial_end_ns =
+            request->trial != NULL ? ticket->arrived_ns + request->trial->time_ns : INT64_MAX,
         .cancel = request->cancel,
         .kill = &ticket->kill,
         .progress = &ticket->samples,
@@ -202,6 +204,23 @@ static int64_t deadline_of(const struct query_engine *engine, const struct query
     return now_ns + timeout_ms * 1000000;
 }
 
+static bool gave_up(const struct query_request *request)
+{
+    return request->trial != NULL && request->trial->gave_up;
+}
+
+static err_t check_trial(struct query_trial *trial, const struct query_result *result,
+                         struct strbuf *why)
+{
+    uint64_t points = 0;
+    for (size_t i = 0; i < result->series_count; i++) {
+        if (result->series[i].histogram_count > 0)
+            return eval__give_up(trial, why);
+        points += result->series[i].float_count;
+    }
+    return points > trial->points ? eval__give_up(trial, why) : OK;
+}
+
 static err_t run_admitted(struct query_engine *engine, const struct query_request *request,
                           struct engine_ticket *ticket, struct arena *arena,
                           struct parsed_query *parsed, int64_t deadline_ns,
@@ -211,13 +230,16 @@ static err_t run_admitted(struct query_engine *engine, const struct query_reques
     struct eval eval;
     init_eval(&eval, engine, request, ticket, arena, &result->arena, deadline_ns);
     err_t err = evaluate(&eval, parsed, result, why);
+    if (err == OK && request->trial != NULL)
+        err = check_trial(request->trial, result, why);
     ticket->held_bytes = mem_bytes(MEM_QUERY);
     eval__deinit(&eval);
     struct query_stats *stats = &result->stats;
     stats->queue_s = (double)(ticket->admitted_ns - ticket->arrived_ns) / 1e9;
     stats->eval_total_s = seconds_since(clock, ticket->admitted_ns);
     stats->exec_total_s = seconds_since(clock, ticket->arrived_ns);
-    engine__metrics_query(&engine->metrics, stats);
+    if (!gave_up(request))
+        engine__metrics_query(&engine->metrics, stats);
     return err;
 }
 
@@ -242,7 +264,8 @@ err_t query_run(struct query_engine *engine, const struct query_request *request
     TRY_OUT(engine__enter(engine, request, &ticket, deadline_ns, why));
     err = run_admitted(engine, request, &ticket, &arena, &parsed, deadline_ns, made, why);
     engine__leave(engine, &ticket);
-    engine__log_query(engine, request, &made->stats, err, strbuf_str(why));
+    if (!gave_up(request))
+        engine__log_query(engine, request, &made->stats, err, strbuf_str(why));
 out:
     parsed_query_deinit(&parsed);
     arena_deinit(&arena);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine_state.h"
+#include "eval.h"
 
 enum { GATE_POLL_MS = 50 }; /* how soon a waiting query sees its cancel flag */
 
@@ -31,6 +32,8 @@ static err_t wait_locked(struct query_engine *engine, const struct query_request
                          struct engine_ticket *ticket, int64_t deadline_ns, struct strbuf *why)
 {
     const struct clock *clock = engine->options.clock;
+    if (request->trial != NULL && engine->running >= engine->options.max_concurrency)
+        return eval__give_up(request->trial, why);
     while (engine->running >= engine->options.max_concurrency) {
         bool canceled = (request->cancel != NULL &&
                          atomic_load_explicit(request->cancel, memory_order_relaxed)) ||

@@ -10,13 +10,22 @@ err_t eval__too_many_samples(struct strbuf *why)
                     "query processing would load too many samples into memory in query execution");
 }
 
+err_t eval__give_up(struct query_trial *trial, struct strbuf *why)
+{
+    trial->gave_up = true;
+    return err_fail(why, ERR_UNAVAILABLE, "query is longer than a trial may be");
+}
+
 err_t eval__check(const struct eval *eval, struct strbuf *why)
 {
     if ((eval->cancel != NULL && atomic_load_explicit(eval->cancel, memory_order_relaxed)) ||
         atomic_load_explicit(eval->kill, memory_order_relaxed))
         return err_fail(why, ERR_CANCELED, "query was canceled in query execution");
-    if (clock_monotonic_ns(eval->options->clock) > eval->deadline_ns)
+    int64_t now_ns = clock_monotonic_ns(eval->options->clock);
+    if (now_ns > eval->deadline_ns)
         return err_fail(why, ERR_TIMEOUT, "query timed out in query execution");
+    if (now_ns > eval->trial_end_ns)
+        return eval__give_up(eval->request->trial, why);
     return OK;
 }
 

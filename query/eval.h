@@ -167,6 +167,7 @@ struct eval {
     int64_t lookback_ms;
     int64_t subquery_step_ms;
     int64_t deadline_ns;       /* monotonic */
+    int64_t trial_end_ns;      /* monotonic; INT64_MAX when the request is no trial */
     const atomic_bool *cancel; /* the request's, or NULL */
     const atomic_bool *kill;   /* the engine's */
     _Atomic int64_t *progress; /* samples read so far, for the list of running queries */
@@ -204,6 +205,8 @@ err_t eval__check(const struct eval *eval, struct strbuf *why);
 /* ERR_LIMIT if the arenas exceed the budget; owner thread. */
 err_t eval__check_memory(const struct eval *eval, struct strbuf *why);
 err_t eval__too_many_samples(struct strbuf *why);
+/* Ends a trial. */
+err_t eval__give_up(struct query_trial *trial, struct strbuf *why);
 /* Opens the querier over all that the operators built so far need. */
 err_t eval__open(struct eval *eval, struct strbuf *why);
 /* An arena that is freed with the query. */

@@ -19,6 +19,8 @@
 #include "server_metrics.h"
 #include "service_notify.h"
 
+enum { KEPT_BYTES = 1024 * 1024 };
+
 #define DEFAULT_RETENTION_MS (INT64_C(15) * 86400000)
 
 struct server {
@@ -496,6 +498,7 @@ err_t server_start(const struct server_flags *flags, struct server **out, struct
     mutex_init(&server->watch_lock);
     cond_init(&server->watch_wake);
     mem_set_budget(flags->memory_budget_bytes);
+    mem_keep_freed(KEPT_BYTES);
     server_metrics_init(&server->own, server->metrics);
     fill_services(server);
     err_t err = start_parts(server, why);

@@ -44,6 +44,11 @@ char *mem_dup(enum mem_subsystem subsystem, const void *data, size_t size);
  * Takes about a millisecond for each 10 MiB given back: for the end of large pieces of work. */
 void mem_trim(void);
 
+/* Lets malloc keep at least so many freed bytes, 256 KiB to 64 MiB, at the end of each of its
+ * arenas; at first that is 128 KiB, which a short query takes, gives back and has to ask for again.
+ * Once, at the start of the process. */
+void mem_keep_freed(size_t bytes);
+
 /* Bytes now allocated for a subsystem, as malloc rounds them; mapped files are not in it. */
 int64_t mem_bytes(enum mem_subsystem subsystem);
 /* The same for all subsystems together. */

@@ -42,6 +42,14 @@ void query_engine_set_subquery_step(struct query_engine *engine, int64_t step_ms
 /* query_log_file: JSON lines, reopened; NULL or "" turns it off. */
 err_t query_engine_set_log_file(struct query_engine *engine, const char *path, struct strbuf *why);
 
+/* A try of a query that is thought to be short, in a thread that must not be held up: instead of
+ * waiting for a place, taking longer or finding more it gives up and leaves no trace. */
+struct query_trial {
+    int64_t time_ns; /* looked at between rows */
+    uint64_t points; /* of the result; histograms are too many always */
+    bool gave_up;    /* set by query_run, which fails then */
+};
+
 struct query_request {
     struct str text;
     bool range;
@@ -53,6 +61,7 @@ struct query_request {
     bool per_step_stats;
     const atomic_bool *cancel; /* NULL: cannot be cancelled */
     struct str client;         /* who asks, for the list of running queries; may be empty */
+    struct query_trial *trial; /* NULL: run to the end, with the engine's workers */
 };
 
 enum query_value_type { QUERY_SCALAR, QUERY_STRING, QUERY_VECTOR, QUERY_MATRIX };

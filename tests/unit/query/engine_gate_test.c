@@ -133,6 +133,64 @@ static void test_queue_and_kill(void **state)
     slow_deinit(&slow);
 }
 
+static void give_up(struct query_engine *engine, struct query_request *request,
+                    struct query_trial trial)
+{
+    struct query_result *result;
+    struct strbuf why = STRBUF_INIT;
+    request->trial = &trial;
+    assert_int_not_equal(query_run(engine, request, &result, &why), OK);
+    assert_true(trial.gave_up);
+    assert_null(result);
+    request->trial = NULL;
+    strbuf_deinit(&why);
+}
+
+/* A trial does not wait, work or answer longer than it may, and is not counted when it gives up. */
+static void test_trial(void **state)
+{
+    (void)state;
+    struct slow_store slow;
+    slow_init(&slow);
+    static const double values[] = {1, 2, 3};
+    fixture_append(slow.inner, "__name__=up", values, 3, 1000);
+    struct metrics *metrics = metrics_create();
+    struct query_engine_options options = {
+        .storage = &slow.storage, .metrics = metrics, .max_concurrency = 1, .threads = 1};
+    struct query_engine *engine = query_engine_create(&options);
+    struct running first = {.engine = engine};
+    thread_start(&first.thread, "first", run_one, &first);
+    wait_entered(&slow, 1);
+    struct query_request request = {
+        .text = STR("up"), .range = true, .end_ms = 2000, .step_ms = 1000};
+    const int64_t long_ns = INT64_C(3600) * 1000000000;
+    give_up(engine, &request, (struct query_trial){.time_ns = long_ns, .points = 3});
+    let_go(&slow);
+    thread_join(&first.thread);
+
+    give_up(engine, &request, (struct query_trial){.time_ns = long_ns, .points = 2});
+    give_up(engine, &request, (struct query_trial){.time_ns = -1, .points = 3});
+    struct query_trial trial = {.time_ns = long_ns, .points = 3};
+    struct query_result *result;
+    struct strbuf why = STRBUF_INIT;
+    request.trial = &trial;
+    assert_int_equal(query_run(engine, &request, &result, &why), OK);
+    assert_false(trial.gave_up);
+    assert_int_equal(result->series_count, 1);
+    assert_int_equal(result->series[0].float_count, 3);
+    query_result_destroy(result);
+
+    /* The first query and the trial that went to its end: 1 and 3 samples. */
+    struct metric *samples =
+        metric_only(metrics_counter(metrics, "prometheus_engine_query_samples_total",
+                                    "Samples that queries looked at, every window anew.", NULL));
+    assert_true(metric_value(samples) == 4);
+    query_engine_destroy(engine);
+    metrics_destroy(metrics);
+    strbuf_deinit(&why);
+    slow_deinit(&slow);
+}
+
 /* A long text is cut before the character that does not fit whole. */
 static void test_active_text(void **state)
 {
@@ -201,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_and_kill),
+        cmocka_unit_test(test_trial),
         cmocka_unit_test(test_active_text),
         cmocka_unit_test(test_log),
     };
