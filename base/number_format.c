@@ -4,7 +4,11 @@
 
 #include "narthex/base/number.h"
 
-enum { EXPONENT_MIN_GENERAL = -4 }; /* %g: smaller decimal exponents take the exponent form */
+enum {
+    EXPONENT_MIN_GENERAL = -4, /* %g: smaller decimal exponents take the exponent form */
+    BLOCK_BYTES = 24,          /* digits are copied whole: the size is known to the compiler */
+};
+static_assert((int)BLOCK_BYTES >= (int)NUMBER_DIGITS_MAX, "a block holds all digits");
 
 /* NaN, infinities and zeros; 0 for all other numbers. */
 static size_t format_special(double v, char *out)
@@ -23,7 +27,7 @@ static size_t format_special(double v, char *out)
 }
 
 struct digits {
-    char text[NUMBER_DIGITS_MAX];
+    char text[2 * BLOCK_BYTES]; /* a block may be read from any digit on */
     int count;
     int point; /* value = 0.text × 10^point */
 };
@@ -45,11 +49,37 @@ static char *put_zeros(char *at, int count)
     return at + count;
 }
 
+/* At most this far from the point: what is written too much stays within NUMBER_TEXT_MAX. */
+static bool is_near_point(const struct digits *digits)
+{
+    return digits->point > -8 && digits->point <= NUMBER_DIGITS_MAX;
+}
+
+static size_t write_near_point(const struct digits *digits, char *at)
+{
+    if (digits->point <= 0) {
+        memcpy(at, "0.0000000", 10);
+        at += 2 - digits->point;
+        memcpy(at, digits->text, BLOCK_BYTES);
+        return (size_t)(2 - digits->point + digits->count);
+    }
+    memcpy(at, digits->text, BLOCK_BYTES);
+    if (digits->point >= digits->count) {
+        memset(at + digits->count, '0', NUMBER_DIGITS_MAX);
+        return (size_t)digits->point;
+    }
+    at[digits->point] = '.';
+    memcpy(at + digits->point + 1, digits->text + digits->point, BLOCK_BYTES);
+    return (size_t)digits->count + 1;
+}
+
 static size_t write_plain(double v, const struct digits *digits, char *out)
 {
     char *at = out;
     if (v < 0)
         *at++ = '-';
+    if (is_near_point(digits))
+        return write_near_point(digits, at) + (v < 0);
     if (digits->point <= 0) {
         at = put(at, "0.", 2);
         at = put_zeros(at, -digits->point);

@@ -7,7 +7,8 @@
 
 enum {
     POINT_BYTES_MAX = JSON_TIME_BYTES + NUMBER_TEXT_MAX + 8,
-    LEARNT_MAX = 16384, /* a range query has 11,001 steps at most; raw samples share no times */
+    LEARNT_MAX = 16384,    /* a range query has 11,001 steps at most; raw samples share no times */
+    TEXT_BLOCK_BYTES = 32, /* most values: copied with a size known to the compiler */
 };
 
 /* Takes the series' times as the ones to look up, if they are more than before. */
@@ -72,7 +73,7 @@ void json_add_float_points(struct strbuf *out, struct json_times *times,
         size += add_time(times, &at, series->float_t_ms[p], to + size);
         to[size++] = ',';
         to[size++] = '"';
-        memcpy(to + size, text, text_size);
+        memcpy(to + size, text, text_size <= TEXT_BLOCK_BYTES ? TEXT_BLOCK_BYTES : text_size);
         size += text_size;
         to[size++] = '"';
         to[size++] = ']';

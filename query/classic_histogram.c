@@ -11,6 +11,17 @@ static int compare_buckets(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Callers hand them out in order; bounds that are NaN have none. */
+static void sort_buckets(struct classic_bucket *buckets, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (!(buckets[i - 1].upper <= buckets[i].upper)) {
+            qsort(buckets, count, sizeof *buckets, compare_buckets);
+            return;
+        }
+    }
+}
+
 /* Buckets with one bound become one; returns how many are left. */
 static uint32_t merge_equal(struct classic_bucket *buckets, uint32_t count)
 {
@@ -74,7 +85,7 @@ double classic_histogram__quantile(double q, struct classic_bucket *buckets, uin
         return -INFINITY;
     if (q > 1)
         return INFINITY;
-    qsort(buckets, count, sizeof *buckets, compare_buckets);
+    sort_buckets(buckets, count);
     if (buckets[count - 1].upper != INFINITY)
         return NAN;
     count = merge_equal(buckets, count);
@@ -130,7 +141,7 @@ double classic_histogram__fraction(double lower, double upper, struct classic_bu
 {
     if (count == 0)
         return NAN;
-    qsort(buckets, count, sizeof *buckets, compare_buckets);
+    sort_buckets(buckets, count);
     if (buckets[count - 1].upper != INFINITY)
         return NAN;
     count = merge_equal(buckets, count);

@@ -23,6 +23,7 @@ struct quantile_group {
     uint32_t first_bucket; /* rows as buckets, in order */
     uint32_t last_bucket;
     uint32_t native; /* row whose own labels these are */
+    uint32_t result; /* row of `out` when there is one quantile; UINT32_MAX: none yet */
 };
 
 struct quantile_op {
@@ -96,6 +97,7 @@ static struct quantile_group *find_group(struct quantile_op *quantile, const str
             .first_bucket = UINT32_MAX,
             .last_bucket = UINT32_MAX,
             .native = UINT32_MAX,
+            .result = UINT32_MAX,
         };
         htable_insert(&quantile->index, hash, at);
     }
@@ -105,6 +107,8 @@ static struct quantile_group *find_group(struct quantile_op *quantile, const str
 
 static bool has_kind(const struct row *row, uint32_t steps, bool histogram)
 {
+    if (row->histograms == NULL)
+        return !histogram && bits__any(row->present, steps);
     for (uint32_t i = 0; i < steps; i++) {
         if (bits__get(row->present, i) && (row__histogram(row, i) != NULL) == histogram)
             return true;
@@ -170,11 +174,34 @@ static err_t collect(struct quantile_op *quantile, struct strbuf *why)
     }
 }
 
+/* Puts the rows of a group in order of their bounds, equal ones as they came. Bounds are few: by
+ * insertion. */
+static void order_buckets(struct quantile_op *quantile, struct quantile_group *group)
+{
+    struct quantile_row *info = quantile->row_info;
+    uint32_t left = group->first_bucket;
+    group->first_bucket = UINT32_MAX;
+    group->last_bucket = UINT32_MAX;
+    while (left != UINT32_MAX) {
+        uint32_t row = left;
+        left = info[row].next;
+        bool is_last =
+            group->last_bucket != UINT32_MAX && !(info[row].upper < info[group->last_bucket].upper);
+        uint32_t *at = is_last ? &info[group->last_bucket].next : &group->first_bucket;
+        while (*at != UINT32_MAX && !(info[row].upper < info[*at].upper))
+            at = &info[*at].next;
+        info[row].next = *at;
+        *at = row;
+        if (info[row].next == UINT32_MAX)
+            group->last_bucket = row;
+    }
+}
+
 /* ---- one group at one step ---- */
 
 /* The group's samples at a step. */
 struct group_step {
-    const struct quantile_group *group;
+    struct quantile_group *group;
     uint32_t step;
     uint32_t bucket_count;
     const struct histogram *native;
@@ -278,9 +305,11 @@ static double fraction_at(struct quantile_op *quantile, const struct group_step 
 
 /* ---- results ---- */
 
-static struct row *result_row(struct quantile_op *quantile, const struct quantile_group *group,
+static struct row *result_row(struct quantile_op *quantile, struct quantile_group *group,
                               const double *q)
 {
+    if (q == NULL && group->result != UINT32_MAX)
+        return &quantile->out.items[group->result];
     struct labels labels = group->labels;
     if (q != NULL) {
         char text[NUMBER_TEXT_MAX];
@@ -296,6 +325,8 @@ static struct row *result_row(struct quantile_op *quantile, const struct quantil
         row->labels = labels_copy_shallow(quantile->out.arena, labels);
         row->drop_name = group->drop_name;
     }
+    if (q == NULL)
+        group->result = (uint32_t)(row - quantile->out.items);
     return row;
 }
 
@@ -352,6 +383,7 @@ static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
     for (uint32_t g = 0; g < quantile->group_count; g++) {
         TRY(eval__check(op->eval, why));
         struct group_step at = {.group = &quantile->groups[g]};
+        order_buckets(quantile, at.group);
         for (at.step = 0; at.step < quantile->rows.steps; at.step++)
             compute_step(quantile, &at);
     }

@@ -226,6 +226,10 @@ static err_t fill_floats(struct range_op *range, struct lane *lane, struct row *
         rate__planned_pairs(range, lane, row, plan);
         return OK;
     }
+    if (range->kernel == range__instant_rate) {
+        rate__planned_ends(range, lane, row, plan);
+        return OK;
+    }
     if (range->kernel != range__rate)
         return fill_planned(range, lane, row, plan);
     const uint32_t *resets;

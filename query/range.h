@@ -165,6 +165,9 @@ err_t range__extend_window(struct sample_buffer *samples, int64_t t_ms,
                            const struct select_times *times, bool anchored, struct strbuf *why);
 err_t range__check_modifiers(const struct range_op *range, struct strbuf *why);
 bool range__extended_rate(const struct range_op *range, const struct window *w, struct cell *cell);
+/* A row of irate or idelta over floats. */
+void rate__planned_ends(const struct range_op *range, const struct lane *lane, struct row *row,
+                        const struct time_plan *plan);
 /* A row of changes or resets over floats. */
 void rate__planned_pairs(const struct range_op *range, struct lane *lane, struct row *row,
                          const struct time_plan *plan);

@@ -329,6 +329,24 @@ bool range__instant_rate(const struct range_op *range, const struct window *w, s
     return true;
 }
 
+void rate__planned_ends(const struct range_op *range, const struct lane *lane, struct row *row,
+                        const struct time_plan *plan)
+{
+    const double *v = lane->samples.v;
+    const int64_t *t = lane->samples.t;
+    bool rate = range->id == FUNCTION_IRATE;
+    uint32_t steps = range->op.scope->grid.count;
+    for (uint32_t i = 0; i < steps; i++) {
+        if (plan->high[i] < plan->low[i] + 2)
+            continue;
+        uint32_t last = plan->high[i] - 1;
+        double value = rate && v[last] < v[last - 1] ? v[last] : v[last] - v[last - 1];
+        if (rate)
+            value /= (double)(t[last] - t[last - 1]) / 1000;
+        row__set(row, i, value);
+    }
+}
+
 /* ---- changes, resets ---- */
 
 /* Walks floats and histograms of a window together, by time. */
