@@ -94,6 +94,19 @@ static void count_window(struct lane *lane, const struct window *w, uint32_t old
     lane->read[w->step] += read;
 }
 
+/* Before the first step, for kernels; the memory outlives the window. */
+static struct window first_window(struct lane *lane, const struct row *row,
+                                  struct window_memory *memory)
+{
+    return (struct window){
+        .samples = &lane->samples,
+        .metric = names__metric(row),
+        .out = lane->out,
+        .memory = memory,
+        .lane = lane,
+    };
+}
+
 /* Runs the kernel at every step over the lane's samples. */
 static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row,
                       struct row_windows *windows)
@@ -101,13 +114,7 @@ static err_t fill_row(struct range_op *range, struct lane *lane, struct row *row
     *windows = (struct row_windows){0, 0};
     const struct grid *grid = &range->op.scope->grid;
     struct window_memory memory = {.high = 0};
-    struct window w = {
-        .samples = &lane->samples,
-        .metric = names__metric(row),
-        .out = lane->out,
-        .memory = &memory,
-        .lane = lane,
-    };
+    struct window w = first_window(lane, row, &memory);
     w.reset_count = find_resets(range, &lane->samples, lane->scratch, &w.resets);
     if (range->start_timestamps && lane->samples.has_start)
         range__check_overlap(range, &lane->samples, w.metric);
@@ -186,13 +193,7 @@ static err_t fill_planned(struct range_op *range, struct lane *lane, struct row 
 {
     const struct grid *grid = &range->op.scope->grid;
     struct window_memory memory = {.high = 0};
-    struct window w = {
-        .samples = &lane->samples,
-        .metric = names__metric(row),
-        .out = lane->out,
-        .memory = &memory,
-        .lane = lane,
-    };
+    struct window w = first_window(lane, row, &memory);
     uint64_t unchecked = 0;
     for (uint32_t i = 0; i < grid->count; i++) {
         w.low = plan->low[i];

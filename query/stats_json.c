@@ -8,12 +8,6 @@ static void add_number(struct strbuf *out, double v)
     strbuf_add(out, text, number_format_json(v, text));
 }
 
-static void add_timing(struct strbuf *out, const char *key, double seconds)
-{
-    strbuf_printf(out, "\"%s\":", key);
-    add_number(out, seconds);
-}
-
 static void add_step_counts(struct strbuf *out, const char *key,
                             const struct query_step_count *counts, size_t count)
 {
@@ -32,18 +26,21 @@ static void add_step_counts(struct strbuf *out, const char *key,
 
 void query_stats_add_json(struct strbuf *out, const struct query_stats *stats)
 {
-    strbuf_add_cstr(out, "{\"timings\":{");
-    add_timing(out, "evalTotalTime", stats->eval_total_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "resultSortTime", stats->result_sort_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "queryPreparationTime", stats->preparation_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "innerEvalTime", stats->inner_eval_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execQueueTime", stats->queue_s);
-    strbuf_add_char(out, ',');
-    add_timing(out, "execTotalTime", stats->exec_total_s);
+    const struct {
+        const char *key;
+        double seconds;
+    } timings[] = {
+        {"{\"timings\":{\"evalTotalTime\":", stats->eval_total_s},
+        {",\"resultSortTime\":", stats->result_sort_s},
+        {",\"queryPreparationTime\":", stats->preparation_s},
+        {",\"innerEvalTime\":", stats->inner_eval_s},
+        {",\"execQueueTime\":", stats->queue_s},
+        {",\"execTotalTime\":", stats->exec_total_s},
+    };
+    for (size_t i = 0; i < sizeof timings / sizeof *timings; i++) {
+        strbuf_add_cstr(out, timings[i].key);
+        add_number(out, timings[i].seconds);
+    }
     strbuf_add_cstr(out, "},\"samples\":{");
     add_step_counts(out, "totalQueryableSamplesPerStep", stats->queryable_per_step,
                     stats->step_count);
