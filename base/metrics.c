@@ -29,6 +29,7 @@ struct series {
     struct str values[METRIC_LABELS_MAX];
     struct metric metric;
     struct metric_distribution *distribution; /* NULL in counters and gauges */
+    uint32_t holders;                         /* guarded by metrics->lock */
 };
 
 struct metric_family {
@@ -247,7 +248,8 @@ static struct series *series_create(struct metric_family *family, const struct s
     return series;
 }
 
-static struct series *series_with(struct metric_family *family, const struct str *values)
+static struct series *series_with(struct metric_family *family, const struct str *values,
+                                  uint32_t holders)
 {
     uint64_t hash = hash_values(family, values);
     mutex_lock(&family->metrics->lock);
@@ -259,6 +261,7 @@ static struct series *series_with(struct metric_family *family, const struct str
         htable_insert(&family->by_values, hash, at);
     }
     struct series *series = family->series[at];
+    series->holders += holders;
     mutex_unlock(&family->metrics->lock);
     return series;
 }
@@ -266,14 +269,14 @@ static struct series *series_with(struct metric_family *family, const struct str
 struct metric *metric_with(struct metric_family *family, const struct str *label_values)
 {
     assert(family->type == METRIC_COUNTER || family->type == METRIC_GAUGE);
-    return &series_with(family, label_values)->metric;
+    return &series_with(family, label_values, 0)->metric;
 }
 
 struct metric_distribution *metric_distribution_with(struct metric_family *family,
                                                      const struct str *label_values)
 {
     assert(family->type == METRIC_SUMMARY || family->type == METRIC_HISTOGRAM);
-    return series_with(family, label_values)->distribution;
+    return series_with(family, label_values, 0)->distribution;
 }
 
 struct metric *metric_only(struct metric_family *family)
@@ -305,17 +308,38 @@ static void compact_locked(struct metric_family *family)
     family->series_count = kept;
 }
 
+static void remove_at_locked(struct metric_family *family, uint64_t hash, uint32_t at)
+{
+    htable_remove(&family->by_values, hash, at);
+    series_destroy(family, family->series[at]);
+    family->series[at] = NULL;
+    compact_locked(family);
+}
+
 void metric_remove(struct metric_family *family, const struct str *label_values)
 {
     uint64_t hash = hash_values(family, label_values);
     mutex_lock(&family->metrics->lock);
     uint32_t at = htable_find(&family->by_values, hash, series_has_values, family, label_values);
-    if (at != HTABLE_NONE) {
-        htable_remove(&family->by_values, hash, at);
-        series_destroy(family, family->series[at]);
-        family->series[at] = NULL;
-        compact_locked(family);
-    }
+    if (at != HTABLE_NONE)
+        remove_at_locked(family, hash, at);
+    mutex_unlock(&family->metrics->lock);
+}
+
+struct metric *metric_hold(struct metric_family *family, const struct str *label_values)
+{
+    assert(family->type == METRIC_COUNTER || family->type == METRIC_GAUGE);
+    return &series_with(family, label_values, 1)->metric;
+}
+
+void metric_drop(struct metric_family *family, const struct str *label_values)
+{
+    uint64_t hash = hash_values(family, label_values);
+    mutex_lock(&family->metrics->lock);
+    uint32_t at = htable_find(&family->by_values, hash, series_has_values, family, label_values);
+    assert(at != HTABLE_NONE && family->series[at]->holders > 0);
+    if (--family->series[at]->holders == 0)
+        remove_at_locked(family, hash, at);
     mutex_unlock(&family->metrics->lock);
 }
 

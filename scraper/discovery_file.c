@@ -22,6 +22,8 @@ struct known_file {
     struct arena arena;
     struct discovered_groups groups;
     bool present; /* found by this refresh */
+    /* Held: after a reload the mechanism before may still be about to end. NULL: not counted. */
+    struct metric *mtime;
 };
 
 /* NULL members: nothing is counted. */
@@ -88,8 +90,8 @@ static err_t file_create(const void *settings, const struct discovery_env *env, 
 
 static void forget(struct file_discovery *file, struct known_file *known)
 {
-    if (file->metrics.mtime != NULL)
-        metric_remove(file->metrics.mtime, &known->path);
+    if (known->mtime != NULL)
+        metric_drop(file->metrics.mtime, &known->path);
     arena_deinit(&known->arena);
 }
 
@@ -132,11 +134,11 @@ static err_t parse_file(const char *path, struct known_file *made, struct strbuf
     return err;
 }
 
-static void note_mtime(const struct file_discovery *file, const char *path, struct str name)
+static void note_mtime(const struct known_file *known, const char *path)
 {
     struct stat status;
-    if (file->metrics.mtime != NULL && stat(path, &status) == 0)
-        metric_set(metric_with(file->metrics.mtime, &name),
+    if (known->mtime != NULL && stat(path, &status) == 0)
+        metric_set(known->mtime,
                    (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9);
 }
 
@@ -157,11 +159,14 @@ static void read_file(struct file_discovery *file, const char *path)
             known->present = true;
         arena_deinit(&made.arena);
     } else if (known != NULL) {
+        made.mtime = known->mtime;
         arena_deinit(&known->arena);
         *known = made;
-        note_mtime(file, path, known->path);
+        note_mtime(known, path);
     } else {
-        note_mtime(file, path, made.path);
+        if (file->metrics.mtime != NULL)
+            made.mtime = metric_hold(file->metrics.mtime, &made.path);
+        note_mtime(&made, path);
         VEC_PUSH(MEM_DISCOVERY, file->files, file->file_count, file->file_capacity, made);
     }
     strbuf_deinit(&why);

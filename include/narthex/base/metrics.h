@@ -67,6 +67,10 @@ struct metric *metric_only(struct metric_family *family);
 struct metric_distribution *metric_distribution_only(struct metric_family *family);
 /* Drops one series, if it is there; its pointer must not be used again. */
 void metric_remove(struct metric_family *family, const struct str *label_values);
+/* For series with several owners that come and go at their own times: metric_hold is metric_with,
+ * and the pointer is valid until the holder's metric_drop; the last drop removes the series. */
+struct metric *metric_hold(struct metric_family *family, const struct str *label_values);
+void metric_drop(struct metric_family *family, const struct str *label_values);
 
 void metric_add(struct metric *metric, double by);
 void metric_set(struct metric *metric, double value);

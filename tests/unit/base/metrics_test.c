@@ -81,6 +81,23 @@ static void removed_series_vanish_and_come_back_at_zero(void **state)
     assert_int_equal(mem_bytes(MEM_BASE), 0);
 }
 
+static void held_series_stay_until_the_last_drop(void **state)
+{
+    (void)state;
+    struct metrics *metrics = metrics_create();
+    struct metric_family *family = metrics_gauge(metrics, "g", "", one_label);
+    struct metric *before = metric_hold(family, &STR("a"));
+    struct metric *after = metric_hold(family, &STR("a"));
+    assert_ptr_equal(before, after);
+    metric_set(after, 7);
+    metric_drop(family, &STR("a"));
+    expect_walk(metrics, "[g 1 ] g,l=a:7");
+    metric_drop(family, &STR("a"));
+    expect_walk(metrics, "");
+    metrics_destroy(metrics);
+    assert_int_equal(mem_bytes(MEM_BASE), 0);
+}
+
 static void histograms_count_up_to_the_bound(void **state)
 {
     (void)state;
@@ -232,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_are_sorted_and_series_in_order_of_creation),
         cmocka_unit_test(removed_series_vanish_and_come_back_at_zero),
+        cmocka_unit_test(held_series_stay_until_the_last_drop),
         cmocka_unit_test(histograms_count_up_to_the_bound),
         cmocka_unit_test(summaries_forget_after_ten_minutes),
         cmocka_unit_test(summaries_sample_many_observations_evenly),
