@@ -43,8 +43,8 @@ struct scrape_shard_options {
     const struct scrape_manager_options *manager; /* with all defaults filled in */
     const struct scrape_metrics *metrics;
     struct wall_watch *wall_watch; /* the manager's */
-    uint64_t seed;       /* spreads the phases; the same for all shards of a server */
-    uint64_t cache_seed; /* random: no target can make its lines collide in the cache */
+    uint64_t seed;                 /* spreads the phases; the same for all shards of a server */
+    uint64_t cache_seed;           /* random: no target can make its lines collide in the cache */
     uint32_t index;
 };
 

@@ -1,5 +1,5 @@
-/* base/api_time.h: times and durations as clients of the HTTP API and command lines spell them (spec
- * http-api.md 1.2). Pure functions; any thread. */
+/* base/api_time.h: times and durations as clients of the HTTP API and command lines spell them
+ * (spec http-api.md 1.2). Pure functions; any thread. */
 #pragma once
 
 #include <stdint.h>

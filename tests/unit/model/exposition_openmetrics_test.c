@@ -107,13 +107,14 @@ static void created_lines_are_starts(void **state)
     (void)state;
     static const struct text_case cases[] = {
         /* Of the first line with its labels, in whatever order; cut off to milliseconds. */
-        CASE("# TYPE a counter\na_total{b=\"c\",d=\"e\"} 1\na_total{b=\"f\"} 2\n"
-             "a_created{d=\"e\",b=\"c\"} 1.50048828125\na_created{d=\"e\",b=\"c\"} 9\n# EOF\n",
-             "type a counter\n"
-             "sample a_total{b=\"c\",d=\"e\"} | {__name__=\"a_total\", b=\"c\", d=\"e\"} | 1 "
-             "start=1500\n"
-             "sample a_total{b=\"f\"} | {__name__=\"a_total\", b=\"f\"} | 2\n"
-             "start a_created{d=\"e\",b=\"c\"} 1.50048828125\nstart a_created{d=\"e\",b=\"c\"} 9\n"),
+        CASE(
+            "# TYPE a counter\na_total{b=\"c\",d=\"e\"} 1\na_total{b=\"f\"} 2\n"
+            "a_created{d=\"e\",b=\"c\"} 1.50048828125\na_created{d=\"e\",b=\"c\"} 9\n# EOF\n",
+            "type a counter\n"
+            "sample a_total{b=\"c\",d=\"e\"} | {__name__=\"a_total\", b=\"c\", d=\"e\"} | 1 "
+            "start=1500\n"
+            "sample a_total{b=\"f\"} | {__name__=\"a_total\", b=\"f\"} | 2\n"
+            "start a_created{d=\"e\",b=\"c\"} 1.50048828125\nstart a_created{d=\"e\",b=\"c\"} 9\n"),
         /* A family ends at the next line that is no sample. */
         CASE("# TYPE a counter\na_total 1\n# HELP a x\na_created 2\na_total 3\n# EOF\n",
              "type a counter\nsample a_total | {__name__=\"a_total\"} | 1\nhelp a \"x\"\n"

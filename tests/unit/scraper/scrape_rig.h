@@ -64,8 +64,8 @@ static inline void start(struct rig *r)
     const struct label address = {STR("__address__"), STR("h:1")};
     r->set = scrape_job_set_create(NULL, NULL);
     assert_int_equal(scrape_job_create(r->set, &r->config, &r->job, &r->why), OK);
-    assert_int_equal(scrape_target_create(r->job, (struct labels){&address, 1}, r->group,
-                                          &builder, &r->loop.target, &r->why),
+    assert_int_equal(scrape_target_create(r->job, (struct labels){&address, 1}, r->group, &builder,
+                                          &r->loop.target, &r->why),
                      TARGET_KEPT);
     label_builder_deinit(&builder);
     r->loop.shard = &r->shard;
