@@ -153,7 +153,7 @@ static const struct {
     {"web.max-connections", 1, 1000000},
     {"web.max-notifications-subscribers", 0, 1000000},
     {"web.search.max-limit", 0, INT64_MAX},
-    {"storage.tsdb.min-block-duration", 60000, INT64_MAX},
+    {"storage.tsdb.min-block-duration", 1000, INT64_MAX},
     {"query.lookback-delta", 1, INT64_MAX},
     {"query.timeout", 1, INT64_MAX / 1000000},
     {"query.max-concurrency", 1, 10000},
