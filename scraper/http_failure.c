@@ -125,11 +125,34 @@ static long os_error(const struct http_transfer *transfer)
     return error;
 }
 
+/* curl names whom it could not reach, which is a proxy if it is not the host of the URL. */
+static bool add_proxy(const struct http_transfer *transfer, struct strbuf *out)
+{
+    char host[CURL_ERROR_SIZE];
+    long port;
+    if (sscanf(transfer->curl_error, "Failed to connect to %255s port %ld", host, &port) != 2)
+        return false;
+    struct strbuf tried = STRBUF_INIT;
+    struct strbuf wanted = STRBUF_INIT;
+    add_address(&tried, host, port);
+    add_remote(transfer, &wanted);
+    bool found = !str_equal(strbuf_str(&tried), strbuf_str(&wanted));
+    if (found) {
+        strbuf_add_cstr(out, "proxyconnect tcp: dial tcp ");
+        strbuf_add_str(out, strbuf_str(&tried));
+    }
+    strbuf_deinit(&tried);
+    strbuf_deinit(&wanted);
+    return found;
+}
+
 static void add_connect(const struct http_transfer *transfer, struct strbuf *out)
 {
     long error = os_error(transfer);
     if (transfer->unix_socket.size > 0) {
         strbuf_printf(out, "dial unix %.*s: connect: ", STR_ARG(transfer->unix_socket));
+    } else if (!transfer->direct && add_proxy(transfer, out)) {
+        strbuf_add_cstr(out, ": connect: ");
     } else {
         strbuf_add_cstr(out, "dial tcp ");
         add_remote(transfer, out);

@@ -295,6 +295,8 @@ err_t http__transfer_set_tls(struct http_transfer *transfer, const struct tls_co
     CURL *easy = transfer->easy;
     if (tls->ca.size > 0 || tls->ca_file.size > 0)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* only this authority counts */
+    if (tls->ca_file.size > 0) /* else what the file said is kept for a day */
+        curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     set_blob(transfer, CURLOPT_CAINFO_BLOB, tls->ca);
     set_str(transfer, CURLOPT_CAINFO, tls->ca_file);
     set_blob(transfer, CURLOPT_SSLCERT_BLOB, tls->cert);

@@ -117,7 +117,7 @@ def start_http2_target(certificates):
                              certificates.path("server.key")], stdout=subprocess.PIPE, text=True)
 
 
-def make_jobs(plain, tls, named, http2_port, sockets, certificates):
+def make_jobs(plain, tls, named, http2_ports, sockets, certificates):
     authority = (f"{{ca_file: {certificates.path('ca.pem')}, server_name: target.example}}")
     secure = {"scheme": "https", "tls_config": authority}
     relabel = "[{target_label: __unix_socket__, replacement: '%s'}]"
@@ -140,9 +140,10 @@ def make_jobs(plain, tls, named, http2_port, sockets, certificates):
             relabel_configs=relabel % sockets["there"]),
         job("unix_gone", 1, host="unix.example", relabel_configs=relabel % sockets["gone"]),
     ]
-    if http2_port:
-        jobs += [job("http2", http2_port, **secure),
-                 job("http1", http2_port, **secure, enable_http2="false")]
+    if http2_ports:
+        # Of their own: a request that may be HTTP/2 takes a free connection that is not.
+        jobs += [job("http2", http2_ports[0], **secure),
+                 job("http1", http2_ports[1], **secure, enable_http2="false")]
     return "".join(jobs)
 
 
@@ -183,10 +184,11 @@ def main():
         sockets = {"there": os.path.join(folder, "t"), "gone": os.path.join(folder, "g"),
                    "free": harness.free_port()}
         unix_target = UnixTarget(sockets["there"])
-        http2 = start_http2_target(certificates)
-        port = int(http2.stdout.readline()) if http2 else None
+        http2 = [target for target in (start_http2_target(certificates) for _ in range(2))
+                 if target]
+        ports = [int(target.stdout.readline()) for target in http2]
         config = ("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
-                  + make_jobs(plain, tls, named, port, sockets, certificates))
+                  + make_jobs(plain, tls, named, ports, sockets, certificates))
         variables = dict(os.environ, http_proxy=environment.url, https_proxy=environment.url,
                          no_proxy="localhost")
         server = harness.start_narthex(program, folder, config, environment=variables).wait_ready()
@@ -195,9 +197,9 @@ def main():
         finally:
             status, _ = server.stop()
             unix_target.shutdown()
-            if http2:
-                http2.terminate()
-                http2.wait(20)
+            for target in http2:
+                target.terminate()
+                target.wait(20)
         equal(status, 0)
         if not http2:
             print("left out: HTTP/2 (there is no node)")
