@@ -61,7 +61,7 @@ static size_t write_near_point(const struct digits *digits, char *at)
         memcpy(at, "0.0000000", 10);
         at += 2 - digits->point;
         memcpy(at, digits->text, BLOCK_BYTES);
-        return (size_t)(2 - digits->point + digits->count);
+        return (size_t)2 + (size_t)(digits->count - digits->point);
     }
     memcpy(at, digits->text, BLOCK_BYTES);
     if (digits->point >= digits->count) {

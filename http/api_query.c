@@ -89,6 +89,7 @@ static void run(struct http_request *request, struct query_request *query, size_
         query->trial = &trial;
     }
     err_t err = query_run(request->services->engine, query, &result, &why);
+    query->trial = NULL;
     if (err == OK || trial.gave_up)
         quick_queries__note(request->quick, query, result);
     if (trial.gave_up)
