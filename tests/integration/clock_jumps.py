@@ -6,15 +6,14 @@ on at its interval, what was stored stays, what cannot be stored is counted and 
 usage: clock_jumps.py NARTHEX WORK_FOLDER
 """
 import glob
-import http.server
 import os
 import re
 import signal
 import sys
-import threading
 import time
 
 import harness
+import scripted
 
 INTERVAL_MS = 400
 HOUR_S = 3600
@@ -36,29 +35,16 @@ class Origin:
         self.arrivals = []
         origin = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 if harness.is_abandoned(self.connection):
                     self.close_connection = True
                     return
                 origin.arrivals.append(time.monotonic())
                 body = f"m {len(origin.arrivals)}\n".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body)
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # a scrape that ran into its timeout
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
     def wait(self, count=5, extra=2):
         """So many more scrapes; not more of them than are due and `extra`."""

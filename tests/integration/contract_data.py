@@ -1,6 +1,6 @@
 """The samples, the scrape target and the configuration of the contract test's servers."""
-import http.server
-import threading
+
+import scripted
 
 START_S = 1700006400  # a multiple of two hours
 INTERVAL_S = 15
@@ -138,20 +138,10 @@ class Target:
         self.agents = set()
         target = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(scripted.Handler):
             def do_GET(self):
                 target.agents.add(self.headers.get("User-Agent", ""))
-                body = TARGET_PAGE.encode()
-                self.send_response(200)
-                self.send_header("Content-Type",
-                                 "application/openmetrics-text; version=1.0.0; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(TARGET_PAGE.encode(),
+                            kind="application/openmetrics-text; version=1.0.0; charset=utf-8")
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port

@@ -4,24 +4,17 @@ come, are scraped, change within a moment, stay while Consul fails, and vanish.
 
 usage: discovery_consul.py NARTHEX WORK_FOLDER
 """
-import http.server
 import sys
-import threading
 
 import docker_engine
 import fake_consul
 import harness
+import scripted
 
 
-class Page(http.server.BaseHTTPRequestHandler):
+class Page(scripted.Handler):
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(b"from_consul 7\n")
-
-    def log_message(self, *arguments):
-        pass
+        self.answer(b"from_consul 7\n")
 
 
 def config(consul, token):
@@ -112,10 +105,9 @@ def run(narthex, folder, consul, page_port):
 def main():
     narthex, folder = sys.argv[1:3]
     consul = fake_consul.FakeConsul(token="secret")
-    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=page.serve_forever, daemon=True).start()
+    page = scripted.serve(Page)
     with harness.WorkFolder(folder) as work:
-        run(narthex, work, consul, page.server_address[1])
+        run(narthex, work, consul, page.server_port)
     consul.stop()
     page.shutdown()
 

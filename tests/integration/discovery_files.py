@@ -55,12 +55,6 @@ def swap_mount(folder, name, text):
         os.symlink("..data/targets.yaml", f"{folder}/mount/targets.yaml")
 
 
-def metrics(server):
-    body = harness.http_get(server.url + "/metrics")[2].decode()
-    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
-            for line in body.splitlines() if line and not line.startswith("#")}
-
-
 def check(server, folder):
     a, one = f"{folder}/plain/a.json", f"{folder}/plain/one.yml"
     mounted = f"{folder}/mount/targets.yaml"
@@ -78,18 +72,18 @@ def check(server, folder):
         "often": {target("busy:1", f"{folder}/busy/t.json")},
         "polled": {target("later:1", f"{folder}/later/t.json")}})
     mtime = f'prometheus_sd_file_mtime_seconds{{filename="{a}"}}'
-    harness.wait_until(lambda: abs(metrics(server)[mtime] - os.stat(a).st_mtime) < 0.01, mtime)
+    harness.wait_until(lambda: abs(server.metrics()[mtime] - os.stat(a).st_mtime) < 0.01, mtime)
     # A file that breaks keeps what it said; the others change all the same.
     write(a, '[{"targets": ["lost:1"]}, {"targets": "lost:2"}]')
     write(one, "- targets: ['b:2']\n")
     docker_engine.expect(server, {"files": {target("a:1", a), target("a:2", a),
                                             target("b:2", one)}})
-    harness.wait_until(lambda: metrics(server)["prometheus_sd_file_read_errors_total"] >= 1,
+    harness.wait_until(lambda: server.metrics()["prometheus_sd_file_read_errors_total"] >= 1,
                        "the error counted")
     # One that goes takes its targets along.
     os.unlink(a)
     docker_engine.expect(server, {"files": {target("b:2", one)}})
-    harness.wait_until(lambda: mtime not in metrics(server), "its time is gone")
+    harness.wait_until(lambda: mtime not in server.metrics(), "its time is gone")
 
 
 def run(narthex, folder):

@@ -4,12 +4,12 @@ targets of before stay, memory stays bounded, and a good job is scraped as ever.
 
 usage: discovery_hostile.py NARTHEX WORK_FOLDER
 """
-import http.server
 import json
 import sys
 import threading
 
 import harness
+import scripted
 
 GROUPS = json.dumps([{"targets": ["127.0.0.1:1"], "labels": {"kept": "yes"}}]).encode()
 RSS_BYTES_MAX = 900 << 20
@@ -35,19 +35,12 @@ FAULTS = {
 LARGE = {"endless", "many", "small", "group", "deep"}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(scripted.Handler):
     misbehaving = threading.Event()
     ended = threading.Event()
 
-    def answer(self, body, status=200, content_type="application/json", size=None, location=None):
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body) if size is None else size))
-        if location:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(body)
+    def answer(self, body, status=200, kind="application/json", **headers):
+        super().answer(body, status, kind, **headers)
 
     def repeat(self, head, piece, times, tail):
         """A body out of many pieces, without holding it."""
@@ -67,7 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = self.path.strip("/")
         try:
             if kind == "metrics":
-                self.answer(b"good 1\n", content_type="text/plain")
+                self.answer(b"good 1\n", kind="text/plain")
             elif not self.misbehaving.is_set():
                 self.answer(GROUPS)
             else:
@@ -90,9 +83,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif kind == "status":
             self.answer(b"", 503)
         elif kind == "html":
-            self.answer(b"<html>", content_type="text/html")
+            self.answer(b"<html>", kind="text/html")
         elif kind == "cut":
-            self.answer(GROUPS, size=1000)
+            self.answer(GROUPS, Content_Length=1000)
             self.close_connection = True
         elif kind == "broken":
             self.answer(b'[{"targets":["lost:1"]},{"targets":[lost]}]')
@@ -108,12 +101,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif kind == "group":
             self.repeat(b'[{"targets":["a:1"', b',"aaaaaaaaaaaaaaaaaaaa:1"', 800000, b"]}]")
         elif kind == "loop":
-            self.answer(b"", 302, location=self.path)
+            self.answer(b"", 302, Location=self.path)
         elif kind == "closed":
             self.close_connection = True
-
-    def log_message(self, *arguments):
-        pass
 
 
 def config(port):
@@ -194,10 +184,8 @@ def check(server):
 
 
 def run(narthex, folder):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    narthex = harness.start_narthex(narthex, folder, config(server.server_address[1]))
+    server = scripted.serve(Handler)
+    narthex = harness.start_narthex(narthex, folder, config(server.server_port))
     try:
         narthex.wait_ready()
         check(narthex)

@@ -4,13 +4,13 @@ says reaches all, and it goes on for as long as one of them is configured.
 
 usage: discovery_shared.py NARTHEX WORK_FOLDER
 """
-import http.server
 import json
 import signal
 import sys
 import threading
 
 import harness
+import scripted
 
 JOBS = 20
 
@@ -26,26 +26,14 @@ class Origin:
         self.held.set()
         origin = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 origin.requests[self.path] = origin.requests.get(self.path, 0) + 1
                 origin.held.wait(60)
                 body = json.dumps([{"targets": [origin.address]}]).encode()
-                self.send_response(origin.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body, origin.status, "application/json")
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
 
 def section(origin, path, refresh="1h", password="x"):

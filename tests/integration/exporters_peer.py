@@ -8,17 +8,16 @@ samples can be compared, once honored and once not (honor_timestamps); as they a
 staleness: series that go, a target that fails, one that is no longer a target; and rewritten as
 OpenMetrics, which none of these exporters speaks. An exporter that cannot be had is left out, and the output says why.
 """
-import http.server
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import harness
+import scripted
 from docker_engine import Engine
 
 TICKS = 8
@@ -66,34 +65,23 @@ class Relay:
         self.changed_s = 0
         relay = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 version, fail = relay.version, relay.fail
                 name, _, kind = self.path.strip("/").partition("/")
                 forms = {"timed": relay.timed, "open": relay.open}
                 body = forms.get(kind, relay.bodies).get(name, b"")
-                self.send_response(500 if fail and not kind else 200)
-                self.send_header("Content-Type", OPENMETRICS if kind == "open" else
-                                 "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
                 try:
-                    self.wfile.write(body)
+                    self.answer(body, 500 if fail and not kind else 200,
+                                OPENMETRICS if kind == "open" else
+                                "text/plain; version=0.0.4; charset=utf-8")
                 except OSError:
                     return
                 # What was served may be older than the version at the end, not newer.
                 agent = self.headers.get("User-Agent", "")
                 relay.served.setdefault((agent, self.path), set()).add(version)
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
     def run(self, urls, ticks, servers):
         """Each tick is served until both servers have stored it for every target."""

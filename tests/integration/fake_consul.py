@@ -1,8 +1,9 @@
 """A Consul agent that a test scripts: catalog and health with blocking queries, over HTTP."""
-import http.server
 import json
 import threading
 import urllib.parse
+
+import scripted
 
 
 class FakeConsul:
@@ -15,19 +16,12 @@ class FakeConsul:
         self.seen = []       # paths with their queries
         fake = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 fake.answer(self)
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = scripted.serve(Handler)
+        self.port = self.server.server_port
 
     def answer(self, request):
         parts = urllib.parse.urlsplit(request.path)
@@ -41,12 +35,7 @@ class FakeConsul:
             index = self.index
         data = json.dumps(body).encode()
         try:
-            request.send_response(status)
-            request.send_header("Content-Type", "application/json")
-            request.send_header("X-Consul-Index", str(index))
-            request.send_header("Content-Length", str(len(data)))
-            request.end_headers()
-            request.wfile.write(data)
+            request.answer(data, status, "application/json", X_Consul_Index=index)
         except OSError:
             pass  # the client did not wait
 

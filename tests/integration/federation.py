@@ -7,14 +7,13 @@ usage: federation.py NARTHEX WORK_FOLDER
 The page behind it all has gauges, a name that only UTF-8 allows, and native histograms, for which
 Prometheus 2.42 asks in protobuf with its feature native-histograms.
 """
-import http.server
 import os
 import struct
 import sys
-import threading
 import urllib.parse
 
 import harness
+import scripted
 
 PROTOBUF = ("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
             "encoding=delimited")
@@ -73,20 +72,11 @@ UTF8_PAGE = family("my.metric", 1, label("a.b", "c") + field(2, field(1, 7.0)))
 
 class Page:
     def __init__(self, body):
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(scripted.Handler):
             def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Type", PROTOBUF)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body, kind=PROTOBUF)
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
 
 SOURCE = """\

@@ -229,6 +229,12 @@ class Server:
         assert status == 200 and answer["status"] == "success", (path, params, answer)
         return answer["data"]
 
+    def metrics(self):
+        """Its own metrics: series as it is written, with labels -> value."""
+        lines = http_get(self.url + "/metrics")[2].decode().splitlines()
+        pairs = [line.rsplit(" ", 1) for line in lines if line and not line.startswith("#")]
+        return {series: float(value) for series, value in pairs}
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -6,12 +6,11 @@ scraped as ever.
 usage: hostile_bodies.py NARTHEX WORK_FOLDER
 """
 import gzip
-import http.server
 import os
 import sys
-import threading
 
 import harness
+import scripted
 from scrape_transport import MILLION, MILLION_PAGE, resident_bytes, targets_of, wait_judged
 
 GIGABYTE = 1 << 30
@@ -25,8 +24,7 @@ RESIDENT_BODIES_MAX = 1200 << 20
 RESIDENT_SERIES_MAX = BUDGET + BUDGET // 4 + (120 << 20)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(scripted.Handler):
     good = 0
     million = 0
 
@@ -70,9 +68,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pass
         self.close_connection = self.path != "/good"
 
-    def log_message(self, *arguments):
-        pass
-
 
 def config(port, jobs, seconds):
     text = f"global: {{scrape_interval: {seconds}s, scrape_timeout: {seconds}s}}\nscrape_configs:\n"
@@ -81,15 +76,6 @@ def config(port, jobs, seconds):
         text += (f"- job_name: {name}\n  metrics_path: /{name}\n{often}"
                  f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")
     return text
-
-
-def own(server):
-    values = {}
-    for line in harness.http_get(server.url + "/metrics")[2].decode().splitlines():
-        if not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            values[name] = float(value)
-    return values
 
 
 def goes_on(server):
@@ -120,7 +106,7 @@ def check_million(server):
         return Handler.million >= 2 and targets_of(server)["million"]["health"] == "up"
     harness.wait_until(scraped_twice, "two scrapes of a million series", 120)
     goes_on(server)
-    values = own(server)
+    values = server.metrics()
     series = values["prometheus_tsdb_head_series"]
     refused = values["narthex_memory_refused_series_total"]
     peak = resident_bytes(server.process)
@@ -141,10 +127,7 @@ def run(program, folder, name, config_text, check, *flags):
 
 def main():
     program, work = sys.argv[1:3]
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    origin.daemon_threads = True
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
-    port = origin.server_address[1]
+    port = scripted.serve(Handler).server_port
     with harness.WorkFolder(work) as folder:
         run(program, folder, "bodies", config(port, ("line", "endless", "bomb"), 15), check_bodies)
         run(program, folder, "million", config(port, ("million",), 8), check_million,

@@ -4,7 +4,6 @@ status codes and texts; reload and stop keep their promises.
 
 usage: hostile_targets.py NARTHEX WORK_FOLDER
 """
-import http.server
 import json
 import os
 import signal
@@ -13,21 +12,13 @@ import sys
 import threading
 
 import harness
+import scripted
 
 GOOD = b"# TYPE good gauge\ngood 1\n"
 ended = threading.Event()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self, body, content_type="text/plain; version=0.0.4"):
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
+class Handler(scripted.Handler):
     def do_GET(self):
         kind = self.path.strip("/")
         if kind == "good":
@@ -37,10 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif kind == "utf8":
             self.answer(b'fine 1\nutf8{a="\xff"} 1\n')
         elif kind == "loop":
-            self.send_response(302)
-            self.send_header("Location", "/loop")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(b"", 302, Location="/loop")
         elif kind == "half":
             self.answer(b"fine 1\nbroken{a=\"b\" 2\n")
         elif kind == "oversized":
@@ -48,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif kind == "missing":
             self.send_error(404)
         elif kind == "no_type":
-            self.answer(GOOD, "application/octet-stream")
+            self.answer(GOOD, kind="application/octet-stream")
         elif kind == "slow":
             ended.wait()
         elif kind == "cut":
@@ -69,9 +57,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(b"endless 1\n" * 1000)
             except OSError:
                 pass
-
-    def log_message(self, *arguments):
-        pass
 
 
 # Job name -> part of its last error.
@@ -226,10 +211,7 @@ def check_reload(server, config_path):
 
 def main():
     program, work = sys.argv[1:3]
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    origin.daemon_threads = True
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
-    port = origin.server_address[1]
+    port = scripted.serve(Handler).server_port
     jobs = []
     for job in ["good", *EXPECTED]:
         target = harness.free_port() if job == "down" else port

@@ -28,15 +28,6 @@ FEDERATED_BYTES_MIN = 50_000_000
 SEND_TIMEOUT_S = 6
 
 
-def metrics(server):
-    values = {}
-    for line in harness.http_get(server.url + "/metrics")[2].decode().splitlines():
-        if not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            values[name] = float(value)
-    return values
-
-
 def resident(server):
     with open(f"/proc/{server.process.pid}/status") as file:
         return int(next(line for line in file if line.startswith("VmRSS")).split()[1]) << 10
@@ -190,11 +181,11 @@ def check_slow(server):
         while time.monotonic() - start < SEND_TIMEOUT_S * 2 / 3:
             assert server.data("query", query="1")["resultType"] == "scalar"
             # Who had to wait for them would be answered once they are cut.
-            assert metrics(server)["narthex_http_slow_clients_total"] == 0, "others have to wait"
+            assert server.metrics()["narthex_http_slow_clients_total"] == 0, "others have to wait"
             for client in clients:
                 client.recv(100)
         held = watch.growth()
-        harness.wait_until(lambda: metrics(server)["narthex_http_slow_clients_total"] >= 60,
+        harness.wait_until(lambda: server.metrics()["narthex_http_slow_clients_total"] >= 60,
                            "slow clients cut")
         whole = [drain(client) for client in clients]
     assert not any(whole), "an answer that was cut looks whole"
@@ -206,14 +197,14 @@ def check_slow(server):
 
 def check_leaving(server):
     """Clients that leave in the middle, some with a reset: their answers end."""
-    fds = metrics(server)["process_open_fds"]
+    fds = server.metrics()["process_open_fds"]
     for i in range(100):
         client = open_large(server, "Accept-Encoding: gzip\r\n" if i % 3 == 0 else "")
         client.recv(1 + i * 10_000)
         if i % 2 == 0:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
-    harness.wait_until(lambda: metrics(server)["process_open_fds"] <= fds + 3, "connections closed")
+    harness.wait_until(lambda: server.metrics()["process_open_fds"] <= fds + 3, "connections closed")
 
 
 def check_head(server):

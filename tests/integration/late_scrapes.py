@@ -3,31 +3,22 @@
 
 usage: late_scrapes.py NARTHEX WORK_FOLDER
 """
-import http.server
 import os
 import sys
-import threading
 import time
 import urllib.request
 
 import harness
+import scripted
 
 NOW_MS = round(time.time() * 1000)
 
 
-class Target(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Target(scripted.Handler):
     body = b""
 
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *arguments):
-        pass
+        self.answer(self.body)
 
 
 def config(port, window):
@@ -76,10 +67,7 @@ def check_counts(server, appended):
 
 def main():
     program, work = sys.argv[1:3]
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Target)
-    origin.daemon_threads = True
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
-    port = origin.server_address[1]
+    port = scripted.serve(Target).server_port
     refused = "prometheus_target_scrapes_sample_out_of_order_total"
     with harness.WorkFolder(work) as folder:
         offer(1, 10)

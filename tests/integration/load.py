@@ -77,15 +77,6 @@ end
 """
 
 
-def own(server):
-    values = {}
-    for line in harness.http_get(server.url + "/metrics")[2].decode().splitlines():
-        if not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            values[name] = float(value)
-    return values
-
-
 def leave_early(address, paths, end, seed, counts):
     """Asks, reads nothing or a little, and goes; some with a reset."""
     dice = random.Random(seed)
@@ -139,13 +130,13 @@ def check(server, work, wrk, environment, seconds):
     harness.wait_until(lambda: all(len(server.data("query", query=f"up{{job='{job}'}} == 1")
                                        ["result"]) == 1 for job in ("self", "host")), "both up")
     run_load(server, work, wrk, environment, 1)  # caches and pools as they will be
-    before = own(server)
+    before = server.metrics()
     start = time.time()
     result, left = run_load(server, work, wrk, environment, seconds)
     end = time.time()
 
     def is_calm():
-        after = own(server)
+        after = server.metrics()
         rss = after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"]
         fds = after["process_open_fds"] - before["process_open_fds"]
         return rss < RSS_GROWTH_MAX and fds < 20 and after

@@ -4,12 +4,11 @@ known series are stored, targets stay up, /metrics and health are answered.
 
 usage: memory_budget.py NARTHEX WORK_FOLDER
 """
-import http.server
 import json
 import sys
-import threading
 
 import harness
+import scripted
 
 CONFIG = """
 global: {scrape_interval: 1s}
@@ -22,7 +21,7 @@ KNOWN = 100
 STEP = 4000
 
 
-class Growing(http.server.BaseHTTPRequestHandler):
+class Growing(scripted.Handler):
     """Some series stay; while it grows, each scrape finds others besides."""
     known = "".join(f'known{{number="{i}"}} {i}\n' for i in range(KNOWN))
     scrapes = 0
@@ -34,24 +33,7 @@ class Growing(http.server.BaseHTTPRequestHandler):
         if Growing.grows:
             first = Growing.scrapes * STEP
             body += "".join(f'grown{{number="{i:0400}"}} {i}\n' for i in range(first, first + STEP))
-        body = body.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def own(server):
-    values = {}
-    for line in harness.http_get(server.url + "/metrics")[2].decode().splitlines():
-        if not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            values[name] = float(value)
-    return values
+        self.answer(body.encode())
 
 
 def memory(values):
@@ -78,22 +60,22 @@ def check(server):
     Growing.grows = True
     answer = json.loads(expect_refusal(server, "/api/v1/query?query=1"))
     assert answer["status"] == "error" and answer["errorType"] == "unavailable", answer
-    harness.wait_until(lambda: refused_series(own(server)) > STEP, "refused series")
+    harness.wait_until(lambda: refused_series(server.metrics()) > STEP, "refused series")
     Growing.grows = False
     for path in ("/api/v1/series?match[]=up", "/api/v1/labels", "/api/v1/query_range?query=1"
                  "&start=1&end=2&step=1", "/api/v1/label/job/values", "/federate?match[]=up"):
         expect_refusal(server, path)
-    values = own(server)
+    values = server.metrics()
     assert values["narthex_memory_refused_queries_total"] >= 6
     assert values["narthex_memory_budget_bytes"] == BUDGET
     # What the log of series needs while it writes is given back.
-    harness.wait_until(lambda: BUDGET < memory(own(server)) < BUDGET * 5 / 4,
+    harness.wait_until(lambda: BUDGET < memory(server.metrics()) < BUDGET * 5 / 4,
                        f"memory near the budget: {memory(values)}")
 
     # What is known goes on; the server and the target are well.
     appended = 'prometheus_tsdb_head_samples_appended_total{type="float"}'
-    before = own(server)[appended]
-    harness.wait_until(lambda: own(server)[appended] > before + 3 * KNOWN, "more samples")
+    before = server.metrics()[appended]
+    harness.wait_until(lambda: server.metrics()[appended] > before + 3 * KNOWN, "more samples")
     harness.wait_until(lambda: [(t["health"], t["lastError"]) for t in
                                 server.data("targets")["activeTargets"]] == [("up", "")], "up")
     assert harness.http_get(server.url + "/-/healthy")[0] == 200
@@ -104,8 +86,7 @@ def check(server):
 
 def main():
     program, folder = sys.argv[1:3]
-    target = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Growing)
-    threading.Thread(target=target.serve_forever, daemon=True).start()
+    target = scripted.serve(Growing)
     with harness.WorkFolder(folder) as work:
         server = harness.start_narthex(program, work, CONFIG % target.server_port,
                                        "--host-metrics.disable", f"--memory.budget={BUDGET >> 20}MiB")

@@ -8,7 +8,6 @@ tick's time in milliseconds, until both have stored it: both must store the same
 of a tick after the grid, because Prometheus 2.42 has closed ranges and 3.14 left-open ones. Folds
 over several series and libm's functions are compared at 1e-9, everything else digit by digit.
 """
-import http.server
 import json
 import math
 import os
@@ -16,10 +15,10 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import harness
+import scripted
 
 TICK_S = 1
 TICKS = 50
@@ -36,24 +35,13 @@ class Relay:
         self.agents = set()
         relay = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 body = relay.body
                 relay.agents.add(self.headers.get("User-Agent", ""))
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body, kind="text/plain; version=0.0.4; charset=utf-8")
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
     def tick(self, t_ms):
         _, _, body = harness.http_get(self.exporter_url)

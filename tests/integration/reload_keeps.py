@@ -4,13 +4,12 @@ and series go on; only what the changed job no longer has ends.
 
 usage: reload_keeps.py NARTHEX WORK_FOLDER
 """
-import http.server
 import re
 import signal
 import sys
-import threading
 
 import harness
+import scripted
 
 INTERVAL_MS = 1000
 LATE_MS = 100  # a busy machine wakes us later; another schedule is anywhere in the interval
@@ -40,9 +39,7 @@ class Origin:
         self.requests = 0
         origin = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def setup(self):
                 origin.connections += 1
                 super().setup()
@@ -51,19 +48,9 @@ class Origin:
                 origin.requests += 1
                 name = self.path.strip("/")
                 body = "".join(f'{name}{{i="{i}"}} {origin.requests}\n' for i in range(20))
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body.encode())
+                self.answer(body.encode())
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
 
 def equal(found, wanted):

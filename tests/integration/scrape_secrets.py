@@ -5,15 +5,14 @@ secret and with a signed assertion, which openssl checks; what redirects show to
 usage: scrape_secrets.py NARTHEX WORK_FOLDER
 """
 import base64
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.parse
 
 import harness
+import scripted
 from scrape_transport import Certificates, equal, targets_of
 
 PAGE = b"page 1\n"
@@ -33,25 +32,15 @@ class Guard:
         self.assertions = []
         guard = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self, status, body=PAGE, kind="text/plain", location=None):
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                if location:
-                    self.send_header("Location", location)
-                self.end_headers()
-                self.wfile.write(body)
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 guard.seen[self.path] = self.headers
                 header, value = guard.wanted.get(self.path, ("Host", None))
                 if self.path in guard.locations:
-                    self.answer(302, b"", location=guard.locations[self.path])
+                    self.answer(b"", 302, Location=guard.locations[self.path])
                 else:
-                    self.answer(200 if value in (None, self.headers.get(header)) else 401)
+                    right = value in (None, self.headers.get(header))
+                    self.answer(PAGE, 200 if right else 401)
 
             def do_POST(self):
                 size = int(self.headers.get("Content-Length", "0"))
@@ -59,25 +48,11 @@ class Guard:
                 try:
                     token = guard.token(self.headers, form)
                 except AssertionError as fault:
-                    return self.answer(400, str(fault).encode())
+                    return self.answer(str(fault).encode(), 400)
                 answer = {"access_token": token, "token_type": "bearer", "expires_in": 1}
-                return self.answer(200, json.dumps(answer).encode(), "application/json")
+                return self.answer(json.dumps(answer).encode(), kind="application/json")
 
-            def log_message(self, *arguments):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        if context is not None:
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                     do_handshake_on_connect=False)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler, context).server_port
 
     def token(self, headers, form):
         """A token that tells what the client has shown."""

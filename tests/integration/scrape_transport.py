@@ -5,18 +5,17 @@ redirects that leak nothing, passwords read again; and targets that drip or grow
 usage: scrape_transport.py NARTHEX WORK_FOLDER
 """
 import base64
-import http.server
 import os
 import re
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import urllib.request
 
 import harness
+import scripted
 
 PAGE = b"page 1\n"
 MILLION = 1000000
@@ -37,9 +36,7 @@ class Origin:
         self.elsewhere = ""
         origin = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def do_GET(self):
                 given = self.headers.get("Authorization", "")
                 origin.requests.append((self.path, self.headers.get("Host"), given))
@@ -51,24 +48,15 @@ class Origin:
                     word = base64.b64decode(given.partition(" ")[2]).decode().partition(":")[2]
                     self.answer(PAGE, 200 if word in origin.passwords else 401)
                 elif path == "/leave":
-                    self.answer(b"", 302, f"{origin.elsewhere}/arrived")
+                    self.answer(b"", 302, Location=f"{origin.elsewhere}/arrived")
                 elif path == "/stay":
-                    self.answer(b"", 302, "/stayed")
+                    self.answer(b"", 302, Location="/stayed")
                 elif path == "/million":
                     self.answer(MILLION_PAGE)
                 elif path == "/drip":
                     self.drip()
                 else:
                     self.answer(PAGE)
-
-            def answer(self, body, status=200, location=None):
-                self.send_response(status)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                if location:
-                    self.send_header("Location", location)
-                self.end_headers()
-                self.wfile.write(body)
 
             def drip(self):
                 """Each byte comes in time; the page never ends."""
@@ -84,21 +72,7 @@ class Origin:
                 except OSError:
                     pass
 
-            def log_message(self, *arguments):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request, client_address):
-                pass  # handshakes that fail are the test's intention
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        if context is not None:
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                     do_handshake_on_connect=False)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler, context).server_port
 
     def of(self, path):
         return [request for request in self.requests if request[0] == path]

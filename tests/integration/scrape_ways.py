@@ -4,7 +4,6 @@ not for some hosts, through CONNECT with headers of its own.
 
 usage: scrape_ways.py NARTHEX WORK_FOLDER
 """
-import http.server
 import os
 import shutil
 import socket
@@ -16,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 import harness
+import scripted
 from scrape_transport import Certificates, Origin, equal, job, wait_judged
 
 
@@ -26,9 +26,7 @@ class Proxy:
         self.requests = []
         proxy = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(scripted.Handler):
             def note(self):
                 proxy.requests.append((self.command, self.path, self.headers.get("X-Proxy-Key"),
                                        self.headers.get("Proxy-Authorization")))
@@ -41,11 +39,7 @@ class Proxy:
                         body = answer.read()
                 except (OSError, ValueError):
                     return self.send_error(502)
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                return self.wfile.write(body)
+                return self.answer(body)
 
             def do_CONNECT(self):
                 self.note()
@@ -59,13 +53,7 @@ class Proxy:
                 back.join()
                 self.close_connection = True
 
-            def log_message(self, *arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = scripted.serve(Handler).server_port
 
     @property
     def url(self):
@@ -88,14 +76,10 @@ class UnixTarget(socketserver.ThreadingUnixStreamServer):
     """Says in its page which Host it was asked for."""
     daemon_threads = True
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(scripted.Handler):
         def do_GET(self):
             body = f'asked{{host="{self.headers["Host"]}",path="{self.path}"}} 1\n'.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body)
 
         def address_string(self):
             return "unix"

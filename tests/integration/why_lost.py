@@ -4,12 +4,11 @@
 
 usage: why_lost.py NARTHEX WORK_FOLDER
 """
-import http.server
 import json
 import sys
-import threading
 
 import harness
+import scripted
 
 PAGES = {
     "/good": "# TYPE good gauge\ngood 1\nkept{a=\"b\"} 2\nnoisy{a=\"b\"} 3\n",
@@ -65,19 +64,9 @@ scrape_configs:
 """
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(scripted.Handler):
     def do_GET(self):
-        body = PAGES.get(self.path, "").encode()
-        self.send_response(200 if self.path in PAGES else 404)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
+        self.answer(PAGES.get(self.path, "").encode(), 200 if self.path in PAGES else 404)
 
 
 def equal(found, wanted):
@@ -214,12 +203,10 @@ def check_staleness(server):
 
 def main():
     program, work = sys.argv[1:3]
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    origin.daemon_threads = True
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
-    address = f"127.0.0.1:{origin.server_address[1]}"
+    port = scripted.serve(Handler).server_port
+    address = f"127.0.0.1:{port}"
     with harness.WorkFolder(work) as folder:
-        config = CONFIG.format(port=origin.server_address[1])
+        config = CONFIG.format(port=port)
         server = harness.start_narthex(program, folder, config,
                                        "--web.external-url=https://out.example/n",
                                        "--web.route-prefix=/").wait_ready()
@@ -229,7 +216,7 @@ def main():
                             for t in server.data("targets")["activeTargets"]), "first scrapes")
             urls = {t["globalUrl"] for t in server.data("targets", scrapePool="good")
                     ["activeTargets"]}
-            equal(urls, {f"http://out.example:{origin.server_address[1]}/good"})
+            equal(urls, {f"http://out.example:{port}/good"})
             check_steps(server)
             check_targets(server, address)
             check_series(server)
