@@ -114,7 +114,7 @@ def restart(system, options, folder, server, results):
 
 def live_once(system, options, results):
     rows = (options.seconds + options.client_seconds) // options.interval + 12
-    load = Load(options, options.series, rows)
+    load = Load(options, options.series, rows, options.each)
     server = None
     try:
         folder = new_folder(options, system.name, load.config(options.interval))

@@ -37,15 +37,18 @@ def node_folder(options):
 class Load:
     """A running load_targets: distinct targets, gzip, kept connections.
 
-    With `each` all targets have that many series and an address of their own, and any core."""
+    With `each` all targets have that many series, else the recorded exporters' numbers. With
+    `addresses` every target has an address of its own; the program then has any core, else core 1."""
 
-    def __init__(self, options, series, rows, each=None):
+    def __init__(self, options, series, rows, each=None, addresses=False):
         command = [options.load, corpus_folder(options), str(series), str(rows)]
         if each:
-            command[1:1] = ["--addresses", "--each", str(each)]
+            command[1:1] = ["--each", str(each)]
+        if addresses:
+            command[1:1] = ["--addresses"]
         else:
             command = ["taskset", "-c", "1", *command]
-        self.own_addresses = each is not None
+        self.own_addresses = addresses
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port, self.targets, self.series, self.start_ms = map(
             int, self.process.stdout.readline().split())

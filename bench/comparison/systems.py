@@ -11,15 +11,12 @@ from .measure import tree_bytes
 EMPTY_CONFIG = "global: {scrape_interval: 1m}\nscrape_configs: []\n"
 
 
-def version_of(program, package_folder=None):
-    """The program's own words, or the package's version where it has none."""
-    for name in os.listdir(package_folder) if package_folder else []:
-        if name.endswith(".deb"):
-            out = subprocess.run(["dpkg-deb", "-f", os.path.join(package_folder, name), "Version"],
-                                 capture_output=True, text=True, check=False)
-            return f"{os.path.basename(program)} {out.stdout.strip()}"
-    out = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return (out.stdout + out.stderr).strip().splitlines()[0]
+def version_of(program, archive=None):
+    """The program's own words, or its package's version where it has none."""
+    command = ["dpkg-deb", "-f", archive, "Version"] if archive else [program, "--version"]
+    out = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = (out.stdout + out.stderr).strip().splitlines()[0]
+    return f"{os.path.basename(program)} {words}" if archive else words
 
 
 class System:
@@ -28,9 +25,9 @@ class System:
     ready_path = "/-/ready"
     query_parameters = {}
 
-    def __init__(self, name, program, importer, package_folder=None):
+    def __init__(self, name, program, importer, archive=None):
         self.name, self.program, self.importer = name, program, importer
-        self.version = version_of(program, package_folder)
+        self.version = version_of(program, archive)
 
     def command(self, folder, port):
         return [self.program, f"--config.file={folder}/config.yml",
@@ -134,7 +131,8 @@ def all_systems(options):
     every = [System("narthex", options.narthex, options.narthexctl),
              System("prometheus", prometheus, promtool),
              VictoriaMetrics("victoriametrics", victoria, None,
-                             os.path.join(peers, "victoria-metrics"))]
+                             harness.fetch_archive("victoria-metrics",
+                                                   os.path.join(peers, "archives")))]
     return [system for system in every if system.name in ("narthex", *options.peers)]
 
 
