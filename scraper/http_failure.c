@@ -241,6 +241,14 @@ static void add_tls(const struct http_transfer *transfer, struct strbuf *out)
     }
 }
 
+static void add_scheme(const struct http_transfer *transfer, struct strbuf *out)
+{
+    struct str url = strbuf_str(&transfer->url);
+    size_t end = str_find(url, ':', 0);
+    strbuf_add_cstr(out, "unsupported protocol scheme ");
+    strbuf_add_quoted(out, str_from(url.data, end == SIZE_MAX ? 0 : end));
+}
+
 static void add_other(const struct http_transfer *transfer, CURLcode code, struct strbuf *out)
 {
     const char *text =
@@ -298,7 +306,7 @@ static void add_cause(const struct http_transfer *transfer, CURLcode code, bool 
             strbuf_add_cstr(out, "net/http: HTTP/1.x transport connection broken: malformed HTTP "
                                  "response");
         else
-            strbuf_add_cstr(out, "unsupported protocol scheme");
+            add_scheme(transfer, out);
         return;
     case CURLE_WEIRD_SERVER_REPLY:
         strbuf_add_cstr(out, "net/http: HTTP/1.x transport connection broken: malformed HTTP "

@@ -58,11 +58,16 @@ static void take_status_line(struct http_answer *answer, struct str line)
         memcpy(answer->reason, reason.data, size);
 }
 
-static void take_field(struct str line, struct str name, char *out, size_t out_size)
+/* Bits of http_answer.taken. */
+enum { TAKEN_TYPE = 1, TAKEN_ENCODING = 2, TAKEN_WANTED = 4 };
+
+static void take_field(struct http_answer *answer, uint8_t bit, struct str line, struct str name,
+                       char *out, size_t out_size)
 {
-    if (line.size <= name.size || line.data[name.size] != ':' ||
+    if ((answer->taken & bit) != 0 || line.size <= name.size || line.data[name.size] != ':' ||
         !str_equal_nocase(str_from(line.data, name.size), name))
         return;
+    answer->taken |= bit;
     struct str value = str_trim(str_from(line.data + name.size + 1, line.size - name.size - 1));
     size_t size = value.size < out_size ? value.size : out_size - 1;
     memcpy(out, value.data, size);
@@ -75,8 +80,9 @@ void http__answer_take_line(struct http_answer *answer, struct str line)
         take_status_line(answer, line);
         return;
     }
-    take_field(line, STR("Content-Type"), answer->content_type, sizeof answer->content_type);
-    take_field(line, STR("Content-Encoding"), answer->content_encoding,
+    take_field(answer, TAKEN_TYPE, line, STR("Content-Type"), answer->content_type,
+               sizeof answer->content_type);
+    take_field(answer, TAKEN_ENCODING, line, STR("Content-Encoding"), answer->content_encoding,
                sizeof answer->content_encoding);
 }
 
@@ -100,6 +106,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
         transfer->answered = false;
         strbuf_clear(&transfer->location);
     }
+    if (transfer->answered)
+        return line.size; /* a trailer */
     if (str_trim(line).size == 0) {
         transfer->answered = true;
         return line.size;
@@ -107,8 +115,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
     http__answer_take_line(&transfer->answer, line);
     take_location(transfer, line);
     if (transfer->wanted_header.size > 0)
-        take_field(line, transfer->wanted_header, transfer->answer.wanted_header,
-                   sizeof transfer->answer.wanted_header);
+        take_field(&transfer->answer, TAKEN_WANTED, line, transfer->wanted_header,
+                   transfer->answer.wanted_header, sizeof transfer->answer.wanted_header);
     return line.size;
 }
 

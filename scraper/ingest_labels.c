@@ -4,7 +4,7 @@
 
 #include "scrape_ingest.h"
 
-enum { LIMIT_TEXT_MAX = 50 }; /* names and values are cut to this in limit errors */
+enum { LIMIT_RUNES_MAX = 50 }; /* names and values are cut to this in limit errors */
 
 static bool has_exposed(const struct label *items, uint32_t count, struct str name)
 {
@@ -95,7 +95,26 @@ static err_t check_names(const struct scrape_config *config, struct labels label
 
 static struct str cut(struct str s)
 {
-    return str_from(s.data, s.size > LIMIT_TEXT_MAX ? LIMIT_TEXT_MAX : s.size);
+    size_t size = 0;
+    for (uint32_t runes = 0; size < s.size && runes < LIMIT_RUNES_MAX; runes++) {
+        uint32_t rune;
+        size_t length = str_decode_rune(str_from(s.data + size, s.size - size), &rune);
+        size += length == 0 ? 1 : length;
+    }
+    return str_from(s.data, size);
+}
+
+static err_t fail_value_length(const struct scrape_config *config, struct str metric,
+                               const struct label *label, struct strbuf *why)
+{
+    struct str name = cut(label->name);
+    (void)err_fail(why, ERR_LIMIT,
+                   "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: ",
+                   STR_ARG(metric), STR_ARG(name));
+    strbuf_add_quoted(why, cut(label->value));
+    strbuf_printf(why, ", length: %zu, limit: %llu)", label->value.size,
+                  (unsigned long long)config->label_value_length_limit);
+    return ERR_LIMIT;
 }
 
 static err_t check_label_limits(const struct scrape_config *config, struct labels labels,
@@ -118,20 +137,33 @@ static err_t check_label_limits(const struct scrape_config *config, struct label
                             (unsigned long long)config->label_name_length_limit);
         }
         if (config->label_value_length_limit > 0 && value.size > config->label_value_length_limit) {
-            struct str shown = cut(name);
-            struct str shown_value = cut(value);
-            return err_fail(why, ERR_LIMIT,
-                            "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, "
-                            "value: \"%.*s\", length: %zu, limit: %llu)",
-                            STR_ARG(metric), STR_ARG(shown), STR_ARG(shown_value), value.size,
-                            (unsigned long long)config->label_value_length_limit);
+            return fail_value_length(config, metric, &labels.items[i], why);
         }
     }
     return OK;
 }
 
-bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry,
-                          struct strbuf *why)
+/* Prometheus' storage refuses such a sample, after relabeling: a name that was dropped, or that the
+ * target's label took, is none of it. */
+static err_t check_repeated(struct scrape_ingest *ingest, struct labels final, struct strbuf *why)
+{
+    const struct scrape_target *target = ingest->task->target;
+    struct label *left = ARENA_NEW_ARRAY(&ingest->arena, struct label, ingest->repeated_count);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ingest->repeated_count; i++) {
+        struct str name = ingest->repeated[i].name;
+        bool overridden = !target->job->config->honor_labels && labels_has(target->labels, name);
+        if (!overridden && labels_has(final, name))
+            left[count++] = ingest->repeated[i];
+    }
+    const struct label *twice = exposition_find_duplicate(left, count);
+    if (twice == NULL)
+        return OK;
+    return err_fail(why, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
+                    STR_ARG(twice->name));
+}
+
+void ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry)
 {
     const struct scrape_target *target = ingest->task->target;
     const struct scrape_config *config = target->job->config;
@@ -146,12 +178,8 @@ bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_
                               &count);
         exposed = items;
     }
-    const struct label *twice = exposition_find_duplicate(exposed, count);
-    if (twice != NULL) {
-        (void)err_fail(why, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
-                       STR_ARG(twice->name));
-        return false;
-    }
+    ingest->repeated = exposed;
+    ingest->repeated_count = exposition_find_duplicate(exposed, count) == NULL ? 0 : count;
     label_builder_clear(builder);
     for (uint32_t i = 0; i < count; i++)
         label_builder_set(builder, exposed[i].name, exposed[i].value);
@@ -161,7 +189,6 @@ bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_
         add_missing_target_labels(builder, target->labels, exposed, count);
     else
         override_with_target_labels(builder, target->labels, &ingest->arena);
-    return true;
 }
 
 enum label_outcome ingest__finish_labels(struct scrape_ingest *ingest, struct labels *labels,
@@ -175,6 +202,8 @@ enum label_outcome ingest__finish_labels(struct scrape_ingest *ingest, struct la
     *labels = label_builder_labels(builder);
     if (labels->count == 0)
         return LABELS_DROPPED;
+    if (ingest->repeated_count > 0 && check_repeated(ingest, *labels, why) != OK)
+        return LABELS_REFUSED;
     if (check_names(config, *labels, why) != OK)
         return LABELS_REFUSED;
     if (check_label_limits(config, *labels, why) != OK) {
@@ -188,7 +217,6 @@ enum label_outcome ingest__build_labels(struct scrape_ingest *ingest,
                                         const struct exposition_entry *entry, struct labels *labels,
                                         struct strbuf *why)
 {
-    if (!ingest__merge_labels(ingest, entry, why))
-        return LABELS_REFUSED;
+    ingest__merge_labels(ingest, entry);
     return ingest__finish_labels(ingest, labels, why);
 }

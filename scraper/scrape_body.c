@@ -9,6 +9,7 @@
 enum {
     FIRST_BYTES = 16 << 10,
     GUESSED_RATIO = 10, /* exposition text packs about tenfold */
+    GZIP_HEAD_BYTES = 10,
 };
 
 void scrape_body_deinit(struct scrape_body *body)
@@ -69,7 +70,7 @@ static err_t explain_damage(const char *data, size_t size, struct strbuf *why)
     } while (result == Z_OK);
     const char *message = stream.msg == NULL ? "" : stream.msg;
     err_t err;
-    if (result == Z_BUF_ERROR)
+    if (result == Z_BUF_ERROR || size < GZIP_HEAD_BYTES)
         err = err_fail(why, ERR_CORRUPT, "unexpected EOF");
     else if (strstr(message, "header") != NULL && stream.total_out == 0)
         err = err_fail(why, ERR_CORRUPT, "gzip: invalid header");

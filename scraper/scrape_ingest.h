@@ -93,6 +93,8 @@ struct scrape_ingest {
     struct str type_name;             /* family of the latest TYPE line */
     const struct label *given_labels; /* of the entry, when its key is none of the exposition's */
     uint32_t given_label_count;
+    const struct label *repeated; /* exposed labels of the sample at hand, if names come twice */
+    uint32_t repeated_count;
     struct exposition_exemplar *given_exemplars; /* as above; of an entry that has_exemplar */
     uint32_t given_exemplar_count;
     struct found_exemplars exemplars; /* of one sample */
@@ -128,10 +130,8 @@ err_t scrape_ingest_stale(struct scrape_ingest *ingest, const struct ingest_task
 
 enum label_outcome { LABELS_KEPT, LABELS_DROPPED, LABELS_REFUSED };
 
-/* The two halves of the next one. Labels of a sample with the target's, into ingest->builder; false
- * and the reason when the sample is refused. */
-bool ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry,
-                          struct strbuf *why);
+/* The two halves of the next one. Labels of a sample with the target's, into ingest->builder. */
+void ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_entry *entry);
 /* Metric relabeling and the checks of what it leaves. */
 enum label_outcome ingest__finish_labels(struct scrape_ingest *ingest, struct labels *labels,
                                          struct strbuf *why);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "narthex/base/log.h"
@@ -77,13 +78,29 @@ err_t scrape_job_create(struct scrape_job_set *set, const struct scrape_config *
     j->set = set;
     j->config = config;
     j->client = client;
-    j->failure_log_fd = open_failure_log(config->scrape_failure_log_file);
+    atomic_init(&j->failure_log_fd, open_failure_log(config->scrape_failure_log_file));
     struct strbuf accept = STRBUF_INIT;
     write_accept(config, &accept);
     j->accept = str_from(mem_dup(MEM_SCRAPE, accept.data, accept.size), accept.size);
     strbuf_deinit(&accept);
     *job = j;
     return OK;
+}
+
+/* Shards may be writing: their descriptor keeps its number and gets another file. */
+void scrape_job_reopen_log(struct scrape_job *job)
+{
+    int old = atomic_load_explicit(&job->failure_log_fd, memory_order_relaxed);
+    int fd = open_failure_log(job->config->scrape_failure_log_file);
+    if (fd < 0)
+        return;
+    if (old < 0) {
+        atomic_store_explicit(&job->failure_log_fd, fd, memory_order_relaxed);
+        return;
+    }
+    if (dup3(fd, old, O_CLOEXEC) < 0)
+        LOG_ERROR("Unable to reopen the scrape failure log", "err", strerror(errno));
+    close(fd);
 }
 
 struct scrape_job *scrape_job_ref(struct scrape_job *job)
@@ -97,8 +114,9 @@ void scrape_job_unref(struct scrape_job *job)
     if (!unref(&job->references))
         return;
     http_client_destroy(job->client);
-    if (job->failure_log_fd >= 0)
-        close(job->failure_log_fd);
+    int fd = atomic_load_explicit(&job->failure_log_fd, memory_order_relaxed);
+    if (fd >= 0)
+        close(fd);
     mem_free(MEM_SCRAPE, (char *)(uintptr_t)job->accept.data);
     scrape_job_set_unref(job->set);
     mem_free(MEM_SCRAPE, job);

@@ -25,7 +25,7 @@ struct scrape_job {
     /* Unique active targets, for target_limit. Written by the manager, relaxed: a scrape may see
      * the count of the sync before. */
     _Atomic uint64_t target_count;
-    int failure_log_fd; /* -1: none */
+    _Atomic int failure_log_fd; /* -1: none; relaxed: written by the manager */
 };
 
 struct scrape_job_set *scrape_job_set_create(void (*release)(void *context), void *context);
@@ -34,5 +34,7 @@ void scrape_job_set_unref(struct scrape_job_set *set);
 /* Takes a reference to the set. Fails when the HTTP client cannot be made. */
 err_t scrape_job_create(struct scrape_job_set *set, const struct scrape_config *config,
                         struct scrape_job **job, struct strbuf *why);
+/* Opens the scrape failure log anew, as after its file was moved away. */
+void scrape_job_reopen_log(struct scrape_job *job);
 struct scrape_job *scrape_job_ref(struct scrape_job *job);
 void scrape_job_unref(struct scrape_job *job);

@@ -25,7 +25,7 @@ static int64_t wall_ms(const struct scrape_loop *loop)
 
 static void write_failure(const struct scrape_loop *loop, const struct strbuf *why)
 {
-    int fd = loop->target->job->failure_log_fd;
+    int fd = atomic_load_explicit(&loop->target->job->failure_log_fd, memory_order_relaxed);
     if (fd < 0)
         return;
     struct strbuf line = STRBUF_INIT;

@@ -181,6 +181,7 @@ static void plan_job(struct scrape_manager *manager, struct scrape_job_set *set,
 {
     struct scrape_pool *pool = find_pool(manager, config->job_name);
     if (pool != NULL && pool->job->config->fingerprint == config->fingerprint) {
+        scrape_job_reopen_log(pool->job);
         VEC_PUSH(MEM_SCRAPE, plan->pools, plan->count, plan->capacity, pool);
         return;
     }

@@ -131,14 +131,13 @@ static void add_sample(struct probe *probe, const struct exposition_entry *entry
     probe->view->count++;
 }
 
-static bool merge(struct probe *probe, const struct exposition_entry *entry, struct strbuf *why)
+static void merge(struct probe *probe, const struct exposition_entry *entry)
 {
     struct scrape_target *target = probe->ingest->task->target;
     /* Types and units are read from the metadata, which its shard writes. */
     mutex_lock(&target->lock);
-    bool merged = ingest__merge_labels(probe->ingest, entry, why);
+    ingest__merge_labels(probe->ingest, entry);
     mutex_unlock(&target->lock);
-    return merged;
 }
 
 /* ERR_INVALID: the sample fails the scrape. */
@@ -146,8 +145,7 @@ static err_t look_at(struct probe *probe, const struct exposition_entry *entry, 
 {
     struct scrape_ingest *ingest = probe->ingest;
     probe->view->samples++;
-    if (!merge(probe, entry, why))
-        return ERR_INVALID;
+    merge(probe, entry);
     /* A sorted copy is judged; the rules are to see the order that a scrape has. */
     label_builder_reset(&probe->sorted,
                         (struct labels){ingest->builder.items, ingest->builder.count});

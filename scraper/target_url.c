@@ -11,6 +11,20 @@ static bool is_unreserved(unsigned char c)
            c == '_' || c == '.' || c == '~';
 }
 
+/* An address is a host, whatever it looks like. */
+static void add_host(struct strbuf *out, struct str address)
+{
+    for (size_t i = 0; i < address.size; i++) {
+        char c = address.data[i];
+        bool plain =
+            is_unreserved((unsigned char)c) || (c != '\0' && strchr("!$&'()*+,;=:[]<>\"", c));
+        if (plain)
+            strbuf_add_char(out, c);
+        else
+            strbuf_printf(out, "%%%02X", (unsigned char)c);
+    }
+}
+
 static void add_path(struct strbuf *out, struct str path)
 {
     if (path.size > 0 && path.data[0] != '/')
@@ -107,7 +121,7 @@ void scrape_target_write_url(const struct scrape_config *config, struct labels l
 {
     strbuf_add_str(out, labels_get(labels, STR("__scheme__")));
     strbuf_add_cstr(out, "://");
-    strbuf_add_str(out, labels_get(labels, STR("__address__")));
+    add_host(out, labels_get(labels, STR("__address__")));
     add_path(out, labels_get(labels, STR("__metrics_path__")));
 
     struct pairs pairs = {0};
@@ -121,4 +135,65 @@ void scrape_target_write_url(const struct scrape_config *config, struct labels l
         add_query_text(out, pairs.items[i].value);
     }
     mem_free(MEM_SCRAPE, pairs.items);
+}
+
+/* ---- reading it ---- */
+
+static err_t fail_parse(struct str url, struct strbuf *why, const char *what, struct str part)
+{
+    strbuf_clear(why);
+    strbuf_add_cstr(why, "parse ");
+    strbuf_add_quoted(why, url);
+    strbuf_printf(why, ": %s", what);
+    if (part.size > 0)
+        strbuf_add_quoted(why, part);
+    return ERR_INVALID;
+}
+
+/* A host may hold escaped bytes that are no ASCII, and the percent sign of an IPv6 zone. */
+static err_t check_escapes(struct str url, struct str host, struct strbuf *why)
+{
+    for (size_t i = 0; i + 2 < host.size; i++) {
+        struct str escape = str_from(host.data + i, 3);
+        if (escape.data[0] == '%' && escape.data[1] < '8' && !str_equal(escape, STR("%25")))
+            return fail_parse(url, why, "invalid URL escape ", escape);
+    }
+    return OK;
+}
+
+static bool is_optional_port(struct str text)
+{
+    for (size_t i = 1; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    }
+    return text.size == 0 || text.data[0] == ':';
+}
+
+static size_t find_last(struct str text, char c)
+{
+    size_t at = text.size;
+    while (at > 0 && text.data[at - 1] != c)
+        at--;
+    return at == 0 ? SIZE_MAX : at - 1;
+}
+
+err_t scrape_target_check_url(struct str url, struct strbuf *why)
+{
+    size_t from = str_find(url, '/', 0) + 2;
+    size_t end = str_find(url, '/', from);
+    struct str host = str_from(url.data + from, (end == SIZE_MAX ? url.size : end) - from);
+    bool bracketed = host.size > 0 && host.data[0] == '[';
+    size_t at = find_last(host, bracketed ? ']' : ':');
+    if (bracketed && at == SIZE_MAX)
+        return fail_parse(url, why, "missing ']' in host", STR(""));
+    struct str port = at == SIZE_MAX ? STR("") : str_from(host.data + at, host.size - at);
+    if (bracketed)
+        port = str_from(port.data + 1, port.size - 1);
+    if (!is_optional_port(port)) {
+        (void)fail_parse(url, why, "invalid port ", port);
+        strbuf_add_cstr(why, " after host");
+        return ERR_INVALID;
+    }
+    return check_escapes(url, host, why);
 }

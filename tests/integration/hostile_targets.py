@@ -192,7 +192,7 @@ def check_dropped(server):
     assert targets["droppedTargetCounts"]["dropped"] == 5, targets["droppedTargetCounts"]
 
 
-def check_reload(server, config_path):
+def check_reload(server, config_path, failures):
     with open(config_path) as file:
         text = file.read()
     with open(config_path, "w") as file:
@@ -203,10 +203,14 @@ def check_reload(server, config_path):
     wait_good(server)
     with open(config_path, "w") as file:
         file.write(text.replace("job_name: garbage", "job_name: renamed"))
+    os.rename(failures, failures + ".1")
     server.process.send_signal(signal.SIGHUP)
     harness.wait_until(lambda: "renamed" in targets_of(server), "reload applies")
     harness.wait_until(lambda: server.data("status/runtimeinfo")["reloadConfigSuccess"] is True,
                        "the reload is over")
+    # The log is opened anew, for jobs that did not change, too.
+    harness.wait_until(lambda: os.path.exists(failures) and '"job_name":"down"' in open(failures).read(),
+                       "a failure in the new log")
 
 
 def main():
@@ -230,7 +234,7 @@ def main():
             check_failure_log(server, failures)
             check_dropped(server)
             check_bad_requests(server)
-            check_reload(server, os.path.join(folder, "narthex.yml"))
+            check_reload(server, os.path.join(folder, "narthex.yml"), failures)
         finally:
             # The slow target never answers: who waited for it would not end.
             status, seconds = server.stop(8)

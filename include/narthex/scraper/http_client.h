@@ -43,9 +43,11 @@ enum {
     HTTP_WANTED_HEADER_MAX = 64,
 };
 
-/* The head of an answer; all texts end with a NUL and are cut to fit. */
+/* The head of an answer; all texts end with a NUL and are cut to fit. Of a field that comes twice
+ * the first counts, as in Go. */
 struct http_answer {
     uint32_t status;
+    uint8_t taken; /* the fields that came */
     char reason[HTTP_REASON_MAX]; /* "Not Found" */
     char content_type[HTTP_CONTENT_TYPE_MAX];
     char content_encoding[HTTP_CONTENT_ENCODING_MAX];

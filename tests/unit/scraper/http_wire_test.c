@@ -152,12 +152,17 @@ static void test_fields_that_count(void **state)
     (void)state;
     struct answer a = {.limit = SIZE_MAX};
     struct str text = STR("HTTP/1.1 503 Service  Unavailable\r\nContent-Type:  text/plain \r\n"
-                          "CONTENT-ENCODING: gzip\r\nContent-Length: 0\r\n\r\n");
+                          "CONTENT-ENCODING: gzip\r\nContent-Length: 0\r\n"
+                          "Content-Type: text/html\r\nContent-Encoding: identity\r\n\r\n");
     assert_int_equal(read_in_steps(&a, text, 7), HTTP_WIRE_DONE);
     assert_int_equal(a.head.status, 503);
     assert_string_equal(a.head.reason, "Service  Unavailable");
     assert_string_equal(a.head.content_type, "text/plain");
     assert_string_equal(a.head.content_encoding, "gzip");
+    /* The first counts, even when it says nothing. */
+    text = STR(OK_LINE "Content-Encoding:\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(read_in_steps(&a, text, 7), HTTP_WIRE_DONE);
+    assert_string_equal(a.head.content_encoding, "");
     http_wire_reader_deinit(&a.reader);
 }
 

@@ -105,6 +105,10 @@ static void test_damage_is_named(void **state)
     assert_int_equal(scrape_body_gunzip(u.decompressor, &u.packed, 0, 1000, &u.out, &u.why),
                      ERR_CORRUPT);
     assert_string_equal(strbuf_cstr(&u.why), "gzip: invalid header");
+    u.packed.size = 9; /* Go reads the ten bytes of the head first */
+    assert_int_equal(scrape_body_gunzip(u.decompressor, &u.packed, 0, 1000, &u.out, &u.why),
+                     ERR_CORRUPT);
+    assert_string_equal(strbuf_cstr(&u.why), "unexpected EOF");
     end(&u);
 }
 

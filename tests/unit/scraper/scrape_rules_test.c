@@ -69,7 +69,46 @@ static void test_names_under_the_legacy_scheme(void **state)
     end(&r);
 }
 
-#define LONG "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" /* 50 */
+/* A sample with a repeated label name fails the scrape, unless relabeling takes the one or the
+ * other away, or the label is the target's. */
+static void test_repeated_label_names(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    struct relabel_rule rules[2];
+    struct regex *name, *dropped;
+    struct str sources[] = {LABEL_NAME};
+    relabel_rule_init(&rules[0]);
+    relabel_rule_init(&rules[1]);
+    assert_int_equal(regex_compile(STR("x"), &name, &r.why), OK);
+    assert_int_equal(regex_compile(STR("gone"), &dropped, &r.why), OK);
+    rules[0].action = RELABEL_LABELDROP;
+    rules[0].regex = name;
+    rules[1].action = RELABEL_DROP;
+    rules[1].regex = dropped;
+    rules[1].source_labels = sources;
+    rules[1].source_label_count = 1;
+    r.config.metric_relabel_rules = rules;
+    r.config.metric_relabel_rule_count = 2;
+    start(&r);
+    fails_with(&r, 0, "a{y=\"1\",y=\"2\"} 1\n", "label name \"y\" is not unique: invalid sample");
+    fails_with(&r, 1, "a{x=\"1\",x=\"2\",y=\"1\",y=\"2\"} 1\n",
+               "label name \"y\" is not unique: invalid sample");
+    scrape(&r, 2,
+           "a{x=\"1\",x=\"2\"} 3\ngone{y=\"1\",y=\"2\"} 1\n"
+           "b{instance=\"1\",instance=\"2\"} 4\n");
+    assert_false(r.outcome.failed);
+    assert_int_equal(r.outcome.result.kept, 2);
+    assert_string_equal(plain(&r, "a"), "3@2");
+    assert_string_equal(plain(&r, "b"), "4@2");
+    end(&r);
+    regex_destroy(name);
+    regex_destroy(dropped);
+}
+
+#define LONG_48 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define LONG LONG_48 "xx"
 
 static void test_limit_errors_cut_what_they_show(void **state)
 {
@@ -84,7 +123,11 @@ static void test_limit_errors_cut_what_they_show(void **state)
     fails_with(&r, 1, LONG "yy 1\n",
                "label_value_length_limit exceeded (metric: " LONG ", label name: __name__, "
                "value: \"" LONG "\", length: 52, limit: 51)");
-    scrape(&r, 2, LONG "y 1\n"); /* as long as the limit is no fault */
+    /* By characters, and quoted; the length is of bytes. */
+    fails_with(&r, 2, "a{b=\"\\\"\xc3\xa4" LONG "\"} 1\n",
+               "label_value_length_limit exceeded (metric: a, label name: b, "
+               "value: \"\\\"\xc3\xa4" LONG_48 "\", length: 53, limit: 51)");
+    scrape(&r, 3, LONG "y 1\n"); /* as long as the limit is no fault */
     assert_false(r.outcome.failed);
     end(&r);
 }
@@ -178,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_conflicts_by_length),
         cmocka_unit_test(test_samples_need_a_name),
         cmocka_unit_test(test_names_under_the_legacy_scheme),
+        cmocka_unit_test(test_repeated_label_names),
         cmocka_unit_test(test_limit_errors_cut_what_they_show),
         cmocka_unit_test(test_extra_report),
         cmocka_unit_test(test_empty_body_is_a_success),

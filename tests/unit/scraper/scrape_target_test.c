@@ -113,6 +113,46 @@ static void test_url_is_escaped_and_sorted(void **state)
     end(&f);
 }
 
+static void assert_url(struct fixture *f, const char *address, const char *url, const char *text)
+{
+    const struct label own = {STR("__address__"), str_from_cstr(address)};
+    struct scrape_target *t;
+    assert_int_equal(make(f, &own, 1, NULL, 0, &t), TARGET_KEPT);
+    if (!str_equal_cstr(t->url, url))
+        fail_msg("%.*s", STR_ARG(t->url));
+    err_t err = scrape_target_check_url(t->url, &f->why);
+    assert_string_equal(err == OK ? "" : strbuf_cstr(&f->why), text);
+    scrape_target_unref(t);
+}
+
+/* An address is a host and no more: nothing of it becomes user, query or fragment. */
+static void test_addresses_are_hosts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.config.metrics_path = STR("/m");
+    start(&f);
+    assert_url(&f, "user:secret@h:1", "http://user:secret%40h:1/m",
+               "parse \"http://user:secret%40h:1/m\": invalid URL escape \"%40\"");
+    assert_url(&f, "user@h:1", "http://user%40h:1/m",
+               "parse \"http://user%40h:1/m\": invalid URL escape \"%40\"");
+    assert_url(&f, "a b:1", "http://a%20b:1/m",
+               "parse \"http://a%20b:1/m\": invalid URL escape \"%20\"");
+    assert_url(&f, "h?x=1#y", "http://h%3Fx=1%23y/m",
+               "parse \"http://h%3Fx=1%23y/m\": invalid URL escape \"%3F\"");
+    assert_url(&f, "h:http", "http://h:http/m",
+               "parse \"http://h:http/m\": invalid port \":http\" after host");
+    assert_url(&f, "[::1", "http://[::1/m", "parse \"http://[::1/m\": missing ']' in host");
+    assert_url(&f, "[::1]x", "http://[::1]x/m",
+               "parse \"http://[::1]x/m\": invalid port \"x\" after host");
+    assert_url(&f, "[fe80::1%lo]:1", "http://[fe80::1%25lo]:1/m", "");
+    assert_url(&f, "[::1]", "http://[::1]/m", "");
+    assert_url(&f, "\xc3\xa4.example:80", "http://%C3%A4.example:80/m", "");
+    assert_url(&f, "h:", "http://h:/m", "");
+    end(&f);
+}
+
 static void refuses(struct fixture *f, const char *name, const char *value, const char *text)
 {
     struct label own[2] = {{STR("__address__"), STR("h")},
@@ -212,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_target),
         cmocka_unit_test(test_url_is_escaped_and_sorted),
+        cmocka_unit_test(test_addresses_are_hosts),
         cmocka_unit_test(test_checks),
         cmocka_unit_test(test_relabeling_drops_and_rewrites),
         cmocka_unit_test(test_sameness_ignores_times),
