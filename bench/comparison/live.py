@@ -12,7 +12,7 @@ import urllib.parse
 import harness
 
 from .load import Load
-from .measure import ForeignLoad, cpu_seconds, memory_bytes, tree_bytes
+from .measure import ForeignLoad, cpu_seconds, kernel_seconds, memory_bytes, tree_bytes
 from .systems import EMPTY_CONFIG, new_folder
 
 CLIENTS = 16
@@ -69,10 +69,10 @@ def many_clients(server, seconds):
 def measure_scraping(system, options, results, server, load, folder):
     foreign = ForeignLoad([server.process.pid, load.process.pid])
     cpu, before = cpu_seconds(server.process.pid), load.stats()
-    kernel = cpu_seconds(server.process.pid, kernel_only=True)
+    kernel = kernel_seconds(server.process.pid)
     time.sleep(options.seconds)
     used, after = cpu_seconds(server.process.pid) - cpu, load.stats()
-    kernel = cpu_seconds(server.process.pid, kernel_only=True) - kernel
+    kernel = kernel_seconds(server.process.pid) - kernel
     samples = after["samples"] - before["samples"]
     held, clean = memory_bytes(server.process.pid)
     results.note_foreign(foreign.share())

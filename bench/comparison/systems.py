@@ -122,18 +122,25 @@ class VictoriaMetrics(System):
                                   ("data", "indexdb"))}
 
 
+def prometheus(peers):
+    program = harness.fetch_peer("prometheus", "usr/bin/prometheus", peers)
+    return System("prometheus", program, os.path.join(os.path.dirname(program), "promtool"))
+
+
+def victoriametrics(peers):
+    program = harness.fetch_peer("victoria-metrics", "usr/bin/victoria-metrics", peers)
+    archive = harness.fetch_archive("victoria-metrics", os.path.join(peers, "archives"))
+    return VictoriaMetrics("victoriametrics", program, None, archive)
+
+
+PEERS = {"prometheus": prometheus, "victoriametrics": victoriametrics}
+
+
 def all_systems(options):
-    """Ours first."""
-    peers = os.path.join(options.work, "peers")
-    prometheus = harness.fetch_peer("prometheus", "usr/bin/prometheus", peers)
-    promtool = os.path.join(os.path.dirname(prometheus), "promtool")
-    victoria = harness.fetch_peer("victoria-metrics", "usr/bin/victoria-metrics", peers)
-    every = [System("narthex", options.narthex, options.narthexctl),
-             System("prometheus", prometheus, promtool),
-             VictoriaMetrics("victoriametrics", victoria, None,
-                             harness.fetch_archive("victoria-metrics",
-                                                   os.path.join(peers, "archives")))]
-    return [system for system in every if system.name in ("narthex", *options.peers)]
+    """Ours first, then the peers asked for."""
+    folder = os.path.join(options.work, "peers")
+    return [System("narthex", options.narthex, options.narthexctl),
+            *(PEERS[name](folder) for name in options.peers)]
 
 
 def new_folder(options, name, config):

@@ -7,7 +7,6 @@ usage: clock_jumps.py NARTHEX WORK_FOLDER
 """
 import glob
 import os
-import re
 import signal
 import sys
 import time
@@ -95,12 +94,8 @@ class World:
                          (result[0]["values"] if result else []))
         return sorted(found.items())
 
-    def metric(self, name):
-        text = harness.http_get(self.server.url + "/metrics")[2].decode()
-        return sum(float(v) for v in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M))
-
     def refused(self):
-        return sum(self.metric(f"prometheus_target_scrapes_sample_{why}_total")
+        return sum(self.server.metric_sum(f"prometheus_target_scrapes_sample_{why}_total")
                    for why in ("out_of_order", "out_of_bounds"))
 
     def log(self):
@@ -152,7 +147,7 @@ def check_hour(world):
     equal(world.refused(), 0)
     check_up(world)
     harness.wait_until(lambda: "The wall clock jumped ahead" in world.log(), "the log says so")
-    equal(world.metric("narthex_wall_clock_jumps_total"), 1)
+    equal(world.server.metric_sum("narthex_wall_clock_jumps_total"), 1)
 
     world.set_clock(0)
     harness.wait_until(lambda: world.refused() > 0, "refused samples are counted")
@@ -189,18 +184,18 @@ def blocks(world):
 
 def check_ten_years(world):
     """Ahead for a moment only: no block goes, not even after a restart."""
-    harness.wait_until(lambda: world.metric("prometheus_tsdb_blocks_loaded") >= 1, "a block", 120)
+    harness.wait_until(lambda: world.server.metric_sum("prometheus_tsdb_blocks_loaded") >= 1, "a block", 120)
     before = world.stored()
-    cut = world.metric("prometheus_tsdb_compactions_total")
+    cut = world.server.metric_sum("prometheus_tsdb_compactions_total")
     world.set_clock(TEN_YEARS_S)
     world.origin.wait(3)
     world.set_clock(0)
     harness.wait_until(lambda: world.refused() > 0, "refused samples are counted")
     # The head now spans ten years and is cut; after that retention has its turn.
-    harness.wait_until(lambda: world.metric("prometheus_tsdb_compactions_total") > cut, "a cut")
+    harness.wait_until(lambda: world.server.metric_sum("prometheus_tsdb_compactions_total") > cut, "a cut")
     world.origin.wait(15)
     is_subset(before, world.stored())
-    equal(world.metric("prometheus_tsdb_time_retentions_total"), 0)
+    equal(world.server.metric_sum("prometheus_tsdb_time_retentions_total"), 0)
     held = blocks(world)
     assert held
     status, _ = world.server.stop()
@@ -208,7 +203,7 @@ def check_ten_years(world):
     world.start()
     world.origin.wait()
     is_subset(before, world.stored())
-    equal(world.metric("prometheus_tsdb_time_retentions_total"), 0)
+    equal(world.server.metric_sum("prometheus_tsdb_time_retentions_total"), 0)
 
 
 def check_stopped(world):
@@ -222,7 +217,7 @@ def check_stopped(world):
     world.origin.wait(8, extra=3)
     check_every_scrape(world)
     assert len(world.origin.arrivals) > before
-    equal(world.metric("narthex_wall_clock_jumps_total"), 0)
+    equal(world.server.metric_sum("narthex_wall_clock_jumps_total"), 0)
 
 
 def run(program, work, library, check, window="0s"):

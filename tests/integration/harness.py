@@ -235,6 +235,11 @@ class Server:
         pairs = [line.rsplit(" ", 1) for line in lines if line and not line.startswith("#")]
         return {series: float(value) for series, value in pairs}
 
+    def metric_sum(self, family):
+        """Over all series of the family; 0 where it has none."""
+        return sum(value for series, value in self.metrics().items()
+                   if series.split("{")[0] == family)
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

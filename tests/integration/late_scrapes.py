@@ -40,25 +40,12 @@ def stored(server):
         if result else {}
 
 
-def metric(server, name, **labels):
-    """One of the server's own metrics."""
-    wanted = name
-    if labels:
-        wanted += "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}"
-    _, _, text = harness.http_get(server.url + "/metrics")
-    for line in text.decode().splitlines():
-        if line.startswith(wanted + " "):
-            return float(line.split()[-1])
-    raise AssertionError(f"no {wanted}")
-
-
 def latest(server, name):
     return float(server.data("query", query=name)["result"][0]["value"][1])
 
 
 def check_counts(server, appended):
-    assert metric(server, "prometheus_tsdb_head_out_of_order_samples_appended_total",
-                  type="float") == appended
+    assert server.metric_sum("prometheus_tsdb_head_out_of_order_samples_appended_total") == appended
     # What is refused makes no scrape fail; one that came too late did.
     harness.wait_until(
         lambda: latest(server, 'up{job="late"}') == 1 and
@@ -69,6 +56,7 @@ def main():
     program, work = sys.argv[1:3]
     port = scripted.serve(Target).server_port
     refused = "prometheus_target_scrapes_sample_out_of_order_total"
+    unordered = "prometheus_tsdb_out_of_order_samples_total"
     with harness.WorkFolder(work) as folder:
         offer(1, 10)
         server = harness.start_narthex(program, folder, config(port, "10m"),
@@ -82,19 +70,19 @@ def main():
             harness.wait_until(lambda: latest(server, 'count_over_time(up{job="late"}[1h])')
                                > scrapes + 3, "more scrapes")
             check_counts(server, 1)
-            assert metric(server, refused) == 0
+            assert server.metric_sum(refused) == 0
             offer(3, 1200)
-            harness.wait_until(lambda: metric(server, refused) > 0, "a refusal")
-            assert metric(server, "prometheus_tsdb_too_old_samples_total", type="float") > 0
-            assert metric(server, "prometheus_tsdb_out_of_order_samples_total", type="float") == 0
+            harness.wait_until(lambda: server.metric_sum(refused) > 0, "a refusal")
+            assert server.metric_sum("prometheus_tsdb_too_old_samples_total") > 0
+            assert server.metric_sum(unordered) == 0
             check_counts(server, 1)
             with open(os.path.join(folder, "narthex.yml"), "w") as file:
                 file.write(config(port, "0s"))
             offer(4, 80)
             urllib.request.urlopen(urllib.request.Request(server.url + "/-/reload", method="POST"),
                                    timeout=30)
-            harness.wait_until(lambda: metric(server, "prometheus_tsdb_out_of_order_samples_total",
-                                              type="float") > 0, "a refusal without a window")
+            harness.wait_until(lambda: server.metric_sum(unordered) > 0,
+                               "a refusal without a window")
             # A scrape with the old window may have come before.
             found = stored(server)
             assert {k: v for k, v in found.items() if k != 80} == {10: 1, 70: 2}, found
