@@ -164,9 +164,11 @@ struct top_lists {
 static void count_name(struct head *head, uint32_t name, struct arena *arena,
                        struct top_lists *tops, uint64_t *pair_count)
 {
+    struct id_view pairs = label_index_name_pairs(head->index, name);
+    if (pairs.count == 0)
+        return;
     struct str text = label_index_name(head->index, name);
     bool is_metric = str_equal(text, LABEL_NAME);
-    struct id_view pairs = label_index_name_pairs(head->index, name);
     uint64_t values = 0, bytes = 0;
     for (size_t i = 0; i < pairs.count; i++) {
         uint32_t series = label_index_pair_series(head->index, pairs.items[i]);

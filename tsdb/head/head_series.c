@@ -76,6 +76,17 @@ static void set_record(struct head *head, uint32_t ordinal, struct head_series *
         atomic_store_explicit(&head->ordinal_count, ordinal + 1, memory_order_release);
 }
 
+/* False: there are too many. Those that were made stay until the next sweep. */
+static bool intern_labels(struct head *head, struct labels labels, uint32_t *pairs)
+{
+    for (uint32_t i = 0; i < labels.count; i++) {
+        pairs[i] = label_index_pair(head->index, labels.items[i].name, labels.items[i].value);
+        if (pairs[i] == LABEL_PAIR_NONE)
+            return false;
+    }
+    return true;
+}
+
 err_t head__series_create_locked(struct head *head, struct labels labels, uint64_t hash,
                                  uint32_t ordinal, struct head_series **result, struct strbuf *why)
 {
@@ -89,9 +100,10 @@ err_t head__series_create_locked(struct head *head, struct labels labels, uint64
     struct head_series *series = series_alloc(head, labels.count);
     series->ordinal = ordinal;
     series->left_t_ms = INT64_MIN;
-    for (uint32_t i = 0; i < labels.count; i++)
-        series->pairs[i] =
-            label_index_pair(head->index, labels.items[i].name, labels.items[i].value);
+    if (!intern_labels(head, labels, series->pairs)) {
+        free_series(head->pool, series, series_size(labels.count));
+        return err_fail(why, ERR_LIMIT, "too many label names or values in memory");
+    }
     set_record(head, ordinal, series);
     /* The postings come last: a reader that finds the ordinal there finds the record. */
     label_index_add_series(head->index, series->pairs, series->label_count, ordinal);

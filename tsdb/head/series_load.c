@@ -85,7 +85,7 @@ struct loading {
     uint32_t record_capacity;
     uint64_t series_count;
     bool damaged;
-    /* of the file at work; LABEL_PAIR_NONE: its record was damaged */
+    /* of the file at work; LABEL_PAIR_NONE: there was no room for it */
     uint32_t *pairs;
     uint32_t pair_count;
     uint32_t pair_capacity;
@@ -210,7 +210,7 @@ static void make_series(struct loading *loading, const struct series_record *rec
         uint32_t count = heads[i].label_count, ordinal;
         bool good = ordinal_of(head, heads[i].ref, &ordinal) && head__series(head, ordinal) == NULL;
         for (uint32_t j = 0; j < count && good; j++) {
-            good = labels[j] < loading->pair_count;
+            good = labels[j] < loading->pair_count && loading->pairs[labels[j]] != LABEL_PAIR_NONE;
             if (good)
                 pairs[j] = loading->pairs[labels[j]];
         }

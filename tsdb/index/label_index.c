@@ -99,13 +99,19 @@ void label_index_destroy(struct label_index *index)
         mem_free(MEM_POSTINGS, page);
     }
     for (uint32_t i = 0; i < label_index_name_count(index); i++) {
-        struct label_name *name = atomic_load_explicit(&index->names[i], memory_order_relaxed);
+        struct label_name *name = label_index__name(index, i);
         mem_free(MEM_POSTINGS, atomic_load_explicit(&name->pairs.array, memory_order_relaxed));
         mem_free(MEM_SYMBOLS, (char *)name->text.data);
-        mem_free(MEM_POSTINGS, name);
+    }
+    for (uint32_t i = 0; i < NAME_PAGES_MAX; i++) {
+        struct label_name *page = atomic_load_explicit(&index->name_pages[i], memory_order_relaxed);
+        if (page == NULL)
+            break;
+        mem_free(MEM_POSTINGS, page);
     }
     mem_free(MEM_POSTINGS, atomic_load_explicit(&index->all.array, memory_order_relaxed));
-    mem_free(MEM_POSTINGS, index->free_pairs);
+    mem_free(MEM_POSTINGS, index->free_pairs.items);
+    mem_free(MEM_POSTINGS, index->free_names.items);
     htable_deinit(&index->pairs_by_text);
     htable_deinit(&index->names_by_text);
     mutex_deinit(&index->lock);
@@ -154,30 +160,49 @@ uint32_t label_index__find_pair(struct label_index *index, uint32_t name, struct
     return found;
 }
 
+/* The number of a name, its page made; LABEL_PAIR_NONE: there are too many. */
+static uint32_t take_name_number(struct label_index *index)
+{
+    mutex_lock(&index->lock);
+    uint32_t id = index->free_names.count > 0 ? index->free_names.items[--index->free_names.count]
+                                              : LABEL_PAIR_NONE;
+    mutex_unlock(&index->lock);
+    if (id != LABEL_PAIR_NONE)
+        return id;
+    id = atomic_load_explicit(&index->name_count, memory_order_relaxed);
+    if (id == NAME_PAGE_SIZE * NAME_PAGES_MAX)
+        return LABEL_PAIR_NONE;
+    if (id % NAME_PAGE_SIZE == 0)
+        atomic_store_explicit(&index->name_pages[id / NAME_PAGE_SIZE],
+                              MEM_NEW_ARRAY(MEM_POSTINGS, struct label_name, NAME_PAGE_SIZE),
+                              memory_order_release);
+    atomic_store_explicit(&index->name_count, id + 1, memory_order_release);
+    return id;
+}
+
 static uint32_t add_name(struct label_index *index, struct str text)
 {
-    uint32_t id = atomic_load_explicit(&index->name_count, memory_order_relaxed);
-    assert(id < NAMES_MAX);
-    struct label_name *name = MEM_NEW(MEM_POSTINGS, struct label_name);
-    name->text = str_from(mem_dup(MEM_SYMBOLS, text.data, text.size), text.size);
-    atomic_store_explicit(&index->names[id], name, memory_order_release);
-    atomic_store_explicit(&index->name_count, id + 1, memory_order_release);
+    uint32_t id = take_name_number(index);
+    if (id == LABEL_PAIR_NONE)
+        return id;
+    /* Nobody looks at it before it has pairs. */
+    label_index__name(index, id)->text =
+        str_from(mem_dup(MEM_SYMBOLS, text.data, text.size), text.size);
     mutex_lock(&index->lock);
     htable_insert(&index->names_by_text, hash_str(text), id);
     mutex_unlock(&index->lock);
     return id;
 }
 
-/* A number for a new pair, its page made. */
+/* A number for a new pair, its page made; LABEL_PAIR_NONE: there are too many. */
 static uint32_t take_pair_number(struct label_index *index)
 {
     mutex_lock(&index->lock);
-    uint32_t id;
-    if (index->free_count > 0) {
-        id = index->free_pairs[--index->free_count];
-    } else {
+    uint32_t id = LABEL_PAIR_NONE;
+    if (index->free_pairs.count > 0) {
+        id = index->free_pairs.items[--index->free_pairs.count];
+    } else if (index->pair_count < PAIR_PAGE_SIZE * PAIR_PAGES_MAX) {
         id = index->pair_count++;
-        assert(id < PAIR_PAGE_SIZE * (uint64_t)PAIR_PAGES_MAX);
         if (id % PAIR_PAGE_SIZE == 0) {
             struct label_pair *page =
                 MEM_NEW_ARRAY(MEM_POSTINGS, struct label_pair, PAIR_PAGE_SIZE);
@@ -194,10 +219,14 @@ uint32_t label_index_pair(struct label_index *index, struct str name_text, struc
     uint32_t name = label_index_find_name(index, name_text);
     if (name == HTABLE_NONE)
         name = add_name(index, name_text);
+    if (name == LABEL_PAIR_NONE)
+        return LABEL_PAIR_NONE;
     uint32_t id = label_index__find_pair(index, name, value);
     if (id != HTABLE_NONE)
         return id;
     id = take_pair_number(index);
+    if (id == LABEL_PAIR_NONE)
+        return LABEL_PAIR_NONE;
     struct label_pair *pair = label_index__pair(index, id);
     *pair = (struct label_pair){.value = mem_dup(MEM_SYMBOLS, value.data, value.size),
                                 .value_size = (uint32_t)value.size,
@@ -210,8 +239,7 @@ uint32_t label_index_pair(struct label_index *index, struct str name_text, struc
     mutex_lock(&index->lock);
     htable_insert(&index->pairs_by_text, pair_hash(key), id);
     mutex_unlock(&index->lock);
-    struct label_name *owner = atomic_load_explicit(&index->names[name], memory_order_relaxed);
-    list_append(index, &owner->pairs, id, NULL);
+    list_append(index, &label_index__name(index, name)->pairs, id, NULL);
     return id;
 }
 
@@ -256,6 +284,13 @@ static void list_shrink(struct label_index *index, struct id_list *list, struct 
     list_replace(index, list, array, first_home);
 }
 
+static void give_number_back(struct label_index *index, struct free_ids *ids, uint32_t id)
+{
+    mutex_lock(&index->lock);
+    VEC_PUSH(MEM_POSTINGS, ids->items, ids->count, ids->capacity, id);
+    mutex_unlock(&index->lock);
+}
+
 static void free_pair(void *owner, void *block, size_t size)
 {
     struct label_index *index = owner;
@@ -263,9 +298,7 @@ static void free_pair(void *owner, void *block, size_t size)
     (void)size;
     free_pair_memory(pair);
     pair->value = NULL;
-    mutex_lock(&index->lock);
-    VEC_PUSH(MEM_POSTINGS, index->free_pairs, index->free_count, index->free_capacity, pair->id);
-    mutex_unlock(&index->lock);
+    give_number_back(index, &index->free_pairs, pair->id);
 }
 
 static void unlink_pair(struct label_index *index, struct label_pair *pair)
@@ -277,9 +310,31 @@ static void unlink_pair(struct label_index *index, struct label_pair *pair)
     index->retirer.retire(index->retirer.context, free_pair, index, pair, sizeof *pair);
 }
 
-static void sweep_name(struct label_index *index, struct label_name *name, struct id_view dead)
+/* `id` of the name in place of a size. */
+static void free_name(void *owner, void *block, size_t id)
 {
+    struct label_index *index = owner;
+    struct label_name *name = block;
+    mem_free(MEM_SYMBOLS, (char *)name->text.data);
+    name->text = (struct str){NULL, 0};
+    give_number_back(index, &index->free_names, (uint32_t)id);
+}
+
+static void unlink_name(struct label_index *index, uint32_t id)
+{
+    struct label_name *name = label_index__name(index, id);
+    mutex_lock(&index->lock);
+    htable_remove(&index->names_by_text, hash_str(name->text), id);
+    mutex_unlock(&index->lock);
+    index->retirer.retire(index->retirer.context, free_name, index, name, id);
+}
+
+static void sweep_name(struct label_index *index, uint32_t id, struct id_view dead)
+{
+    struct label_name *name = label_index__name(index, id);
     struct id_view pairs = id_list__view(&name->pairs);
+    if (pairs.count == 0)
+        return;
     struct id_array *kept = new_array((uint32_t)pairs.count + 4);
     uint32_t kept_count = 0;
     for (size_t i = 0; i < pairs.count; i++) {
@@ -300,8 +355,14 @@ static void sweep_name(struct label_index *index, struct label_name *name, struc
         if (atomic_load_explicit(&pair->live, memory_order_relaxed) == 0)
             unlink_pair(index, pair);
     }
-    atomic_store_explicit(&kept->count, kept_count, memory_order_relaxed);
-    list_replace(index, &name->pairs, kept, NULL);
+    if (kept_count > 0) {
+        atomic_store_explicit(&kept->count, kept_count, memory_order_relaxed);
+        list_replace(index, &name->pairs, kept, NULL);
+    } else {
+        mem_free(MEM_POSTINGS, kept);
+        list_replace(index, &name->pairs, NULL, NULL);
+        unlink_name(index, id);
+    }
 }
 
 void label_index_sweep(struct label_index *index, struct id_view dead)
@@ -310,7 +371,7 @@ void label_index_sweep(struct label_index *index, struct id_view dead)
         return;
     list_shrink(index, &index->all, dead, NULL);
     for (uint32_t i = 0; i < label_index_name_count(index); i++)
-        sweep_name(index, atomic_load_explicit(&index->names[i], memory_order_relaxed), dead);
+        sweep_name(index, i, dead);
 }
 
 /* ---- reading ---- */
@@ -334,12 +395,12 @@ uint32_t label_index_name_count(const struct label_index *index)
 
 struct str label_index_name(const struct label_index *index, uint32_t name)
 {
-    return atomic_load_explicit(&index->names[name], memory_order_acquire)->text;
+    return label_index__name(index, name)->text;
 }
 
 struct id_view label_index_name_pairs(const struct label_index *index, uint32_t name)
 {
-    return id_list__view(&atomic_load_explicit(&index->names[name], memory_order_acquire)->pairs);
+    return id_list__view(&label_index__name(index, name)->pairs);
 }
 
 uint32_t label_index_pair_series(const struct label_index *index, uint32_t pair)

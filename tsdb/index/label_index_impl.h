@@ -14,7 +14,8 @@ enum {
     PAIR_PAGE_SIZE = 1024,
     PAIR_PAGES_MAX = 1 << 16, /* 64 M pairs */
     PAIR_INLINE = 2,
-    NAMES_MAX = 1 << 16,
+    NAME_PAGE_SIZE = 256,
+    NAME_PAGES_MAX = 1 << 14, /* 4 M names */
 };
 
 /* An append-only array that is read without a lock: count is stored (release) after the element;
@@ -40,15 +41,23 @@ struct label_pair {
 };
 static_assert(sizeof(struct label_pair) == 48, "the head's memory budget counts on it");
 
+/* A name without pairs is going or gone: only who finds pairs may look at its text. */
 struct label_name {
-    struct str text;
+    struct str text; /* data NULL: the number is free */
     struct id_list pairs;
+};
+
+/* Numbers of things that have gone, to be given again. */
+struct free_ids {
+    uint32_t *items;
+    uint32_t count;
+    uint32_t capacity;
 };
 
 struct label_index {
     struct retirer retirer;
     _Atomic(struct label_pair *) pair_pages[PAIR_PAGES_MAX];
-    _Atomic(struct label_name *) names[NAMES_MAX];
+    _Atomic(struct label_name *) name_pages[NAME_PAGES_MAX];
     _Atomic uint32_t name_count;
     struct id_list all;
 
@@ -58,11 +67,17 @@ struct label_index {
     /* guarded by lock */
     struct htable pairs_by_text;
     struct htable names_by_text;
-    uint32_t pair_count;  /* numbers handed out */
-    uint32_t *free_pairs; /* numbers to hand out again */
-    uint32_t free_count;
-    uint32_t free_capacity;
+    uint32_t pair_count; /* numbers handed out */
+    struct free_ids free_pairs;
+    struct free_ids free_names;
 };
+
+static inline struct label_name *label_index__name(const struct label_index *index, uint32_t name)
+{
+    struct label_name *page =
+        atomic_load_explicit(&index->name_pages[name / NAME_PAGE_SIZE], memory_order_acquire);
+    return &page[name % NAME_PAGE_SIZE];
+}
 
 static inline struct label_pair *label_index__pair(const struct label_index *index, uint32_t pair)
 {

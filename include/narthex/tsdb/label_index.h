@@ -5,7 +5,8 @@
  *     all  ─► series ordinals
  *
  * Pairs are interned: a pair is a u32 and a label set an array of them, sorted by name. A pair
- * counts the series that carry it and goes away when a sweep finds none.
+ * counts the series that carry it and goes away when a sweep finds none; so does a name without
+ * pairs.
  *
  * Threads: adding and sweeping by one thread at a time (the head's write lock); everything else by
  * any thread that keeps the retirer from freeing (an open head reader). Readers see every series
@@ -37,7 +38,8 @@ void label_index_set_exclusive(struct label_index *index, bool exclusive);
 
 /* ---- writing ---- */
 
-/* The pair's number, made if new. New pairs carry no series until label_index_add_series. */
+/* The pair's number, made if new; LABEL_PAIR_NONE: there are too many names or pairs. New pairs
+ * carry no series until label_index_add_series. */
 uint32_t label_index_pair(struct label_index *index, struct str name, struct str value);
 /* Adds a series; its ordinal must be above all others unless the index is exclusive. */
 void label_index_add_series(struct label_index *index, const uint32_t *pairs, uint32_t count,
@@ -53,7 +55,7 @@ void label_index_sweep(struct label_index *index, struct id_view dead);
 
 /* Strings live as long as a series with the pair, or the reader. */
 struct label label_index_label(const struct label_index *index, uint32_t pair);
-/* Number of a label name's table, and its text. */
+/* Number of a label name, below label_index_name_count; its text, of a name with pairs only. */
 uint32_t label_index_pair_name(const struct label_index *index, uint32_t pair);
 uint32_t label_index_name_count(const struct label_index *index);
 struct str label_index_name(const struct label_index *index, uint32_t name);

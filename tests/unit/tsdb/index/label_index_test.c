@@ -147,6 +147,34 @@ static void a_sweep_leaves_no_trace(void **state)
     strbuf_deinit(&why);
 }
 
+/* More names than any honest target has: they take memory, no more, and that is given back. */
+static void any_number_of_names_comes_and_goes(void **state)
+{
+    (void)state;
+    enum { NAMES = 70000 };
+    struct label_index *index = label_index_create((struct retirer){free_now, NULL});
+    struct arena arena;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    uint32_t *pairs = MEM_NEW_ARRAY(MEM_TEST, uint32_t, NAMES);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < NAMES; i++) {
+            struct str name = arena_printf(&arena, "n%u_%u", round, i);
+            pairs[i] = label_index_pair(index, name, STR("v"));
+            assert_true(pairs[i] != LABEL_PAIR_NONE);
+        }
+        label_index_add_series(index, pairs, NAMES, round);
+        assert_true(str_equal(label_index_label(index, pairs[NAMES - 1]).name,
+                              arena_printf(&arena, "n%u_%u", round, (unsigned)NAMES - 1)));
+        assert_int_equal(label_index_name_count(index), NAMES);
+        label_index_drop_series(index, pairs, NAMES);
+        label_index_sweep(index, (struct id_view){&round, 1});
+        assert_int_equal(label_index_find_name(index, STR("n0_7")), UINT32_MAX);
+    }
+    mem_free(MEM_TEST, pairs);
+    arena_deinit(&arena);
+    label_index_destroy(index);
+}
+
 static void series_may_come_in_any_order_in_a_replay(void **state)
 {
     (void)state;
@@ -214,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_matchers_select_as_a_scan_does, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_sweep_leaves_no_trace, set_up, tear_down),
+        cmocka_unit_test(any_number_of_names_comes_and_goes),
         cmocka_unit_test(series_may_come_in_any_order_in_a_replay),
         cmocka_unit_test(set_operations_agree_with_bitmaps),
     };
