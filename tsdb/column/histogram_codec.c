@@ -1,8 +1,14 @@
 #include "narthex/tsdb/histogram_codec.h"
 
+#include <assert.h>
+
 #include "narthex/base/coding.h"
 
 enum { SPANS_MAX = 1 << 16, BUCKETS_MAX = 1 << 20 };
+
+static_assert(SPANS_MAX * 2 >= HISTOGRAM_STORED_BYTES_MAX &&
+                  (int)BUCKETS_MAX >= (int)HISTOGRAM_STORED_BYTES_MAX,
+              "whatever is stored can be read: a span takes two bytes at least, a bucket one");
 
 static void put_count(struct strbuf *out, enum histogram_kind kind, union histogram_count count)
 {

@@ -243,15 +243,22 @@ struct add_context {
     int64_t max_t_ms;
 };
 
-static void stage_histogram(struct head_appender *self, const struct histogram *histogram,
+/* False: it is larger than any that is stored. */
+static bool stage_histogram(struct head_appender *self, const struct histogram *histogram,
                             struct staged_sample *sample)
 {
     size_t offset = self->histogram_bytes.size;
     histogram_encode(&self->histogram_bytes, histogram);
+    size_t size = self->histogram_bytes.size - offset;
+    if (size > HISTOGRAM_STORED_BYTES_MAX) {
+        self->histogram_bytes.size = offset;
+        return false;
+    }
     VEC_PUSH(MEM_HEAD, self->histograms, self->histogram_count, self->histogram_capacity,
-             (struct staged_bytes){offset, self->histogram_bytes.size - offset});
+             (struct staged_bytes){offset, size});
     sample->histogram = self->histogram_count;
     sample->value = 0;
+    return true;
 }
 
 /* Its sum has the bits STALE_NAN_BITS. */
@@ -414,10 +421,10 @@ static err_t add_one(const struct add_context *context, size_t i)
         if (stale && ends_histograms(self, sample.ordinal))
             histogram = &stale_histogram;
     }
-    if (sample.t_ms > context->max_t_ms)
+    if (sample.t_ms > context->max_t_ms || sample.t_ms < -SAMPLE_T_MS_MAX)
         return ERR_OUT_OF_BOUNDS;
-    if (histogram != NULL)
-        stage_histogram(self, histogram, &sample);
+    if (histogram != NULL && !stage_histogram(self, histogram, &sample))
+        return ERR_INVALID;
     err_t err = sample.t_ms < context->min_t_ms ? ERR_OUT_OF_BOUNDS : judge(self, series, &sample);
     if (err == OK)
         stage(context, &sample);
@@ -488,6 +495,12 @@ static size_t add_in_order(const struct add_context *context, size_t from)
     return count;
 }
 
+static int64_t newest_wanted(const struct append_options *options)
+{
+    return options->t_max_ms == 0 || options->t_max_ms > SAMPLE_T_MS_MAX ? SAMPLE_T_MS_MAX
+                                                                         : options->t_max_ms;
+}
+
 static err_t appender_op_add(struct appender *appender, const struct append_batch *batch,
                              struct strbuf *why)
 {
@@ -499,12 +512,13 @@ static err_t appender_op_add(struct appender *appender, const struct append_batc
     if (self->staged_count == 0)
         head__source_renew(head, self->source);
     const struct head_source *source = &head->sources[self->source];
+    int64_t min_t_ms = head__min_append_t(head);
     struct add_context context = {
         .self = self,
         .batch = batch,
         .lane = source->lane_count > 0 ? source->lanes[0] : NULL,
-        .min_t_ms = head__min_append_t(head),
-        .max_t_ms = self->options.t_max_ms == 0 ? INT64_MAX : self->options.t_max_ms,
+        .min_t_ms = min_t_ms > -SAMPLE_T_MS_MAX ? min_t_ms : -SAMPLE_T_MS_MAX,
+        .max_t_ms = newest_wanted(&self->options),
     };
     if (self->staged_count == 0) {
         self->seen_sequence = head->sequence;

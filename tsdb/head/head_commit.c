@@ -9,6 +9,9 @@
 
 enum { MOVES_BEFORE_SHARED = 2, SERIES_BODY_BYTES = 1 << 24 };
 
+static_assert(SERIES_BODY_BYTES + 2 * SERIES_LABEL_BYTES_MAX < WAL_RECORD_BYTES_MAX,
+              "a series that no record takes would keep all later commits out of the log");
+
 /* ---- samples judged before other commits came ---- */
 
 /* Whether what was judged at staging still holds. */

@@ -24,8 +24,9 @@ enum {
     SERIES_PAGES_MAX = 1 << 18,
     HEAD_ORDINALS_MAX = SERIES_PAGE_SIZE * SERIES_PAGES_MAX,
     SLOT_PAGE_SIZE = 64,
-    LANES_MAX = 256,          /* of one source, as long as another way remains */
-    SERIES_LABELS_MAX = 1024, /* of one series, and what the log takes */
+    LANES_MAX = 256,                   /* of one source, as long as another way remains */
+    SERIES_LABELS_MAX = 1024,          /* of one series, and what the log takes */
+    SERIES_LABEL_BYTES_MAX = 16 << 20, /* likewise: a record of the log holds several such series */
     SOURCE_NONE = UINT32_MAX,
     SOURCE_RETIRED = UINT32_MAX - 1, /* most slots were dead: its series move to a new group */
     RENEW_SLOTS_MIN = 64,

@@ -76,6 +76,14 @@ static void set_record(struct head *head, uint32_t ordinal, struct head_series *
         atomic_store_explicit(&head->ordinal_count, ordinal + 1, memory_order_release);
 }
 
+static size_t label_bytes(struct labels labels)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < labels.count; i++)
+        size += labels.items[i].name.size + labels.items[i].value.size;
+    return size;
+}
+
 /* False: there are too many. Those that were made stay until the next sweep. */
 static bool intern_labels(struct head *head, struct labels labels, uint32_t *pairs)
 {
@@ -93,6 +101,9 @@ err_t head__series_create_locked(struct head *head, struct labels labels, uint64
     if (labels.count > SERIES_LABELS_MAX)
         return err_fail(why, ERR_INVALID, "series with %u labels; at most %d are possible",
                         labels.count, SERIES_LABELS_MAX);
+    if (label_bytes(labels) > SERIES_LABEL_BYTES_MAX)
+        return err_fail(why, ERR_INVALID, "series with labels of more than %d bytes",
+                        SERIES_LABEL_BYTES_MAX);
     if (ordinal == HEAD_ORDINALS_MAX)
         ordinal = atomic_load_explicit(&head->ordinal_count, memory_order_relaxed);
     if (ordinal >= HEAD_ORDINALS_MAX || head->ref_base + ordinal + 1 > UINT32_MAX)

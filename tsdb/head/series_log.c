@@ -8,7 +8,8 @@
 #include "narthex/base/vec.h"
 #include "series_log_impl.h"
 
-enum { SERIES_PER_RECORD = 4096, BUFFER_KEPT_BYTES = 64 << 10 };
+/* A record ends after so many series, or when its pairs have so many bytes. */
+enum { SERIES_PER_RECORD = 4096, PAIR_BYTES_PER_RECORD = 16 << 20, BUFFER_KEPT_BYTES = 64 << 10 };
 #define UNFINISHED_SUFFIX ".tmp"
 
 static char *file_path(const char *dir, uint32_t number, const char *suffix)
@@ -224,7 +225,7 @@ static err_t write_series(struct series_log *log, struct head *head, uint32_t fr
     while (from < to) {
         uint32_t end = to - from > SERIES_PER_RECORD ? from + SERIES_PER_RECORD : to;
         mutex_lock(&head->write_lock);
-        for (; from < end; from++) {
+        for (; from < end && log->pairs.size < PAIR_BYTES_PER_RECORD; from++) {
             const struct head_series *series = head__series(head, from);
             if (series != NULL)
                 put_series(log, head, series);

@@ -13,6 +13,10 @@
 #include "narthex/base/strbuf.h"
 #include "narthex/model/histogram.h"
 
+/* Bytes of the largest one that is stored, about 8000 buckets of a float histogram: COLUMN_ROWS_MAX
+ * of them fit into a column of a block. Nothing smaller fails to be decoded. */
+enum { HISTOGRAM_STORED_BYTES_MAX = 1 << 16 };
+
 /* Appends the histogram to out. */
 void histogram_encode(struct strbuf *out, const struct histogram *histogram);
 /* Decodes into the arena. ERR_CORRUPT; any bytes are safe. */

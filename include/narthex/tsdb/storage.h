@@ -42,6 +42,10 @@ struct appender {
     const struct appender_ops *ops;
 };
 
+/* Samples lie at most so far from 1970, 146 million years, so that the distance between any two of
+ * them is a number. Others are ERR_OUT_OF_BOUNDS. */
+#define SAMPLE_T_MS_MAX ((INT64_C(1) << 62) - 1)
+
 struct append_options {
     /* Samples that are out of order are dropped without being counted as errors; stale markers
      * always behave so. */
@@ -64,8 +68,9 @@ struct append_batch {
      * be late. NULL: none of them. */
     const bool *in_order_only;
     /* Written: OK, or why the sample was left out (ERR_STALE_REF, ERR_OUT_OF_ORDER, ERR_DUPLICATE,
-     * ERR_OUT_OF_BOUNDS, ERR_TOO_OLD, ERR_INVALID). A sample equal to the newest one of its series
-     * in time and bits is OK and stored once. */
+     * ERR_OUT_OF_BOUNDS, ERR_TOO_OLD, ERR_INVALID: a histogram that is none, or that is larger
+     * than HISTOGRAM_STORED_BYTES_MAX of histogram_codec.h). A sample equal to the newest one of
+     * its series in time and bits is OK and stored once. */
     uint8_t *outcomes;
 };
 
@@ -85,7 +90,8 @@ struct appender_ops {
     /* Starts a commit of one source. */
     void (*begin)(struct appender *, source_ref source, const struct append_options *options);
     /* The series with these labels, created if new. The labels are copied. ERR_NO_SPACE: it is new
-     * and there is no memory for it (mem_pressure). */
+     * and there is no memory for it (mem_pressure). ERR_INVALID: more than 1024 labels or 16 MiB of
+     * them. ERR_LIMIT: the store can take no more series, names or values. */
     err_t (*series)(struct appender *, struct labels labels, series_ref *ref, bool *created,
                     struct strbuf *why);
     /* Adds samples to the commit and judges each. Fails as a whole only when the store cannot take
