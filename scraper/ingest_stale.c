@@ -59,6 +59,8 @@ err_t scrape_ingest_stale(struct scrape_ingest *ingest, const struct ingest_task
         err = mark_all(ingest, why);
     if (ingest->rewrite.active)
         scrape_rewrite_end(&ingest->rewrite, task->cache, failed);
+    if (!failed && task->cache->starts != NULL)
+        synthetic_starts_end(task->cache->starts, task->scrape);
     ingest->lost_count = 0;
     task->cache->t_ms = task->t_ms;
     return err;

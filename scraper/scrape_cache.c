@@ -10,7 +10,9 @@ enum { TABLE_KEPT_PER_LINE = 16, TABLE_KEPT_MIN = 1024, NEAR_LINES = 16 };
 void scrape_cache_deinit(struct scrape_cache *cache)
 {
     mem_free(MEM_SCRAPE, cache->lines);
+    synthetic_starts_destroy(cache->starts);
     cache->lines = NULL;
+    cache->starts = NULL;
     cache->count = 0;
 }
 

@@ -18,6 +18,7 @@
 
 #include "narthex/base/htable.h"
 #include "narthex/tsdb/storage.h"
+#include "synthetic_starts.h"
 
 enum cache_line_kind {
     CACHE_LINE_SERIES,
@@ -52,7 +53,8 @@ struct scrape_cache {
     struct cache_line *lines;
     uint32_t count;
     uint64_t seed;
-    int64_t t_ms; /* of the last scrape; 0: there was none */
+    int64_t t_ms;                    /* of the last scrape; 0: there was none */
+    struct synthetic_starts *starts; /* NULL: none are made */
 };
 
 /* Buffers for rewriting one cache at a time. */

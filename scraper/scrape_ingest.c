@@ -107,6 +107,36 @@ static void set_type(struct cache_line *line, enum metadata_type type)
         line->flags |= CACHE_LINE_NORMALISED;
 }
 
+static err_t push_sample(struct scrape_ingest *ingest, struct cache_line *line,
+                         const struct exposition_entry *entry, bool timed, struct strbuf *why)
+{
+    const struct ingest_task *task = ingest->task;
+    const struct histogram *histogram = entry->histogram;
+    if (histogram != NULL && (histogram = ingest__limit_histogram(ingest, histogram)) == NULL) {
+        ingest->result->bucket_limit_hit = true;
+        return OK;
+    }
+    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
+    bool starts = entry->start_ms > 0 && entry->start_ms < t_ms;
+    if (!timed || ingest->track_times)
+        line->seen = task->scrape;
+    else
+        ingest->seen_all = false;
+    struct ingest_row row = {
+        .ref = line->ref,
+        .t_ms = t_ms,
+        .value = entry->value,
+        .histogram = histogram,
+        .start_ms = starts && task->options->start_timestamps ? entry->start_ms : 0,
+        .line = line_index(ingest, line),
+    };
+    TRY(ingest__batch_push(ingest, &row, why));
+    ingest->result->pushed++;
+    if (entry->has_exemplar && task->options->exemplar_storage)
+        ingest__add_exemplars(ingest, entry, line->ref, t_ms);
+    return OK;
+}
+
 /* The value of the line's sample goes to the batch. */
 static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
                     const struct exposition_entry *entry, struct strbuf *why)
@@ -127,33 +157,19 @@ static err_t append(struct scrape_ingest *ingest, struct cache_line *line,
         result->sample_limit_hit = true;
     if (result->sample_limit_hit)
         return OK;
-    const struct histogram *histogram = entry->histogram;
-    if (histogram != NULL && (histogram = ingest__limit_histogram(ingest, histogram)) == NULL) {
-        result->bucket_limit_hit = true;
+    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
+    if (task->options->start_synthesis && entry->start_ms == 0) {
+        struct exposition_entry made = *entry;
+        if (ingest__synthesize_start(ingest, line, &made, t_ms))
+            return push_sample(ingest, line, &made, timed, why);
+        ingest->seen_all = false;
         return OK;
     }
-    int64_t t_ms = timed ? entry->timestamp_ms : task->t_ms;
     bool starts = entry->start_ms > 0 && entry->start_ms < t_ms;
     if (starts && task->options->created_timestamp_zero &&
         (timed || !is_known_start(ingest, line, entry->start_ms)))
         TRY(push_zero(ingest, entry, line->ref, why));
-    if (!timed || ingest->track_times)
-        line->seen = task->scrape;
-    else
-        ingest->seen_all = false;
-    struct ingest_row row = {
-        .ref = line->ref,
-        .t_ms = t_ms,
-        .value = entry->value,
-        .histogram = histogram,
-        .start_ms = starts && task->options->start_timestamps ? entry->start_ms : 0,
-        .line = line_index(ingest, line),
-    };
-    TRY(ingest__batch_push(ingest, &row, why));
-    result->pushed++;
-    if (entry->has_exemplar && task->options->exemplar_storage)
-        ingest__add_exemplars(ingest, entry, line->ref, t_ms);
-    return OK;
+    return push_sample(ingest, line, entry, timed, why);
 }
 
 static void remember_value(struct cache_line *line, const struct exposition_entry *entry)
@@ -449,7 +465,8 @@ struct exposition_options scrape_ingest_options(const struct ingest_task *task)
     return (struct exposition_options){
         .native_histograms = task->target->scrape_native_histograms,
         .always_classic = task->target->always_scrape_classic_histograms,
-        .start_timestamps = options->created_timestamp_zero || options->start_timestamps,
+        .start_timestamps = options->created_timestamp_zero || options->start_timestamps ||
+                            options->start_synthesis,
     };
 }
 
@@ -459,7 +476,7 @@ err_t scrape_ingest_body(struct scrape_ingest *ingest, const struct ingest_task 
     start(ingest, task, result);
     struct exposition_options options = scrape_ingest_options(task);
     exposition_start(ingest->exposition, task->format, &options, task->body);
-    bool every_line = task->target->convert_classic_histograms ||
+    bool every_line = task->target->convert_classic_histograms || task->options->start_synthesis ||
                       (options.start_timestamps && task->format == EXPOSITION_OPENMETRICS);
     err_t err = every_line ? walk_every_line(ingest, why) : walk(ingest, why);
     if (err == ERR_INVALID)

@@ -155,6 +155,10 @@ const struct histogram *ingest__limit_histogram(struct scrape_ingest *ingest,
 /* A sample that exposition_next gave, or a histogram made of samples. */
 err_t ingest__take_sample(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                           struct strbuf *why);
+/* Feature st-synthesis: makes the sample one with a start; false when it is not to be stored. A
+ * histogram made lives until the next call. */
+bool ingest__synthesize_start(struct scrape_ingest *ingest, const struct cache_line *line,
+                              struct exposition_entry *entry, int64_t t_ms);
 /* Appends the exemplars of the entry at hand, in `arena`. */
 void ingest__read_exemplars(struct scrape_ingest *ingest, struct found_exemplars *list,
                             struct arena *arena);

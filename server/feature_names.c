@@ -20,6 +20,7 @@ static const struct {
     {"extra-scrape-metrics", AT(extra_scrape_metrics)},
     {"created-timestamp-zero-ingestion", AT(created_timestamp_zero)},
     {"st-storage", AT(start_timestamps)},
+    {"st-synthesis", AT(start_synthesis)},
     {"type-and-unit-labels", AT(type_and_unit_labels)},
 };
 
@@ -38,7 +39,6 @@ static const struct {
     {"memory-snapshot-on-shutdown", "of Prometheus' storage"},
     {"use-uncached-io", "of Prometheus' storage"},
     {"xor2-encoding", "of Prometheus' storage"},
-    {"st-synthesis", "not built"},
     {"metadata-wal-records", "remote write is not built"},
     {"old-ui", "there are no pages"},
     {"otlp-deltatocumulative", "the OTLP receiver is not built"},

@@ -73,6 +73,7 @@ struct server_flags {
     bool extra_scrape_metrics;
     bool created_timestamp_zero;
     bool start_timestamps;
+    bool start_synthesis;
     bool type_and_unit_labels;
 
     /* All flags with their effective values, sorted by name; for /api/v1/status/flags. */

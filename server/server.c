@@ -446,6 +446,7 @@ static err_t create_scraper(struct server *server, struct strbuf *why)
         .exemplar_storage = flags->exemplar_storage,
         .created_timestamp_zero = flags->created_timestamp_zero,
         .start_timestamps = flags->start_timestamps,
+        .start_synthesis = flags->start_synthesis,
         .type_and_unit_labels = flags->type_and_unit_labels,
         .external_labels_text = strbuf_str(&external),
     };

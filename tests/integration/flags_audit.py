@@ -68,12 +68,12 @@ AGENT = {
 FEATURES = """
     promql-experimental-functions promql-extended-range-selectors promql-binop-fill-modifiers
     promql-delayed-name-removal promql-per-step-stats use-start-timestamps exemplar-storage search-api
-    extra-scrape-metrics created-timestamp-zero-ingestion st-storage type-and-unit-labels
+    extra-scrape-metrics created-timestamp-zero-ingestion st-storage st-synthesis type-and-unit-labels
     auto-reload-config""".split()
 IDLE_FEATURES = """
     native-histograms ooo-native-histograms promql-duration-expr concurrent-rule-eval
     delayed-compaction fast-startup histograms-st-encoding memory-snapshot-on-shutdown
-    use-uncached-io xor2-encoding st-synthesis metadata-wal-records old-ui
+    use-uncached-io xor2-encoding metadata-wal-records old-ui
     otlp-native-delta-ingestion""".split()
 BAD = [
     ("--nonsense", "unknown long flag '--nonsense'"), ("--no-log.level", "unknown long flag"),

@@ -32,6 +32,7 @@ struct scrape_manager_options {
     bool exemplar_storage;           /* feature exemplar-storage */
     bool created_timestamp_zero;     /* feature created-timestamp-zero-ingestion */
     bool start_timestamps;           /* feature st-storage: kept with each sample */
+    bool start_synthesis;            /* feature st-synthesis: made up where none is exposed */
     bool type_and_unit_labels;       /* feature type-and-unit-labels */
     size_t body_bytes_max;           /* of one decompressed body, whatever the job's own limit is;
                                         0: SCRAPE_BODY_BYTES_MAX */

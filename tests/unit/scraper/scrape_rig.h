@@ -187,6 +187,42 @@ static inline const char *plain(struct rig *r, const char *name)
     return samples(r, name, "instance", "h:1");
 }
 
+/* The start timestamp of the number-th sample of a series; 0: none, -1: no such sample. */
+static inline int64_t start_of(struct rig *r, const char *name, size_t number)
+{
+    struct matcher matcher;
+    struct querier *querier;
+    struct series_cursor *cursor;
+    struct select_hints hints = {.start_ms = 0, .end_ms = INT64_MAX};
+    struct series_list list;
+    struct arena arena;
+    struct sample_column_info info;
+    struct sample_column column;
+    bool found;
+    int64_t start_ms = -1;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    assert_int_equal(matcher_init(&matcher, MATCH_EQUAL, LABEL_NAME, str_from_cstr(name), &r->why),
+                     OK);
+    assert_int_equal(storage_querier_open(r->store, 0, INT64_MAX, &querier, &r->why), OK);
+    assert_int_equal(
+        querier_select(querier, (struct selector){&matcher, 1}, &hints, &arena, &list, &r->why),
+        OK);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(querier_cursor_open(querier, &hints, &cursor, &r->why), OK);
+    assert_int_equal(series_cursor_seek(cursor, &list.items[0], 0, INT64_MAX, &r->why), OK);
+    while (series_cursor_next(cursor, &info, &found, &r->why) == OK && found) {
+        assert_int_equal(series_cursor_decode(cursor, &column, &r->why), OK);
+        if (number < column.count)
+            start_ms = column.start_t_ms == NULL ? 0 : column.start_t_ms[number];
+        number -= column.count;
+    }
+    series_cursor_close(cursor);
+    querier_close(querier);
+    matcher_deinit(&matcher);
+    arena_deinit(&arena);
+    return start_ms;
+}
+
 static inline void limit_fails(void (*set)(struct scrape_config *), const char *body,
                                const char *text)
 {
