@@ -81,7 +81,8 @@ void http__multipart_parse(struct http_request *request, struct str content_type
     uint32_t before = request->param_count;
     while (at + 2 <= body.size && body.data[at] == '\r' && body.data[at + 1] == '\n') {
         size_t end = find_text(body, delimiter, at);
-        if (end == SIZE_MAX || !add_part(request, str_from(body.data + at + 2, end - at - 2)))
+        if (end == SIZE_MAX || end < at + 2 ||
+            !add_part(request, str_from(body.data + at + 2, end - at - 2)))
             break;
         at = end + delimiter.size;
     }

@@ -67,6 +67,22 @@ static void cut_multipart_bodies_are_empty(void **state)
     }
 }
 
+/* Two delimiters that share a line break: the part between them is not even empty. */
+static void a_part_may_be_missing(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"--b\r\n--b--", "\r\n--b\r\n--b--", "--b\r\n\r\n--b--",
+                                         "--b\r\n--b\r\n--b--\r\n\r\n"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct http_request request;
+        init(&request);
+        http__multipart_parse(&request, STR("multipart/form-data; boundary=b"),
+                              str_from_cstr(bodies[i]));
+        assert_int_equal(request.param_count, 0);
+        arena_deinit(&request.arena);
+    }
+}
+
 static void accept_chooses_the_form(void **state)
 {
     (void)state;
@@ -108,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_of_a_multipart_body_are_parameters),
         cmocka_unit_test(cut_multipart_bodies_are_empty),
+        cmocka_unit_test(a_part_may_be_missing),
         cmocka_unit_test(accept_chooses_the_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
