@@ -155,13 +155,18 @@ err_t wal_append(struct wal *wal, const struct strbuf *body, int64_t max_t_ms, s
 
 bool wal_take_back(struct wal *wal)
 {
+    mutex_lock(&wal->sync_lock);
     mutex_lock(&wal->lock);
     struct wal_segment *segment = &wal->segments[wal->segment_count - 1];
     take_back(wal, segment->bytes - wal->out.size);
     bool taken = !wal->broken;
     if (taken)
         segment->bytes -= wal->out.size;
+    /* Another thread may have synced it meanwhile: other bytes will stand in its place. */
+    if (wal->synced_bytes > segment->bytes)
+        wal->synced_bytes = 0;
     mutex_unlock(&wal->lock);
+    mutex_unlock(&wal->sync_lock);
     return taken;
 }
 

@@ -109,42 +109,63 @@ void wal_checkpoint_abort(struct wal_checkpoint *checkpoint)
     checkpoint_free(checkpoint);
 }
 
-/* Removes the files the checkpoint stands for. What cannot be removed is tried again at the next
- * start, when it is ignored too. */
-static void remove_covered(struct wal_checkpoint *checkpoint)
+static void remove_file(struct wal *wal, char *path)
+{
+    struct strbuf why = STRBUF_INIT;
+    if (wal->fs->unlink(wal->fs->context, path, &why) != OK)
+        LOG_WARN("cannot remove an old file of the log", "err", strbuf_cstr(&why));
+    strbuf_deinit(&why);
+    mem_free(MEM_WAL, path);
+}
+
+/* Takes the segments up to `last` out of the list; *gone, to be freed, are those. */
+static uint32_t take_segments(struct wal *wal, uint32_t last, uint64_t checkpoint_bytes,
+                              struct wal_segment **gone)
+{
+    mutex_lock(&wal->lock);
+    uint32_t count = 0;
+    while (count < wal->segment_count && wal->segments[count].number <= last)
+        count++;
+    *gone = MEM_NEW_ARRAY(MEM_WAL, struct wal_segment, count);
+    memcpy(*gone, wal->segments, count * sizeof **gone);
+    wal->segment_count -= count;
+    memmove(wal->segments, wal->segments + count, wal->segment_count * sizeof *wal->segments);
+    wal->checkpoint_bytes = checkpoint_bytes;
+    mutex_unlock(&wal->lock);
+    return count;
+}
+
+static void remove_older_checkpoints(const struct wal_checkpoint *checkpoint)
 {
     struct wal *wal = checkpoint->wal;
     struct strbuf why = STRBUF_INIT;
-    mutex_lock(&wal->lock);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < wal->segment_count; i++) {
-        if (wal->segments[i].number > checkpoint->number) {
-            wal->segments[kept++] = wal->segments[i];
-            continue;
-        }
-        char *path = wal__segment_path(wal->path, wal->segments[i].number);
-        if (wal->fs->unlink(wal->fs->context, path, &why) != OK)
-            LOG_WARN("cannot remove an old log segment", "err", strbuf_cstr(&why));
-        mem_free(MEM_WAL, path);
-    }
-    wal->segment_count = kept;
-    wal->checkpoint_bytes = checkpoint->bytes;
-    mutex_unlock(&wal->lock);
     struct fs_list list;
     if (fs_list_dir(wal->path, &list, &why) == OK) {
         for (size_t i = 0; i < list.count; i++) {
             uint32_t number;
-            if (!wal__is_checkpoint(str_from_cstr(list.names[i]), &number) ||
-                number >= checkpoint->number)
-                continue;
-            char *path = wal__checkpoint_path(wal->path, number);
-            if (wal->fs->unlink(wal->fs->context, path, &why) != OK)
-                LOG_WARN("cannot remove an old checkpoint", "err", strbuf_cstr(&why));
-            mem_free(MEM_WAL, path);
+            if (wal__is_checkpoint(str_from_cstr(list.names[i]), &number) &&
+                number < checkpoint->number)
+                remove_file(wal, wal__checkpoint_path(wal->path, number));
         }
         fs_list_free(&list);
     }
     strbuf_deinit(&why);
+}
+
+/* Removes the files the checkpoint stands for. What cannot be removed is tried again at the next
+ * start, when it is ignored too. Commits go on meanwhile; a sync, which would make a file anew that
+ * it does not find, waits. */
+static void remove_covered(struct wal_checkpoint *checkpoint)
+{
+    struct wal *wal = checkpoint->wal;
+    struct wal_segment *gone;
+    mutex_lock(&wal->sync_lock);
+    uint32_t count = take_segments(wal, checkpoint->number, checkpoint->bytes, &gone);
+    for (uint32_t i = 0; i < count; i++)
+        remove_file(wal, wal__segment_path(wal->path, gone[i].number));
+    mutex_unlock(&wal->sync_lock);
+    mem_free(MEM_WAL, gone);
+    remove_older_checkpoints(checkpoint);
 }
 
 err_t wal_checkpoint_finish(struct wal_checkpoint *checkpoint, struct strbuf *why)

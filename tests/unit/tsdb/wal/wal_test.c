@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "fault_fs.h"
 #include "narthex/base/coding.h"
 #include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
@@ -363,6 +364,38 @@ static void a_flipped_bit_is_confined(void **state)
     strbuf_deinit(&file);
 }
 
+/* A record that was synced by another thread and then taken back: the next one, just as long, is
+ * not on the disk. */
+static void what_is_taken_back_is_not_synced(void **state)
+{
+    struct fixture *f = *state;
+    struct fault_fs *faulty = fault_fs_create();
+    struct wal_options options = {
+        .fs = fault_fs_table(faulty), .path = f->path, .first_segment = 1};
+    assert_int_equal(wal_open(&options, &f->wal, &f->why), OK);
+    encode_series(f, 1);
+    encode_row(f, 1, 1000, 1, 1);
+    append(f, 1000);
+    assert_int_equal(wal_sync(f->wal, &f->why), OK);
+    wal_group_forget(&f->group);
+    encode_row(f, 1, 2000, 2, 1);
+    append(f, 2000);
+    assert_int_equal(wal_sync(f->wal, &f->why), OK);
+    assert_true(wal_take_back(f->wal));
+    wal_group_forget(&f->group);
+    encode_row(f, 1, 3000, 3, 1);
+    append(f, 3000);
+    assert_int_equal(wal_sync(f->wal, &f->why), OK);
+    assert_int_equal(wal_close(f->wal, &f->why), OK);
+    f->wal = NULL;
+    fault_fs_lose_power(faulty, 0);
+    fault_fs_destroy(faulty);
+    replay(f);
+    assert_non_null(strstr(strbuf_cstr(&f->found.text), "t=1000: 1=1"));
+    assert_null(strstr(strbuf_cstr(&f->found.text), "t=2000"));
+    assert_non_null(strstr(strbuf_cstr(&f->found.text), "t=3000: 1=3"));
+}
+
 static void a_checkpoint_replaces_old_segments(void **state)
 {
     struct fixture *f = *state;
@@ -415,6 +448,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(segments_stand_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_torn_tail_is_cut_at_every_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flipped_bit_is_confined, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_taken_back_is_not_synced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint_replaces_old_segments, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unfinished_checkpoint_is_not_used, set_up, tear_down),
     };
