@@ -89,12 +89,10 @@ static err_t add_columns(struct block_writer *writer, const struct corpus_job *j
         if (count == 0)
             continue;
         struct column_stats stats;
-        column_stats_compute(values, count, &stats);
-        struct block_column column = {.group = series->job,
-                                      .window = window,
-                                      .present = present,
-                                      .bytes = bytes,
-                                      .stats = &stats};
+        struct block_column column = {
+            .group = series->job, .window = window, .present = present, .bytes = bytes};
+        if (column_stats_compute(values, count, &stats))
+            column.stats = &stats;
         column.size = column_seal(values, count, NULL, bytes);
         TRY(block_writer_add_column(writer, &column, why));
     }

@@ -53,7 +53,7 @@ bool summaries__take(struct sample_buffer *buffer, const struct sample_want *wan
     if (want->summary == SUMMARY_NONE || info->kind != SAMPLES_FLOAT || !info->has_stats)
         return false;
     const struct sample_stats *stats = &info->stats;
-    if ((want->summary == SUMMARY_CLIMB && stats->drop_count > 0) ||
+    if ((want->summary == SUMMARY_CLIMB && stats->drops) ||
         (want->summary == SUMMARY_SUM && !stats->sum_exact))
         return false;
     if (cut(want->windows->start_ms, want->windows, info->first_t_ms, info->last_t_ms) ||

@@ -2,6 +2,7 @@
 #include "block_cursor.h"
 
 #include <lz4.h>
+#include <math.h>
 
 #include "block_directory.h"
 #include "narthex/base/mem.h"
@@ -384,7 +385,8 @@ static void cursor_fill_info(const struct block_cursor *cursor, int64_t first_ms
         .cut = (record->flags & BLOCK__CUT) != 0,
         .constant = constant,
         .has_start_times = record->start_times_size > 0,
-        .has_stats = constant || (!cursor->filtered && (record->flags & BLOCK__STATS) != 0),
+        .has_stats = constant ? !isnan(cursor->constant)
+                              : !cursor->filtered && (record->flags & BLOCK__STATS) != 0,
         .group = cursor->place_group,
         .window = cursor->window,
         .count = cursor->count,

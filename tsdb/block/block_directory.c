@@ -216,9 +216,10 @@ static bool take_stats(struct block__directory_walk *walk, struct block__record 
     const uint8_t *at = walk->at;
     if (at >= walk->chunk.end || *at > (uint64_t)(walk->chunk.end - at - 1))
         return false;
-    record->flags |= BLOCK__STATS;
     record->stats_size = *at;
     record->stats = at + 1;
+    if (column_stats_are_usable(record->stats, record->stats_size))
+        record->flags |= BLOCK__STATS;
     walk->at = at + 1 + record->stats_size;
     return true;
 }

@@ -10,8 +10,8 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little endian");
 
 enum {
-    BLOCK__VERSION = 2,
-    BLOCK__VERSION_OLDEST = 1, /* histogram columns of version 1 are records */
+    BLOCK__VERSION = 3,
+    BLOCK__VERSION_OLDEST = 1, /* 1: histogram columns are records; 1, 2: statistics' first form */
     BLOCK__PIECE_BYTES = 4096, /* one checksum each */
     BLOCK__HEADER_BYTES = 32,
     BLOCK__FOOTER_BYTES = 176,

@@ -118,8 +118,9 @@ static err_t parse_footer(struct block *block, struct strbuf *why)
         return block__corrupt(block, footer_offset, "checksum of the footer does not match", why);
     uint32_t version = block__get32(footer + BLOCK__FOOT_VERSION);
     if (version < BLOCK__VERSION_OLDEST || version > BLOCK__VERSION)
-        return err_fail(why, ERR_UNSUPPORTED, "%s: block version %" PRIu32 ", only %d is known",
-                        block->file_path, version, BLOCK__VERSION);
+        return err_fail(why, ERR_UNSUPPORTED,
+                        "%s: block version %" PRIu32 ", only %d to %d are known", block->file_path,
+                        version, BLOCK__VERSION_OLDEST, BLOCK__VERSION);
     block->checked_size = block__get64(footer + BLOCK__FOOT_CHECKSUMS_OFFSET);
     if (block->checked_size < BLOCK__HEADER_BYTES || block->checked_size > footer_offset)
         return block__corrupt(block, footer_offset, "checksum table is out of bounds", why);

@@ -13,8 +13,8 @@ static err_t add_floats(struct merge *merge, const struct merge__samples *sample
     column->kind = BLOCK_COLUMN_FLOAT;
     column->bytes = merge->column_bytes;
     column->size = column_seal_small(samples->values, samples->count, merge->column_bytes);
-    column_stats_compute(samples->values, samples->count, &stats);
-    column->stats = &stats;
+    if (column_stats_compute(samples->values, samples->count, &stats))
+        column->stats = &stats;
     if (samples->has_start_times) {
         column->start_times = merge->start_time_bytes;
         column->start_times_size =

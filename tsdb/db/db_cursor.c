@@ -70,21 +70,17 @@ static struct db_cursor *self_of(struct series_cursor *cursor)
 
 /* ---- sources ---- */
 
-/* Statistics that the reader may use as they are, see struct sample_stats. */
 static void take_stats(const struct column_stats *stats, struct sample_column_info *info)
 {
-    if (stats->stale_count > 0 || stats->count == 0 || (stats->flags & COLUMN_STATS_HAS_NAN) != 0)
-        return;
     info->has_stats = true;
     info->stats = (struct sample_stats){
         .first = stats->first,
         .last = stats->last,
         .min = stats->min,
         .max = stats->max,
+        .drops = (stats->flags & COLUMN_STATS_FALLS) != 0,
         .sum_exact = (stats->flags & COLUMN_STATS_SUM_EXACT) != 0,
         .sum = stats->sum,
-        .drop_sum = stats->reset_sum,
-        .drop_count = stats->reset_count,
     };
 }
 

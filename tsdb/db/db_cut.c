@@ -179,8 +179,8 @@ static err_t write_column(struct cut *cut, const struct sample_column *column, s
             out.bytes = cut->sealed;
             out.size = column_seal(column->values, column->count, NULL, cut->sealed);
         }
-        column_stats_compute(column->values, column->count, &stats);
-        out.stats = &stats;
+        if (column_stats_compute(column->values, column->count, &stats))
+            out.stats = &stats;
     } else {
         out.kind = BLOCK_COLUMN_HISTOGRAM;
         out.bytes = raw.bytes;

@@ -1,5 +1,6 @@
 /* Late samples of the head into blocks of their own, one per block range. Those overlap with blocks
  * of samples in order until the next merge. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,6 +190,7 @@ static err_t write_column(struct late_flush *flush, uint32_t group, uint32_t fro
 {
     const struct head_late_sample *items = flush->list.items + from;
     uint32_t count = to - from;
+    assert(count >= 1 && count <= COLUMN_ROWS_MAX);
     struct block_column out = {
         .group = group,
         .window = from / COLUMN_ROWS_MAX,
@@ -214,8 +216,8 @@ static err_t write_column(struct late_flush *flush, uint32_t group, uint32_t fro
         out.kind = BLOCK_COLUMN_FLOAT;
         out.bytes = flush->sealed;
         out.size = column_seal(values, count, NULL, flush->sealed);
-        column_stats_compute(values, count, &stats);
-        out.stats = &stats;
+        if (column_stats_compute(values, count, &stats))
+            out.stats = &stats;
     }
     if (has_starts) {
         out.start_times = flush->starts;

@@ -254,13 +254,12 @@ bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *st
     if (cursor->kind != SAMPLES_FLOAT || samples->sealed_floats == NULL ||
         samples->sealed_float_count != cursor->count)
         return false;
-    if (samples->has_stats)
+    if (samples->has_stats) {
         *stats = samples->stats;
-    else if (column_peek_constant(samples->sealed_floats, samples->sealed_floats_size, &constant))
-        column_stats_of_constant(constant, cursor->count, stats);
-    else
-        return false;
-    return true;
+        return true;
+    }
+    return column_peek_constant(samples->sealed_floats, samples->sealed_floats_size, &constant) &&
+           column_stats_of_constant(constant, cursor->count, stats);
 }
 
 static void decode_starts(struct head_cursor *cursor, const uint64_t *rows,

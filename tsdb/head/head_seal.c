@@ -76,11 +76,8 @@ enum { STATS_ROWS_MIN = 60 };
 static bool put_stats(struct strbuf *out, const double *values, uint32_t count)
 {
     struct column_stats stats;
-    if (count < STATS_ROWS_MIN)
-        return false;
-    column_stats_compute(values, count, &stats);
-    if (stats.change_count == 0 || stats.stale_count > 0 ||
-        (stats.flags & COLUMN_STATS_HAS_NAN) != 0)
+    if (count < STATS_ROWS_MIN || !column_stats_compute(values, count, &stats) ||
+        stats.min == stats.max)
         return false;
     uint8_t *start = (uint8_t *)strbuf_reserve(out, COLUMN_STATS_SIZE_MAX);
     strbuf_commit(out, column_stats_encode(&stats, count, start));

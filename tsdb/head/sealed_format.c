@@ -22,7 +22,8 @@ void sealed_put_file_header(struct strbuf *out, uint32_t number)
 
 bool sealed_file_header_is_good(const uint8_t *data, size_t size, uint32_t number)
 {
-    return file_header_version(data, size, SEALED_MAGIC, number) == SEALED_VERSION;
+    uint8_t version = file_header_version(data, size, SEALED_MAGIC, number);
+    return version >= SEALED_VERSION_OLDEST && version <= SEALED_VERSION;
 }
 
 size_t sealed_record_size(const struct sealed_record *record)

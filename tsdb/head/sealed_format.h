@@ -12,7 +12,8 @@
 #define SEALED_MAGIC "NXSEA"
 
 enum {
-    SEALED_VERSION = 1,
+    SEALED_VERSION = 2,
+    SEALED_VERSION_OLDEST = 1, /* statistics of the first form */
     SEALED_FILE_HEADER_SIZE = FILE_HEADER_SIZE,
     SEALED_RECORD_HEADER_SIZE = 64,
 };

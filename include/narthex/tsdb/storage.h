@@ -145,12 +145,9 @@ enum sample_kind { SAMPLES_FLOAT, SAMPLES_HISTOGRAM };
  * and +0 the earlier is min and max. */
 struct sample_stats {
     double first, last, min, max;
-    uint32_t drop_count; /* decreases from one sample to the next */
-    /* All values are integers, none of them -0, with a sum of magnitudes below 2^51. Without it sum
-     * and drop_sum are rounded, from left to right. */
-    bool sum_exact;
-    double sum;
-    double drop_sum; /* Σ of the values before each decrease */
+    bool drops;     /* some sample is smaller than the one before */
+    bool sum_exact; /* all are integers, none of them -0, with a sum of magnitudes below 2^51 */
+    double sum;     /* if sum_exact */
 };
 
 /* The next run of samples of one kind, before decoding. */

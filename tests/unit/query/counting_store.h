@@ -63,10 +63,7 @@ static inline void counting_stats(const double *values, uint32_t count,
         stats->max = v > stats->max ? v : stats->max;
         stats->sum_exact = stats->sum_exact && counting_is_exact(v);
         stats->sum += v;
-        if (i == 0 || v >= values[i - 1])
-            continue;
-        stats->drop_count++;
-        stats->drop_sum += values[i - 1];
+        stats->drops = stats->drops || (i > 0 && v < values[i - 1]);
     }
 }
 

@@ -323,10 +323,8 @@ static inline err_t model_write_column(const struct model_column *from, struct b
         column.start_times = starts;
         column.start_times_size = time_column_seal(from->start_times, from->count, starts);
     }
-    if (from->has_stats) {
-        column_stats_compute(from->values, from->count, &stats);
+    if (from->has_stats && column_stats_compute(from->values, from->count, &stats))
         column.stats = &stats;
-    }
     err_t err = block_writer_add_column(writer, &column, why);
     mem_free(MEM_TEST, bytes);
     mem_free(MEM_TEST, starts);

@@ -58,10 +58,16 @@ static void the_bytes_are_those_of_the_page(void **state)
 
     sealed_put_file_header(&out, 9);
     assert_int_equal(out.size, SEALED_FILE_HEADER_SIZE);
-    assert_memory_equal(out.data, "NXSEA\1\0\0\x09\0\0\0", 12);
+    assert_memory_equal(out.data, "NXSEA\2\0\0\x09\0\0\0", 12);
     assert_true(sealed_file_header_is_good((const uint8_t *)out.data, out.size, 9));
     assert_false(sealed_file_header_is_good((const uint8_t *)out.data, out.size, 8));
     assert_false(sealed_file_header_is_good((const uint8_t *)out.data, out.size - 1, 9));
+    for (uint8_t version = 0; version <= 3; version++) {
+        strbuf_clear(&out);
+        file_header_put(&out, SEALED_MAGIC, version, 0, 9);
+        assert_int_equal(sealed_file_header_is_good((const uint8_t *)out.data, out.size, 9),
+                         version == 1 || version == 2);
+    }
     strbuf_deinit(&out);
 }
 
