@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -13,6 +14,12 @@ enum { THREAD_NAME_BYTES = 16 };
 static void must(int result)
 {
     assert(result == 0);
+}
+
+uint32_t thread_core_count(void)
+{
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (uint32_t)CPU_COUNT(&cores) : 1;
 }
 
 void mutex_init(struct mutex *mutex)

@@ -2,9 +2,10 @@
 #include "request.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "narthex/base/thread.h"
 
 enum { CARDINALITY_DEFAULT = 10, CARDINALITY_MAX = 10000 };
 
@@ -44,12 +45,6 @@ void http__status_flags(struct http_request *request)
     http__api_end(request, NULL, 0, NULL, 0);
 }
 
-static int cpu_count(void)
-{
-    cpu_set_t cpus;
-    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-}
-
 void http__status_runtimeinfo(struct http_request *request)
 {
     struct runtime_info info = {0};
@@ -67,9 +62,9 @@ void http__status_runtimeinfo(struct http_request *request)
     strbuf_printf(out, ",\"reloadConfigSuccess\":%s,\"lastConfigTime\":",
                   info.reload_success ? "true" : "false");
     json_add_time(out, info.last_config_ms);
-    int cpus = cpu_count();
+    uint32_t cpus = thread_core_count();
     strbuf_printf(out,
-                  ",\"corruptionCount\":%" PRIu64 ",\"goroutineCount\":%d,\"GOMAXPROCS\":%d,"
+                  ",\"corruptionCount\":%" PRIu64 ",\"goroutineCount\":%u,\"GOMAXPROCS\":%u,"
                   "\"GOMEMLIMIT\":9223372036854775807,\"GOGC\":\"\",\"GODEBUG\":\"\","
                   "\"storageRetention\":",
                   corruptions, cpus, cpus);

@@ -298,6 +298,9 @@ err_t op_aggregate__create(struct eval *eval, struct scope *scope, const struct 
     TRY(plan__build(eval, scope, aggregation->expr, &aggregate->child, why));
     op__add_input(&aggregate->op, aggregate->child);
     set_functions(aggregate);
+    bool one_group = !aggregation->without && aggregation->grouping_count == 0;
+    if (one_group && aggregate->fold != NULL)
+        op_select__fold(aggregate->child);
     bool selects = aggregation->op == AGGREGATION_TOPK || aggregation->op == AGGREGATION_BOTTOMK ||
                    aggregation->op == AGGREGATION_LIMITK ||
                    aggregation->op == AGGREGATION_LIMIT_RATIO;

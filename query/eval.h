@@ -387,6 +387,9 @@ enum select_emit {
 
 struct op *op_select__create(struct eval *eval, struct scope *scope, const struct expr *expr,
                              struct str function, enum select_emit emit);
+/* All rows go into one group: if it is a selector, their order and labels beside the metric's name
+ * may be anything. */
+void op_select__fold(struct op *op);
 err_t op_number__create(struct eval *eval, struct scope *scope, const struct expr *expr,
                         double value, struct op **op);
 err_t op_scalar__create(struct eval *eval, struct scope *scope, const struct expr *expr,

@@ -199,6 +199,12 @@ static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
     return lanes__next(&((struct select_op *)op)->lanes, batch, why);
 }
 
+void op_select__fold(struct op *op)
+{
+    if (op->next == next)
+        ((struct select_op *)op)->lanes.hints.folded = true;
+}
+
 struct op *op_select__create(struct eval *eval, struct scope *scope, const struct expr *expr,
                              struct str function, enum select_emit emit_what)
 {

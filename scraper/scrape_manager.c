@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -30,9 +29,8 @@ static uint64_t phase_seed(const struct scrape_manager_options *options)
 
 static uint32_t default_shards(void)
 {
-    cpu_set_t cpus;
-    int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-    return cores > SHARDS_MAX ? SHARDS_MAX : (uint32_t)cores;
+    uint32_t cores = thread_core_count();
+    return cores > SHARDS_MAX ? SHARDS_MAX : cores;
 }
 
 static void fill_defaults(struct scrape_manager_options *options)

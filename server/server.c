@@ -410,8 +410,7 @@ static uint32_t helper_threads(const struct server_flags *flags)
 {
     if (flags->query_threads >= 0)
         return (uint32_t)flags->query_threads;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 1 ? (uint32_t)cores - 1 : 0;
+    return thread_core_count() - 1;
 }
 
 static void create_engine(struct server *server)

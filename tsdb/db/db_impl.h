@@ -172,7 +172,8 @@ struct db_querier {
     int64_t min_t_ms;
     int64_t max_t_ms;
     struct mutex lock;
-    /* guarded by lock; a series' position is the index of its first member */
+    /* guarded by lock; the position of a series is the index of its first member, or its ordinal
+     * and POSITION_HEAD when it is in the head only */
     struct db_member **member_pages;
     uint32_t page_count;
     uint32_t page_capacity;
@@ -180,6 +181,7 @@ struct db_querier {
 };
 
 enum { MEMBER_PAGE_SIZE = 1 << 14, MEMBER_LAST = 1u << 31 };
+#define POSITION_HEAD (UINT64_C(1) << 63)
 
 err_t db__querier_open(struct storage *storage, int64_t min_t_ms, int64_t max_t_ms,
                        struct querier **querier, struct strbuf *why);

@@ -38,6 +38,10 @@ static void add_member_locked(struct db_querier *self, struct db_member member)
 uint32_t db__querier_members(struct db_querier *self, uint64_t position, struct db_member *members)
 {
     uint32_t count = 0;
+    if ((position & POSITION_HEAD) != 0) {
+        members[0] = (struct db_member){DB_SOURCE_HEAD, (uint32_t)position};
+        return 1;
+    }
     mutex_lock(&self->lock);
     assert(position < self->member_count);
     for (uint32_t i = (uint32_t)position;; i++) {
@@ -70,11 +74,16 @@ static int by_labels(const void *a, const void *b)
     return labels_compare(x->labels, y->labels);
 }
 
+static err_t fail_too_large(size_t count, struct strbuf *why)
+{
+    return err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory", count);
+}
+
 static struct candidate *new_candidates(struct arena *arena, size_t count, struct strbuf *why)
 {
     struct candidate *items = arena_try_alloc(arena, (count + 1) * sizeof *items);
     if (items == NULL)
-        (void)!err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory", count);
+        (void)!fail_too_large(count, why);
     return items;
 }
 
@@ -89,8 +98,7 @@ static err_t select_head(struct db_querier *self, struct selector selector, stru
     result->count = 0;
     for (size_t i = 0; i < ordinals.count; i++) {
         if (arena_exhausted(arena))
-            return err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory",
-                            ordinals.count);
+            return fail_too_large(ordinals.count, why);
         struct labels labels = head_reader_labels(&self->head, ordinals.items[i], arena);
         if (labels.items != NULL)
             result->items[result->count++] =
@@ -116,8 +124,7 @@ static err_t select_block(struct db_querier *self, uint32_t number, struct selec
         result->items[i].member = (struct db_member){number, ordinals.items[i]};
         err = block_cursor_labels(cursor, ordinals.items[i], arena, &result->items[i].labels, why);
         if (err == OK && arena_exhausted(arena))
-            err = err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory",
-                           ordinals.count);
+            err = fail_too_large(ordinals.count, why);
     }
     block_cursor_destroy(cursor);
     return err;
@@ -148,10 +155,13 @@ static void make_series(struct db_querier *self, struct candidates all, uint32_t
     for (size_t i = 0; i < all.count;) {
         if (series_max != 0 && list->count == series_max)
             break;
-        list->items[list->count++] = (struct series){all.items[i].labels, self->member_count};
+        struct series *series = &list->items[list->count++];
+        *series = (struct series){all.items[i].labels, self->member_count};
         size_t end = i + 1;
         while (end < all.count && labels_equal(all.items[i].labels, all.items[end].labels))
             end++;
+        if (end == i + 1 && all.items[i].member.source == DB_SOURCE_HEAD)
+            series->position = POSITION_HEAD | all.items[i++].member.ordinal;
         for (; i < end; i++) {
             struct db_member member = all.items[i].member;
             assert(member.ordinal < MEMBER_LAST);
@@ -163,12 +173,40 @@ static void make_series(struct db_querier *self, struct candidates all, uint32_t
     mutex_unlock(&self->lock);
 }
 
+static bool needs_head_only(const struct db_querier *self)
+{
+    for (uint32_t i = 0; i < self->view->block_count; i++) {
+        if (block_is_in_range(self, i))
+            return false;
+    }
+    return true;
+}
+
+/* Series of the head in the order of their creation, with the metric's name as their only label. */
+static err_t select_folded(struct db_querier *self, struct selector selector, struct arena *arena,
+                           struct series_list *list, struct strbuf *why)
+{
+    struct id_view ordinals;
+    TRY(head_reader_select(&self->head, selector, arena, &ordinals, why));
+    list->items = arena_try_alloc(arena, (ordinals.count + 1) * sizeof *list->items);
+    if (list->items != NULL)
+        head_reader_metric_names(&self->head, ordinals, arena, list->items);
+    if (list->items == NULL || arena_exhausted(arena))
+        return fail_too_large(ordinals.count, why);
+    for (size_t i = 0; i < ordinals.count; i++)
+        list->items[i].position = POSITION_HEAD | ordinals.items[i];
+    list->count = ordinals.count;
+    return OK;
+}
+
 static err_t querier_op_select(struct querier *querier, struct selector selector,
                                const struct select_hints *hints, struct arena *arena,
                                struct series_list *list, struct strbuf *why)
 {
     struct db_querier *self = self_of(querier);
     struct candidates all = {NULL, 0};
+    if (hints != NULL && hints->folded && needs_head_only(self))
+        return select_folded(self, selector, arena, list, why);
     for (uint32_t i = 0; i < self->view->block_count; i++) {
         struct candidates of_block;
         if (!block_is_in_range(self, i))
@@ -181,7 +219,7 @@ static err_t querier_op_select(struct querier *querier, struct selector selector
     all = merge(all, of_head, arena);
     make_series(self, all, hints == NULL ? 0 : hints->series_max, arena, list);
     if (arena_exhausted(arena))
-        return err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory", all.count);
+        return fail_too_large(all.count, why);
     return OK;
 }
 

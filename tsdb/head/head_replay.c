@@ -2,8 +2,6 @@
  * here, although the functions used say that they need the write lock. */
 #include "head_replay.h"
 
-#include <unistd.h>
-
 #include "narthex/base/log.h"
 
 #include "narthex/base/vec.h"
@@ -194,8 +192,8 @@ static void on_segment_end(void *context, uint32_t number, uint64_t bytes, int64
 /* Threads beside the calling one. */
 static uint32_t helper_count(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores <= 1 ? 0 : cores > HELPERS_MAX ? HELPERS_MAX : (uint32_t)cores - 1;
+    uint32_t cores = thread_core_count();
+    return cores - 1 > HELPERS_MAX ? HELPERS_MAX : cores - 1;
 }
 
 static err_t read_everything(struct replay *replay, const struct fs *fs, const char *wal_path,

@@ -38,6 +38,38 @@ struct labels head_reader_labels(struct head_reader *reader, uint32_t ordinal, s
     return head__series_labels(reader->head, series, items);
 }
 
+static uint32_t metric_name_pair(const struct head *head, const struct head_series *series,
+                                 uint32_t name)
+{
+    for (uint32_t i = 0; series != NULL && i < series->label_count; i++) {
+        if (label_index_pair_name(head->index, series->pairs[i]) == name)
+            return series->pairs[i];
+    }
+    return LABEL_PAIR_NONE;
+}
+
+void head_reader_metric_names(struct head_reader *reader, struct id_view ordinals,
+                              struct arena *arena, struct series *items)
+{
+    const struct head *head = reader->head;
+    uint32_t name = label_index_find_name(reader->head->index, LABEL_NAME);
+    uint32_t last_pair = LABEL_PAIR_NONE;
+    struct labels last = {NULL, 0};
+    for (size_t i = 0; i < ordinals.count && !arena_exhausted(arena); i++) {
+        uint32_t pair = metric_name_pair(head, head__series(head, ordinals.items[i]), name);
+        if (pair != last_pair) {
+            last_pair = pair;
+            last = (struct labels){NULL, 0};
+            if (pair != LABEL_PAIR_NONE) {
+                struct label *label = ARENA_NEW_ARRAY(arena, struct label, 1);
+                *label = label_index_label(head->index, pair);
+                last = (struct labels){label, 1};
+            }
+        }
+        items[i].labels = last;
+    }
+}
+
 /* ---- names and values ---- */
 
 struct marking {

@@ -36,6 +36,9 @@ void thread_start(struct thread *thread, const char *name, void (*run)(void *con
                   void *context);
 void thread_join(struct thread *thread);
 
+/* Cores that this process may run on (its affinity), at least 1. */
+uint32_t thread_core_count(void);
+
 /* A fixed set of threads that run one parallel loop at a time for each caller. */
 struct worker_pool;
 struct worker_pool *worker_pool_create(const char *name, uint32_t thread_count);

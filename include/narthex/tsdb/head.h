@@ -77,6 +77,11 @@ err_t head_reader_select(struct head_reader *reader, struct selector selector, s
                          struct id_view *ordinals, struct strbuf *why);
 /* The pair list goes into the arena, the strings live as long as the reader. */
 struct labels head_reader_labels(struct head_reader *reader, uint32_t ordinal, struct arena *arena);
+/* The same for many series, of whose labels only the metric's name is given: that of the series
+ * ordinals.items[i] to items[i].labels, which may share memory with their neighbours. Empty for
+ * series without a name, or collected since they were selected. */
+void head_reader_metric_names(struct head_reader *reader, struct id_view ordinals,
+                              struct arena *arena, struct series *items);
 /* Marks the names (or the values of one name) that the series carry by calling add() for each once,
  * in any order. With selector.count 0 all series count. */
 err_t head_reader_names(struct head_reader *reader, struct selector selector,

@@ -121,9 +121,9 @@ struct select_hints {
     int64_t step_ms;
     int64_t range_ms;    /* of a range selector, else 0 */
     struct str function; /* directly above the selector, or empty */
-    bool by;             /* grouping is by(…) rather than without(…) */
-    const struct str *grouping;
-    uint32_t grouping_count;
+    /* All series are folded into one: of their labels only the metric's name is looked at, so the
+     * store may leave out others, and the list need not be sorted. */
+    bool folded;
     uint32_t series_max; /* 0: all; else any this many suffice */
     bool keep_integers;  /* give integer histograms as they are; else all are float */
 };
@@ -135,7 +135,7 @@ struct series {
 };
 
 struct series_list {
-    struct series *items; /* sorted by labels, no two equal */
+    struct series *items; /* sorted by labels, no two equal, unless the hints allow otherwise */
     size_t count;
 };
 
