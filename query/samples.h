@@ -95,7 +95,8 @@ struct lane {
     struct arena *out;     /* dies with the batch */
     int64_t *queryable;    /* per step of the scope */
     int64_t *read;
-    int64_t loaded; /* samples, not yet published */
+    int64_t loaded;     /* samples, not yet published */
+    uint64_t unchecked; /* work since the lane looked whether its query should end */
     struct time_plans plans;
     err_t err;
     uint32_t err_row;

@@ -220,5 +220,6 @@ struct op *op_select__create(struct eval *eval, struct scope *scope, const struc
         select->times.after_ms = eval->lookback_ms;
     select->lanes.fill = smoothed ? fill_smoothed : fill;
     lanes__init(&select->lanes, &select->op, selector, &select->times, function);
+    select->lanes.hints.newest_only = scope->grid.count == 1 && !smoothed;
     return &select->op;
 }

@@ -34,6 +34,7 @@ struct db_cursor {
     struct series_cursor base;
     struct db_querier *querier;
     bool keep_integers;
+    bool newest_only;
     struct head_cursor *head;
     struct db_late_source *late;  /* made when first needed */
     uint32_t *block_ranks;        /* likewise; by block number, from 1 */
@@ -129,6 +130,8 @@ static err_t start_source(struct db_cursor *self, struct source *source, struct 
             self->head = head_cursor_create(&self->querier->head);
             if (!self->keep_integers)
                 head_cursor_prefer_floats(self->head);
+            if (self->newest_only)
+                head_cursor_newest_only(self->head);
         }
         head_cursor_seek(self->head, member.ordinal, min_t_ms, max_t_ms);
     } else if (member.source == DB_SOURCE_LATE) {
@@ -489,6 +492,7 @@ err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
     self->base.ops = &db_cursor_ops;
     self->querier = owner;
     self->keep_integers = hints != NULL && hints->keep_integers;
+    self->newest_only = hints != NULL && hints->newest_only;
     self->blocks = MEM_NEW_ARRAY(MEM_QUERY, struct block_cursor *, source_max);
     self->sources = MEM_NEW_ARRAY(MEM_QUERY, struct source, source_max);
     self->members = MEM_NEW_ARRAY(MEM_QUERY, struct db_member, source_max);

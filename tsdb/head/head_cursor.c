@@ -27,6 +27,7 @@ struct head_cursor {
     const struct head_deletion *deletions;
     uint32_t deletion_count;
     bool to_float;
+    bool newest_only;
 
     /* the current slot */
     struct slot_samples samples;
@@ -60,6 +61,7 @@ struct head_cursor *head_cursor_create(struct head_reader *reader)
     cursor->slots_left = 0;
     cursor->slot_loaded = false;
     cursor->to_float = false;
+    cursor->newest_only = false;
     arena_init(&cursor->arena, MEM_QUERY, SIZE_MAX);
     return cursor;
 }
@@ -67,6 +69,11 @@ struct head_cursor *head_cursor_create(struct head_reader *reader)
 void head_cursor_prefer_floats(struct head_cursor *cursor)
 {
     cursor->to_float = true;
+}
+
+void head_cursor_newest_only(struct head_cursor *cursor)
+{
+    cursor->newest_only = true;
 }
 
 void head_cursor_destroy(struct head_cursor *cursor)
@@ -90,28 +97,6 @@ static bool add_window(struct head_cursor *cursor, const struct head_window *win
     VEC_PUSH(MEM_QUERY, cursor->slots, cursor->slot_count, cursor->slot_capacity,
              (struct visible_slot){window, slot, rows});
     return true;
-}
-
-void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_t_ms,
-                      int64_t max_t_ms)
-{
-    struct head *head = cursor->reader->head;
-    cursor->ordinal = ordinal;
-    cursor->min_t_ms = min_t_ms;
-    cursor->max_t_ms = max_t_ms;
-    cursor->slot_count = 0;
-    cursor->slot_loaded = false;
-    cursor->deletions = head__deletions_of(head, ordinal, &cursor->deletion_count);
-    const struct head_series *series = head__series(head, ordinal);
-    const struct head_place *place =
-        series == NULL ? NULL : atomic_load_explicit(&series->newest, memory_order_acquire);
-    for (; place != NULL; place = atomic_load_explicit(&place->older, memory_order_acquire)) {
-        const struct head_window *window =
-            atomic_load_explicit(&place->group->newest, memory_order_acquire);
-        while (window != NULL && add_window(cursor, window, place->slot))
-            window = atomic_load_explicit(&window->older, memory_order_acquire);
-    }
-    cursor->slots_left = cursor->slot_count;
 }
 
 static bool row_is_set(const uint64_t rows[4], uint32_t row)
@@ -164,6 +149,42 @@ static uint32_t next_set_row(const uint64_t rows[4], uint32_t from)
     }
 }
 
+/* Loads the newest slot; when its floats go back to the end of the range, what is older is left
+ * out. A histogram's hint depends on the one before it. */
+static void leave_out_older(struct head_cursor *cursor)
+{
+    load_slot(cursor, &cursor->slots[0]);
+    uint32_t row = next_set_row(cursor->visible_floats, 0);
+    bool enough = row != COLUMN_ROWS_MAX && cursor->samples.histogram_count == 0 &&
+                  cursor->row_times[row] <= cursor->max_t_ms;
+    cursor->slots_left = enough ? 0 : cursor->slot_count;
+    cursor->slot_loaded = enough;
+}
+
+void head_cursor_seek(struct head_cursor *cursor, uint32_t ordinal, int64_t min_t_ms,
+                      int64_t max_t_ms)
+{
+    struct head *head = cursor->reader->head;
+    cursor->ordinal = ordinal;
+    cursor->min_t_ms = min_t_ms;
+    cursor->max_t_ms = max_t_ms;
+    cursor->slot_count = 0;
+    cursor->slot_loaded = false;
+    cursor->deletions = head__deletions_of(head, ordinal, &cursor->deletion_count);
+    const struct head_series *series = head__series(head, ordinal);
+    const struct head_place *place =
+        series == NULL ? NULL : atomic_load_explicit(&series->newest, memory_order_acquire);
+    for (; place != NULL; place = atomic_load_explicit(&place->older, memory_order_acquire)) {
+        const struct head_window *window =
+            atomic_load_explicit(&place->group->newest, memory_order_acquire);
+        while (window != NULL && add_window(cursor, window, place->slot))
+            window = atomic_load_explicit(&window->older, memory_order_acquire);
+    }
+    cursor->slots_left = cursor->slot_count;
+    if (cursor->newest_only && cursor->slot_count > 1 && cursor->deletion_count == 0)
+        leave_out_older(cursor);
+}
+
 /* Bits of rows [from, to) of the four words. */
 static void rows_of_range(const uint64_t rows[4], uint32_t from, uint32_t to, uint64_t out[4])
 {
@@ -213,7 +234,11 @@ static bool next_run(struct head_cursor *cursor, struct sample_column_info *info
     cursor->kind = floats ? SAMPLES_FLOAT : SAMPLES_HISTOGRAM;
     cursor->from_row = floats ? float_row : histogram_row;
     cursor->next_row = floats ? histogram_row : float_row;
-    cursor->count = rows_between(rows, cursor->from_row, cursor->next_row);
+    /* Most slots are one run of floats. */
+    bool is_whole = floats && !cursor->slot_begun && histogram_row == COLUMN_ROWS_MAX &&
+                    cursor->deletion_count == 0;
+    cursor->count = is_whole ? cursor->samples.float_count
+                             : rows_between(rows, cursor->from_row, cursor->next_row);
     cursor->cut = cursor->slot_begun;
     cursor->slot_begun = true;
     *info = (struct sample_column_info){

@@ -107,6 +107,8 @@ err_t head_cursor_next(struct head_cursor *cursor, struct sample_column_info *in
 bool head_cursor_stats(const struct head_cursor *cursor, struct column_stats *stats);
 /* Integer histograms may be given as floats from now on, where that is quicker. */
 void head_cursor_prefer_floats(struct head_cursor *cursor);
+/* From the next seek on, columns may be left out that end before the newest sample in the range. */
+void head_cursor_newest_only(struct head_cursor *cursor);
 /* Histograms are given as they were stored, unless floats are preferred. */
 err_t head_cursor_decode(struct head_cursor *cursor, struct sample_column *column,
                          struct strbuf *why);

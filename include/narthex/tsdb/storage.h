@@ -124,6 +124,9 @@ struct select_hints {
     /* All series are folded into one: of their labels only the metric's name is looked at, so the
      * store may leave out others, and the list need not be sorted. */
     bool folded;
+    /* Of each series only the newest sample not after end_ms is looked at: the store may leave out
+     * columns that end before it. */
+    bool newest_only;
     uint32_t series_max; /* 0: all; else any this many suffice */
     bool keep_integers;  /* give integer histograms as they are; else all are float */
 };
