@@ -10,7 +10,7 @@ enum {
     SAMPLES_FIRST_CAPACITY = 256,
     /* How often a lane looks whether its query should end, in samples and steps; a row costs at
      * least as much as ROW_WORK of them. */
-    CHECKED_WORK = 4096,
+    CHECKED_WORK = 2048,
     ROW_WORK = 128,
 };
 

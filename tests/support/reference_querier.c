@@ -34,6 +34,24 @@ static int compare_series(const void *a, const void *b)
     return labels_compare(((const struct series *)a)->labels, ((const struct series *)b)->labels);
 }
 
+/* Makes use of the hint as far as it goes, so that readers who give it wrongly are found out. */
+static void fold(struct series_list *list)
+{
+    for (size_t i = 0; i < list->count / 2; i++) {
+        struct series other = list->items[list->count - 1 - i];
+        list->items[list->count - 1 - i] = list->items[i];
+        list->items[i] = other;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        struct labels all = list->items[i].labels;
+        list->items[i].labels = (struct labels){NULL, 0};
+        for (uint32_t j = 0; j < all.count; j++) {
+            if (str_equal(all.items[j].name, LABEL_NAME))
+                list->items[i].labels = (struct labels){&all.items[j], 1};
+        }
+    }
+}
+
 static err_t query_select(struct querier *handle, struct selector selector,
                           const struct select_hints *hints, struct arena *arena,
                           struct series_list *list, struct strbuf *why)
@@ -55,6 +73,8 @@ static err_t query_select(struct querier *handle, struct selector selector,
     qsort(list->items, list->count, sizeof *list->items, compare_series);
     if (hints != NULL && hints->series_max > 0 && list->count > hints->series_max)
         list->count = hints->series_max;
+    if (hints != NULL && hints->folded)
+        fold(list);
     if (arena_exhausted(arena))
         return err_fail(why, ERR_LIMIT, "query memory limit exceeded");
     return OK;
@@ -66,6 +86,7 @@ struct reference_cursor {
     struct series_cursor cursor;
     const struct reference_querier *querier;
     bool keep_integers;
+    bool newest_only;
     struct arena arena; /* converted histograms */
     struct reference_sample *samples;
     size_t count;
@@ -97,6 +118,9 @@ static err_t cursor_seek(struct series_cursor *handle, const struct series *seri
             VEC_PUSH(MEM_TEST, cursor->samples, cursor->count, cursor->capacity, *sample);
     }
     mutex_unlock(&store->mutex);
+    if (cursor->newest_only && cursor->count > 0 &&
+        cursor->samples[cursor->count - 1].histogram == NULL)
+        cursor->from = cursor->to = cursor->count - 1;
     return OK;
 }
 
@@ -201,6 +225,7 @@ static err_t query_cursor_open(struct querier *handle, const struct select_hints
     cursor->cursor.ops = &cursor_ops;
     cursor->querier = (struct reference_querier *)handle;
     cursor->keep_integers = hints != NULL && hints->keep_integers;
+    cursor->newest_only = hints != NULL && hints->newest_only;
     arena_init(&cursor->arena, MEM_TEST, SIZE_MAX);
     *out = &cursor->cursor;
     return OK;

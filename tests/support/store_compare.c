@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "narthex/base/hash.h"
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
 
@@ -29,23 +30,22 @@ struct dump {
     struct dumped_sample *samples;
     size_t count;
     size_t capacity;
+    size_t column_count; /* of all series so far */
     struct labels labels;
 };
 
 static void dump_open(struct dump *dump, const char *name, struct storage *storage,
-                      int64_t min_t_ms, int64_t max_t_ms, struct selector selector,
-                      bool keep_integers)
+                      struct selector selector, const struct select_hints *hints)
 {
     struct strbuf why = STRBUF_INIT;
     *dump = (struct dump){.name = name};
     arena_init(&dump->arena, MEM_TEST, SIZE_MAX);
-    struct select_hints hints = {
-        .start_ms = min_t_ms, .end_ms = max_t_ms, .keep_integers = keep_integers};
-    assert_int_equal(storage_querier_open(storage, min_t_ms, max_t_ms, &dump->querier, &why), OK);
     assert_int_equal(
-        querier_select(dump->querier, selector, &hints, &dump->arena, &dump->list, &why), OK);
-    assert_int_equal(querier_cursor_open(dump->querier, &hints, &dump->cursor, &why), OK);
-    for (size_t i = 1; i < dump->list.count; i++)
+        storage_querier_open(storage, hints->start_ms, hints->end_ms, &dump->querier, &why), OK);
+    assert_int_equal(
+        querier_select(dump->querier, selector, hints, &dump->arena, &dump->list, &why), OK);
+    assert_int_equal(querier_cursor_open(dump->querier, hints, &dump->cursor, &why), OK);
+    for (size_t i = 1; i < dump->list.count && !hints->folded; i++)
         assert_true(labels_compare(dump->list.items[i - 1].labels, dump->list.items[i].labels) < 0);
     strbuf_deinit(&why);
 }
@@ -126,6 +126,7 @@ static bool dump_next(struct dump *dump, int64_t min_t_ms, int64_t max_t_ms)
             if (!found)
                 break;
             assert_int_equal(series_cursor_decode(dump->cursor, &column, &why), OK);
+            dump->column_count++;
             assert_int_equal(info.kind, column.kind);
             assert_int_equal(info.count, column.count);
             assert_true(column.count > 0);
@@ -194,8 +195,10 @@ static void compare_dumps(struct storage *a, struct storage *b, int64_t min_t_ms
                           struct selector selector, bool keep_integers)
 {
     struct dump x, y;
-    dump_open(&x, "first", a, min_t_ms, max_t_ms, selector, keep_integers);
-    dump_open(&y, "second", b, min_t_ms, max_t_ms, selector, keep_integers);
+    struct select_hints hints = {
+        .start_ms = min_t_ms, .end_ms = max_t_ms, .keep_integers = keep_integers};
+    dump_open(&x, "first", a, selector, &hints);
+    dump_open(&y, "second", b, selector, &hints);
     for (;;) {
         bool more_x = dump_next(&x, min_t_ms, max_t_ms);
         bool more_y = dump_next(&y, min_t_ms, max_t_ms);
@@ -218,6 +221,55 @@ void store_compare_floats(struct storage *a, struct storage *b, int64_t min_t_ms
                           struct selector selector)
 {
     compare_dumps(a, b, min_t_ms, max_t_ms, selector, false);
+}
+
+/* ---- the newest sample of each series ---- */
+
+/* The same whatever the order of series: counts and a sum of hashes by metric name, time and bits.
+ */
+struct newest_digest {
+    size_t series_count;
+    size_t column_count;
+    uint64_t hash;
+};
+
+static uint64_t hash_newest(const struct labels labels, const struct dumped_sample *sample)
+{
+    struct str name = labels_get(labels, LABEL_NAME);
+    uint64_t bits = sample->histogram == NULL ? double_bits(sample->value)
+                                              : double_bits(sample->histogram->sum);
+    if (is_end(sample))
+        bits = STALE_NAN_BITS;
+    return hash_mix(hash_mix(hash_xxh64(name.data, name.size), (uint64_t)sample->t_ms), bits);
+}
+
+static struct newest_digest digest_newest(struct storage *storage, int64_t min_t_ms,
+                                          int64_t max_t_ms, struct selector selector, bool hinted)
+{
+    struct dump dump;
+    struct newest_digest digest = {0};
+    struct select_hints hints = {
+        .start_ms = min_t_ms, .end_ms = max_t_ms, .folded = hinted, .newest_only = hinted};
+    dump_open(&dump, "newest", storage, selector, &hints);
+    while (dump_next(&dump, min_t_ms, max_t_ms)) {
+        digest.series_count++;
+        digest.hash += hash_newest(dump.labels, &dump.samples[dump.count - 1]);
+    }
+    digest.column_count = dump.column_count;
+    dump_close(&dump);
+    return digest;
+}
+
+size_t store_compare_newest(struct storage *a, struct storage *b, int64_t min_t_ms,
+                            int64_t max_t_ms, struct selector selector)
+{
+    struct newest_digest all = digest_newest(a, min_t_ms, max_t_ms, selector, false);
+    struct newest_digest hinted = digest_newest(a, min_t_ms, max_t_ms, selector, true);
+    struct newest_digest wanted = digest_newest(b, min_t_ms, max_t_ms, selector, false);
+    assert_int_equal(hinted.series_count, wanted.series_count);
+    assert_true(hinted.hash == wanted.hash);
+    assert_true(hinted.column_count <= all.column_count);
+    return all.column_count - hinted.column_count;
 }
 
 static void compare_lists(const struct str_list *a, const struct str_list *b)

@@ -254,6 +254,8 @@ static void compare(struct fixture *f)
     struct selector selector = make_selector(f, matchers);
     store_compare(db_storage(f->db), f->model, from, f->now_ms, selector);
     store_compare(db_storage(f->db), f->model, f->kept_from_ms, INT64_MAX, selector);
+    int64_t to = f->now_ms - (int64_t)below(f, 60000);
+    store_compare_newest(db_storage(f->db), f->model, from < to ? from : to, to, selector);
     free_selector(selector);
 }
 
