@@ -40,14 +40,14 @@ static err_t storage_op_appender_open(struct storage *storage, struct appender *
 static bool storage_op_time_range(struct storage *storage, int64_t *min_t_ms, int64_t *max_t_ms)
 {
     struct db *db = db__of(storage);
-    struct head_stats stats;
-    head_stats(db->head, &stats);
-    *min_t_ms = stats.min_t_ms;
-    *max_t_ms = stats.max_t_ms;
-    if (stats.late_min_t_ms < *min_t_ms)
-        *min_t_ms = stats.late_min_t_ms;
-    if (stats.late_max_t_ms > *max_t_ms)
-        *max_t_ms = stats.late_max_t_ms;
+    struct head_extent extent;
+    head_extent(db->head, &extent);
+    *min_t_ms = extent.min_t_ms;
+    *max_t_ms = extent.max_t_ms;
+    if (extent.late_min_t_ms < *min_t_ms)
+        *min_t_ms = extent.late_min_t_ms;
+    if (extent.late_max_t_ms > *max_t_ms)
+        *max_t_ms = extent.late_max_t_ms;
     struct db_view *view = db__view_get(db);
     for (uint32_t i = 0; i < view->block_count; i++) {
         const struct block_meta *meta = block_meta(view->blocks[i]->handle->block);

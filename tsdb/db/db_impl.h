@@ -88,6 +88,7 @@ struct db {
     struct mutex maintain_lock; /* one maintenance step at a time */
     int64_t cut_not_before_ns;  /* guarded by maintain_lock; monotonic */
     int64_t ulid_ms;            /* guarded by maintain_lock; of the newest block's name */
+    uint32_t rounds_unsealed;   /* guarded by maintain_lock; of the housekeeper, since it sealed */
 
     struct mutex view_lock;
     /* guarded by view_lock */

@@ -341,9 +341,9 @@ static void flush_deinit(struct late_flush *flush)
 
 static bool has_late(struct db *db)
 {
-    struct head_stats stats;
-    head_stats(db->head, &stats);
-    return stats.late_count > 0;
+    struct head_extent extent;
+    head_extent(db->head, &extent);
+    return extent.late_count > 0;
 }
 
 err_t db__write_late_blocks(struct db *db, const char *parent, struct strbuf *why)

@@ -10,27 +10,32 @@ static const int64_t CUT_RETRY_NS = INT64_C(60) * 1000 * 1000 * 1000;
 /* 20 bytes each in memory, 36 with a start time or a histogram. */
 enum { LATE_SAMPLES_MAX = 1 << 21 };
 
-static err_t seal_and_reclaim(struct db *db)
+/* Windows wait until there are several, but not for long: a restart takes them from the log. */
+enum { SEAL_ROUNDS_MAX = 5 };
+
+static void seal_and_reclaim(struct db *db, bool at_once)
 {
-    head_seal(db->head, 0);
+    if (at_once || ++db->rounds_unsealed >= SEAL_ROUNDS_MAX || head_seal_is_due(db->head)) {
+        db->rounds_unsealed = 0;
+        head_seal(db->head, 0);
+    }
     head_drop_cut(db->head);
     head_late_drop(db->head);
     head_reclaim(db->head);
-    return OK;
 }
 
 /* As in Prometheus: a range is cut when the head spans one and a half of them. */
 static err_t cut_if_due(struct db *db, struct strbuf *why)
 {
-    struct head_stats stats;
-    head_stats(db->head, &stats);
+    struct head_extent extent;
+    head_extent(db->head, &extent);
     /* Its min_t_ms may be too old, after deletions or while a cut waits for readers; the true one
      * takes a walk over all windows, during which nobody appends. */
-    if (stats.min_t_ms == INT64_MAX ||
-        stats.max_t_ms - stats.min_t_ms <= db->block_range_ms * 3 / 2)
+    if (extent.min_t_ms == INT64_MAX ||
+        extent.max_t_ms - extent.min_t_ms <= db->block_range_ms * 3 / 2)
         return OK;
     int64_t min_t_ms = head_oldest_sample(db->head);
-    if (min_t_ms == INT64_MAX || stats.max_t_ms - min_t_ms <= db->block_range_ms * 3 / 2)
+    if (min_t_ms == INT64_MAX || extent.max_t_ms - min_t_ms <= db->block_range_ms * 3 / 2)
         return OK;
     int64_t now_ns = clock_monotonic_ns(db->clock);
     if (now_ns < db->cut_not_before_ns)
@@ -47,10 +52,10 @@ static err_t cut_if_due(struct db *db, struct strbuf *why)
 /* Late samples go with a cut of the head, and when there are many of them. */
 static err_t flush_late_if_due(struct db *db, struct strbuf *why)
 {
-    struct head_stats stats;
-    head_stats(db->head, &stats);
+    struct head_extent extent;
+    head_extent(db->head, &extent);
     int64_t now_ns = clock_monotonic_ns(db->clock);
-    if (stats.late_count < LATE_SAMPLES_MAX || now_ns < db->cut_not_before_ns)
+    if (extent.late_count < LATE_SAMPLES_MAX || now_ns < db->cut_not_before_ns)
         return OK;
     err_t err = db__flush_late(db, why);
     if (err != OK)
@@ -69,14 +74,11 @@ static err_t compact_if_due(struct db *db, struct strbuf *why)
     return err;
 }
 
-err_t db_maintain(struct db *db, struct strbuf *why)
+static err_t maintain(struct db *db, bool at_once, struct strbuf *why)
 {
     mutex_lock(&db->maintain_lock);
-    err_t err = wal_sync(db->wal, why);
-    if (err == OK)
-        err = seal_and_reclaim(db);
-    if (err == OK)
-        err = cut_if_due(db, why);
+    seal_and_reclaim(db, at_once);
+    err_t err = cut_if_due(db, why);
     if (err == OK)
         err = flush_late_if_due(db, why);
     if (err == OK)
@@ -85,6 +87,12 @@ err_t db_maintain(struct db *db, struct strbuf *why)
         db__retain(db);
     mutex_unlock(&db->maintain_lock);
     return err;
+}
+
+err_t db_maintain(struct db *db, struct strbuf *why)
+{
+    TRY(wal_sync(db->wal, why));
+    return maintain(db, true, why);
 }
 
 /* Runs `work` each period until the database stops. */
@@ -107,9 +115,14 @@ static void run_periodically(struct db *db, err_t (*work)(struct db *, struct st
     strbuf_deinit(&why);
 }
 
+static err_t keep_house(struct db *db, struct strbuf *why)
+{
+    return maintain(db, false, why);
+}
+
 static void housekeeper_run(void *context)
 {
-    run_periodically(context, db_maintain, "storage maintenance failed");
+    run_periodically(context, keep_house, "storage maintenance failed");
 }
 
 static void syncer_run(void *context)

@@ -131,20 +131,40 @@ static uint64_t count_windows(const struct head *head, uint64_t *columns, uint64
     return windows;
 }
 
-void head_stats(struct head *head, struct head_stats *stats)
+static void extent_locked(const struct head *head, struct head_extent *extent)
+{
+    *extent = (struct head_extent){
+        .min_t_ms = head->min_t_ms,
+        .max_t_ms = head->max_t_ms,
+        .late_count = head->late.sample_count,
+        .late_min_t_ms = head->late.sample_count > 0 ? head->late.min_t_ms : INT64_MAX,
+        .late_max_t_ms = head->late.sample_count > 0 ? head->late.max_t_ms : INT64_MIN,
+    };
+}
+
+void head_extent(struct head *head, struct head_extent *extent)
 {
     mutex_lock(&head->write_lock);
+    extent_locked(head, extent);
+    mutex_unlock(&head->write_lock);
+}
+
+void head_stats(struct head *head, struct head_stats *stats)
+{
+    struct head_extent extent;
+    mutex_lock(&head->write_lock);
+    extent_locked(head, &extent);
     *stats = head->stats;
-    stats->min_t_ms = head->min_t_ms;
-    stats->max_t_ms = head->max_t_ms;
+    stats->min_t_ms = extent.min_t_ms;
+    stats->max_t_ms = extent.max_t_ms;
     stats->min_valid_ms = atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed);
     stats->unsealed_windows = head->closed_count;
     stats->column_count = 0;
     stats->sealed_bytes = 0;
     count_windows(head, &stats->column_count, &stats->sealed_bytes);
-    stats->late_count = head->late.sample_count;
-    stats->late_min_t_ms = head->late.sample_count > 0 ? head->late.min_t_ms : INT64_MAX;
-    stats->late_max_t_ms = head->late.sample_count > 0 ? head->late.max_t_ms : INT64_MIN;
+    stats->late_count = extent.late_count;
+    stats->late_min_t_ms = extent.late_min_t_ms;
+    stats->late_max_t_ms = extent.late_max_t_ms;
     stats->open_bytes = slab_used_bytes(head->pool);
     mutex_unlock(&head->write_lock);
 }

@@ -517,6 +517,18 @@ static void seal_up_to(struct seal_batch *batch, const struct head_window *last,
         finish_batch(batch);
 }
 
+/* One window of so many groups is a batch. Those that wait for it hold that share more memory, and
+ * a batch costs the syncing of three files, however small it is. */
+enum { BATCH_GROUPS = 64 };
+
+bool head_seal_is_due(struct head *head)
+{
+    mutex_lock(&head->write_lock);
+    bool due = head->merge_all || head->closed_count > head->stats.group_count / BATCH_GROUPS;
+    mutex_unlock(&head->write_lock);
+    return due;
+}
+
 uint32_t head_seal(struct head *head, uint32_t windows_max)
 {
     struct seal_batch batch = {.head = head};

@@ -64,7 +64,8 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 void db_set_out_of_order_window(struct db *db, int64_t window_ms);
 void db_set_exemplars_max(struct db *db, int64_t exemplars_max);
 
-/* One round of what the housekeeper does: sync, seal, cut, compact, retain. */
+/* One round of what the housekeeper and the syncer do: sync, seal, cut, compact, retain. Windows
+ * are sealed at once, even a single one. */
 err_t db_maintain(struct db *db, struct strbuf *why);
 /* fsyncs the WAL. */
 err_t db_sync(struct db *db, struct strbuf *why);

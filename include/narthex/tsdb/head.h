@@ -169,6 +169,8 @@ void head_cursor_raw(const struct head_cursor *cursor, struct head_raw_column *r
 /* Seals windows that are full or whose time is over; at most `windows_max`, 0: all. Returns how
  * many are left. */
 uint32_t head_seal(struct head *head, uint32_t windows_max);
+/* Whether that is worth its writing and syncing already: enough windows wait for it. */
+bool head_seal_is_due(struct head *head);
 /* Samples before t are refused from now on, and windows that end before it are closed. First step
  * of cutting a block. */
 void head_begin_cut(struct head *head, int64_t t_ms);
@@ -216,6 +218,15 @@ struct head_stats {
     int64_t open_bytes;
 };
 void head_stats(struct head *head, struct head_stats *stats);
+/* The part of it that can be told without a look at every window. */
+struct head_extent {
+    int64_t min_t_ms;
+    int64_t max_t_ms;
+    uint64_t late_count;
+    int64_t late_min_t_ms;
+    int64_t late_max_t_ms;
+};
+void head_extent(struct head *head, struct head_extent *extent);
 /* Oldest sample that is in no block; INT64_MAX: none. */
 int64_t head_oldest_sample(struct head *head);
 /* Deletes [min, max] of the series; logged. */
