@@ -170,7 +170,16 @@ static void run_transfer(struct consul_query *query)
     curl_multi_add_handle(query->consul->multi, query->transfer.easy);
 }
 
-static err_t prepare(struct consul_query *query, struct strbuf *why)
+static int64_t left_ms(const struct consul_query *query)
+{
+    int64_t spent_ms = (clock_monotonic_ns(clock_system()) - query->asked_ns) / 1000000;
+    int64_t left = BLOCK_MS + TIMEOUT_EXTRA_MS - spent_ms;
+    return left < 1 ? 1 : left;
+}
+
+/* The request, the one for a token that it needs first, or (`follow`) the next hop of a redirect.
+ */
+static err_t prepare(struct consul_query *query, bool follow, struct strbuf *why)
 {
     const struct consul_discovery *consul = query->consul;
     const struct name_value headers[] = {
@@ -183,11 +192,15 @@ static err_t prepare(struct consul_query *query, struct strbuf *why)
         .headers = headers,
         .header_count = consul->config->token.size > 0 ? 2 : 1,
         .wanted_header = STR("X-Consul-Index"),
-        .timeout_ms = BLOCK_MS + TIMEOUT_EXTRA_MS,
+        .timeout_ms = left_ms(query),
     };
-    if (http_client_needs_token(consul->client))
+    if (follow)
+        TRY(http_transfer_follow(&query->transfer, consul->client, &request, why));
+    else if (http_client_needs_token(consul->client))
         return http_transfer_prepare_token(&query->transfer, consul->client, &request, why);
-    TRY(http_transfer_prepare(&query->transfer, consul->client, &request, take_body, query, why));
+    else
+        TRY(http_transfer_prepare(&query->transfer, consul->client, &request, take_body, query,
+                                  why));
     curl_easy_setopt(query->transfer.easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     return OK;
 }
@@ -198,7 +211,7 @@ err_t consul_query_start(struct consul_query *query, struct strbuf *why)
     query->asked_ns = clock_monotonic_ns(clock_system());
     query->over = false;
     drop_body(query);
-    TRY(prepare(query, why));
+    TRY(prepare(query, false, why));
     run_transfer(query);
     return OK;
 }
@@ -220,13 +233,16 @@ err_t consul_query_end(struct consul_query *query, CURLcode code, bool *complete
     end_transfer(query);
     if (query->over)
         return err_fail(why, ERR_LIMIT, "answer larger than %d bytes", ANSWER_BYTES_MAX);
-    if (code != CURLE_OK) {
+    bool redirected = (code == CURLE_OK || code == CURLE_WRITE_ERROR) &&
+                      http_transfer_is_redirect(&query->transfer);
+    if (code != CURLE_OK && !redirected) {
         http_transfer_failure(&query->transfer, code, why);
         return ERR_IO;
     }
-    if (query->transfer.for_token) {
-        TRY(http_client_take_token(query->consul->client, &query->transfer, why));
-        TRY(prepare(query, why));
+    if (redirected || query->transfer.for_token) {
+        if (!redirected)
+            TRY(http_client_take_token(query->consul->client, &query->transfer, why));
+        TRY(prepare(query, redirected, why));
         run_transfer(query);
         return OK;
     }

@@ -162,8 +162,17 @@ static bool on_body(void *context, const char *data, size_t size)
     return kubernetes_watch_take(&request->watch, request->transfer.answer.status, data, size);
 }
 
+static int64_t left_ms(const struct kubernetes_request *request)
+{
+    int64_t spent_ns = clock_monotonic_ns(clock_system()) - request->watch.started_ns;
+    int64_t left = kubernetes_watch_timeout_ms(&request->watch) - spent_ns / ns_per_ms;
+    return left < 1 ? 1 : left;
+}
+
+/* The request, the one for a token that it needs first, or (`follow`) the next hop of a redirect.
+ */
 static err_t prepare(struct kubernetes_client *client, struct kubernetes_request *request,
-                     struct strbuf *why)
+                     bool follow, struct strbuf *why)
 {
     const struct name_value headers[] = {
         {STR("User-Agent"), STR("Prometheus/3.14.0")},
@@ -173,17 +182,20 @@ static err_t prepare(struct kubernetes_client *client, struct kubernetes_request
         .url = strbuf_str(&request->url),
         .headers = headers,
         .header_count = sizeof headers / sizeof headers[0],
-        .timeout_ms = kubernetes_watch_timeout_ms(&request->watch),
+        .timeout_ms = left_ms(request),
         .wanted_header = STR("Retry-After"),
     };
     struct http_transfer *transfer = &request->transfer;
-    if (http_client_needs_token(client->http)) {
+    if (follow) {
+        TRY(http_transfer_follow(transfer, client->http, &wanted, why));
+    } else if (http_client_needs_token(client->http)) {
         wanted.timeout_ms = CONNECT_TIMEOUT_MS;
         TRY(http_transfer_prepare_token(transfer, client->http, &wanted, why));
     } else {
         TRY(http_transfer_prepare(transfer, client->http, &wanted, on_body, request, why));
-        curl_easy_setopt(transfer->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     }
+    if (!transfer->for_token)
+        curl_easy_setopt(transfer->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, request);
     curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(transfer->easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -237,7 +249,7 @@ static void send_due(struct kubernetes_client *client, int64_t now_ns)
         strbuf_clear(&request->url);
         strbuf_add_str(&request->url, client->access->server);
         kubernetes_watch_begin(&request->watch, now_ns, &request->url);
-        if (prepare(client, request, &why) != OK)
+        if (prepare(client, request, false, &why) != OK)
             end_unsent(client, request, &why, now_ns);
         strbuf_deinit(&why);
     }
@@ -252,15 +264,16 @@ static int64_t retry_after_s(const struct http_answer *answer)
     return said ? seconds : -1;
 }
 
-/* The token came: the request itself can be sent */
-static void go_on_with_token(struct kubernetes_client *client, struct kubernetes_request *request,
-                             CURLcode code, int64_t now_ns)
+/* What ended was a redirect, or brought the token: the request itself can be sent. */
+static void go_on(struct kubernetes_client *client, struct kubernetes_request *request,
+                  bool redirected, CURLcode code, int64_t now_ns)
 {
     struct strbuf why = STRBUF_INIT;
     err_t err = OK;
-    if (code == CURLE_OK) {
-        TRY_OUT(http_client_take_token(client->http, &request->transfer, &why));
-        TRY_OUT(prepare(client, request, &why));
+    if (redirected || code == CURLE_OK) {
+        if (!redirected)
+            TRY_OUT(http_client_take_token(client->http, &request->transfer, &why));
+        TRY_OUT(prepare(client, request, redirected, &why));
     } else {
         http_transfer_failure(&request->transfer, code, &why);
         err = ERR_IO;
@@ -276,8 +289,10 @@ static void take_answer(struct kubernetes_client *client, struct kubernetes_requ
 {
     struct http_transfer *transfer = &request->transfer;
     curl_multi_remove_handle(client->multi, transfer->easy);
-    if (transfer->for_token) {
-        go_on_with_token(client, request, code, now_ns);
+    bool redirected =
+        (code == CURLE_OK || code == CURLE_WRITE_ERROR) && http_transfer_is_redirect(transfer);
+    if (redirected || transfer->for_token) {
+        go_on(client, request, redirected, code, now_ns);
         return;
     }
     struct strbuf why = STRBUF_INIT;

@@ -181,7 +181,6 @@ err_t http_client_fetch(struct http_client *client, const struct http_request *r
 {
     struct http_transfer transfer;
     http_transfer_init(&transfer);
-    transfer.by_hops = true;
     struct http_request hop = *request;
     int64_t end_ns = clock_monotonic_ns(clock_system()) + request->timeout_ms * ns_per_ms;
     struct fetch_body fetch = {body, body->size, body_bytes_max, false};

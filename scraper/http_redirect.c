@@ -13,7 +13,7 @@ static bool asks_elsewhere(uint32_t status)
 
 bool http_transfer_is_redirect(const struct http_transfer *transfer)
 {
-    return transfer->by_hops && transfer->follow_redirects && transfer->answered &&
+    return !transfer->for_token && transfer->follow_redirects && transfer->answered &&
            transfer->location.size > 0 && asks_elsewhere(transfer->answer.status);
 }
 

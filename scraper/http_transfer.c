@@ -6,7 +6,6 @@
 #include "http_client_private.h"
 
 enum {
-    REDIRECTS_MAX = 10,
     CONNECTION_IDLE_S = 300,
     REDIRECT_BODY_BYTES_MAX = 64 << 10, /* read to keep the connection usable */
 };
@@ -171,7 +170,6 @@ void http__transfer_reset(struct http_transfer *transfer, const char *method, st
     curl_easy_setopt(easy, CURLOPT_URL, strbuf_cstr(&transfer->url));
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     /* A name server that hangs must not hold up the thread that gives the transfer up. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -373,7 +371,6 @@ out:
     return err;
 }
 
-/* curl keeps a custom Authorization header from other hosts after a redirect. */
 static err_t set_authorization(struct http_transfer *transfer,
                                const struct http_client_config *config, struct strbuf *why)
 {
@@ -418,7 +415,19 @@ static bool is_sensitive(struct str name)
     static const struct str proxy = STR_INIT("Proxy-");
     return str_equal_nocase(name, STR("Authorization")) || str_equal_nocase(name, STR("Cookie")) ||
            str_equal_nocase(name, STR("Cookie2")) ||
+           str_equal_nocase(name, STR("X-Consul-Token")) ||
            (name.size > proxy.size && str_equal_nocase(str_from(name.data, proxy.size), proxy));
+}
+
+static err_t add_request_headers(struct http_transfer *transfer, const struct http_request *request,
+                                 struct strbuf *why)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct name_value *header = &request->headers[i];
+        if (!transfer->withhold || !is_sensitive(header->name))
+            TRY(http__transfer_add_header(transfer, header->name, header->value, why));
+    }
+    return OK;
 }
 
 static err_t add_configured_headers(struct http_transfer *transfer,
@@ -430,6 +439,8 @@ static err_t add_configured_headers(struct http_transfer *transfer,
             continue;
         for (uint32_t k = 0; k < header->value_count; k++)
             TRY(http__transfer_add_header(transfer, header->name, header->values[k], why));
+        if (transfer->withhold)
+            continue; /* the rest is secret, whatever its name */
         for (uint32_t k = 0; k < header->secret_count; k++)
             TRY(http__transfer_add_header(transfer, header->name, header->secrets[k], why));
         for (uint32_t k = 0; k < header->file_count; k++)
@@ -479,9 +490,7 @@ err_t http__transfer_prepare_hop(struct http_transfer *transfer, struct http_cli
     transfer->wanted_header = request->wanted_header;
 
     err_t err = OK;
-    for (size_t i = 0; i < request->header_count; i++)
-        TRY_OUT(http__transfer_add_header(transfer, request->headers[i].name,
-                                          request->headers[i].value, why));
+    TRY_OUT(add_request_headers(transfer, request, why));
     TRY_OUT(http__transfer_set_tls(transfer, &config->tls, why));
     TRY_OUT(set_authentication(transfer, client, why));
     TRY_OUT(add_configured_headers(transfer, config, why));
@@ -490,9 +499,6 @@ err_t http__transfer_prepare_hop(struct http_transfer *transfer, struct http_cli
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      (long)(config->enable_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    bool by_curl = config->follow_redirects && !transfer->by_hops;
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, by_curl ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     if (request->body.size > 0) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);

@@ -22,8 +22,7 @@ struct http_transfer {
     bool for_token;
     struct http_answer answer;
     bool answered; /* the head of the final answer is complete */
-    /* Redirects: by the owner, hop by hop (http_transfer_follow), or by curl when it cannot. */
-    bool by_hops;
+    /* Redirects are followed by the owner, hop by hop (http_transfer_follow). */
     bool follow_redirects;
     bool withhold;          /* credentials: the way led to a foreign host */
     uint32_t redirects;     /* followed so far */
@@ -51,8 +50,8 @@ err_t http_transfer_prepare(struct http_transfer *transfer, struct http_client *
                             const struct http_request *request,
                             bool (*on_body)(void *context, const char *data, size_t size),
                             void *context, struct strbuf *why);
-/* With by_hops: whether the transfer ended, with CURLE_OK or CURLE_WRITE_ERROR, in a redirect that
- * is to be followed; its body was not given to on_body. */
+/* Whether the transfer ended, with CURLE_OK or CURLE_WRITE_ERROR, in a redirect that is to be
+ * followed; its body was not given to on_body. */
 bool http_transfer_is_redirect(const struct http_transfer *transfer);
 /* Prepares the next hop of `request`, which is the one of http_transfer_prepare with the time that
  * is left. Credentials go to the first host and to names below it, and to nobody any more once

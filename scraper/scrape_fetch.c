@@ -59,7 +59,6 @@ static struct scrape_request *take_request(struct scrape_shard *shard)
     } else {
         request = MEM_NEW(MEM_SCRAPE, struct scrape_request);
         http_transfer_init(&request->transfer);
-        request->transfer.by_hops = true;
     }
     request->discarded_bytes = 0;
     request->over_limit = false;

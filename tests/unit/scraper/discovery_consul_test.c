@@ -374,6 +374,80 @@ static void test_catalog_that_lies(void **state)
     strbuf_deinit(&many);
 }
 
+/* ---- redirects ---- */
+
+struct moved {
+    struct http_server *server;
+    struct http_server *other; /* another name of the host */
+    _Atomic int authorized;    /* requests with both secrets, at the first server */
+    _Atomic int leaked;        /* requests with one of them, at the other */
+};
+
+static bool redirect(void *context, struct http_server_request *request)
+{
+    struct moved *moved = context;
+    char location[512];
+    snprintf(location, sizeof location, "Location: http://localhost:%u%.*s\r\n",
+             http_server_port(moved->other), (int)strcspn(request->path, " "), request->path);
+    moved->authorized += strstr(request->head, "X-Consul-Token: secret\r\n") != NULL &&
+                         strstr(request->head, "Authorization: Basic ") != NULL;
+    return http_server_answer(request, "301 Moved Permanently", location, STR("elsewhere"));
+}
+
+static bool answer_elsewhere(void *context, struct http_server_request *request)
+{
+    struct moved *moved = context;
+    moved->leaked += strstr(request->head, "X-Consul-Token") != NULL ||
+                     strstr(request->head, "Authorization") != NULL;
+    if (strstr(request->path, "index=") != NULL) {
+        http_server_hang(request);
+        return false;
+    }
+    return send_json(request, 7,
+                     STR("[{\"Node\":{\"Address\":\"far\"},\"Service\":{\"Port\":1}}]"));
+}
+
+/* Followed, but the secrets stay at home. */
+static void test_redirects_leak_no_secrets(void **state)
+{
+    (void)state;
+    static const struct str names[] = {STR_INIT("web")};
+    struct moved moved = {0};
+    struct strbuf why = STRBUF_INIT;
+    struct arena arena;
+    char address[64];
+    _Atomic bool cancel = false;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    moved.server = http_server_start(redirect, &moved);
+    moved.other = http_server_start(answer_elsewhere, &moved);
+    snprintf(address, sizeof address, "127.0.0.1:%u", http_server_port(moved.server));
+    struct consul_discovery_config config = {
+        .server = str_from_cstr(address),
+        .scheme = STR("http"),
+        .token = STR("secret"),
+        .datacenter = STR("dc1"),
+        .services = names,
+        .service_count = 1,
+        .refresh_interval_ms = 1,
+        .http = {.follow_redirects = true, .has_basic_auth = true, .username = STR("user")},
+    };
+    struct discovery_env env = {&cancel, -1, NULL};
+    struct discovered_groups groups = {.arena = &arena};
+    void *consul;
+    assert_int_equal(discovery_consul.create(&config, &env, &consul, &why), OK);
+    assert_int_equal(discovery_consul.watch(consul, &groups, &why), OK);
+    assert_int_equal(groups.count, 1);
+    assert_true(
+        str_equal(labels_get(groups.items[0].targets[0], STR("__address__")), STR("far:1")));
+    assert_true(moved.authorized > 0);
+    assert_int_equal(moved.leaked, 0);
+    discovery_consul.destroy(consul);
+    http_server_stop(moved.server);
+    http_server_stop(moved.other);
+    arena_deinit(&arena);
+    strbuf_deinit(&why);
+}
+
 static void test_canceled(void **state)
 {
     (void)state;
@@ -396,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_catalog_that_lies),
+        cmocka_unit_test(test_redirects_leak_no_secrets),
         cmocka_unit_test(test_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

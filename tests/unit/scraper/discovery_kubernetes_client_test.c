@@ -17,7 +17,7 @@
 #define POD(name)                                                                                  \
     "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"a\",\"resourceVersion\":\"2\"}}"
 
-enum mode { MODE_HANG, MODE_REFUSE, MODE_HANG_INSIDE, MODE_GOOD };
+enum mode { MODE_HANG, MODE_REFUSE, MODE_HANG_INSIDE, MODE_GOOD, MODE_REDIRECT };
 
 struct rig {
     _Atomic int mode;
@@ -27,11 +27,39 @@ struct rig {
     struct kubernetes_cache cache;
     struct metrics *metrics;
     char url[64];
+    struct http_server *other; /* where MODE_REDIRECT leads, by another name of the host */
+    _Atomic int authorized;    /* requests with the token, at the first server */
+    _Atomic int moved;         /* requests at the other one */
+    _Atomic int leaked;        /* those of them with the token */
 };
 
 static void send_text(struct http_server_request *request, const char *text)
 {
     (void)http_server_send(request, text, strlen(text));
+}
+
+static bool redirect(struct rig *rig, struct http_server_request *request)
+{
+    char location[512];
+    (void)snprintf(location, sizeof location, "Location: http://localhost:%u%.*s\r\n",
+                   (unsigned)http_server_port(rig->other), (int)strcspn(request->path, " "),
+                   request->path);
+    rig->authorized += strstr(request->head, "Authorization: Bearer secret\r\n") != NULL;
+    return http_server_answer(request, "307 Temporary Redirect", location,
+                              STR("{\"items\":\"elsewhere\"}"));
+}
+
+static bool answer_elsewhere(void *context, struct http_server_request *request)
+{
+    struct rig *rig = context;
+    rig->moved++;
+    rig->leaked += strstr(request->head, "secret") != NULL;
+    if (strstr(request->path, "watch=true") == NULL)
+        return http_server_answer(
+            request, "200 OK", "",
+            STR("{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[" POD("p") "]}"));
+    http_server_hang(request);
+    return false;
 }
 
 static bool answer(void *context, struct http_server_request *request)
@@ -52,6 +80,8 @@ static bool answer(void *context, struct http_server_request *request)
                 STR("{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[" POD("p") "]}"));
         send_text(request, "HTTP/1.1 200 OK\r\n\r\n{\"type\":\"ADDED\",\"object\":" POD("q") "}\n");
         break;
+    case MODE_REDIRECT:
+        return redirect(rig, request);
     default:
         break;
     }
@@ -161,6 +191,28 @@ static void test_unreachable(void **state)
     rig_deinit(&rig);
 }
 
+/* Followed, for lists and watches, but the token stays at home. */
+static void test_redirects_leak_no_token(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct kubernetes_watch *watch = rig_init(&rig, MODE_REDIRECT);
+    watch->list_timeout_ms = 60000;
+    rig.other = http_server_start(answer_elsewhere, &rig);
+    rig.access.http.has_authorization = true;
+    rig.access.http.credentials.value = STR("secret");
+    rig.access.http.follow_redirects = true;
+    while (rig.moved < 2)
+        step(&rig);
+    assert_true(kubernetes_client_is_synced(&rig.client));
+    assert_non_null(kubernetes_cache_find(&rig.cache, KUBERNETES_POD, STR("a"), STR("p")));
+    assert_int_equal(rig.client.failures, 0);
+    assert_int_equal(rig.authorized, 2);
+    assert_int_equal(rig.leaked, 0);
+    http_server_stop(rig.other);
+    rig_deinit(&rig);
+}
+
 /* Being told to stop ends the wait. */
 static void test_stop(void **state)
 {
@@ -180,9 +232,8 @@ int main(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_hang),        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_unreachable), cmocka_unit_test(test_redirects_leak_no_token),
         cmocka_unit_test(test_stop),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

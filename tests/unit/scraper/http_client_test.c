@@ -183,6 +183,7 @@ static void follow(struct exchange *x, const char *format, unsigned port, bool c
     assert_int_equal(strstr(strbuf_cstr(&x->body), "Authorization: ") != NULL, credentials);
     assert_int_equal(strstr(strbuf_cstr(&x->body), "Cookie: c\r\n") != NULL, credentials);
     assert_int_equal(strstr(strbuf_cstr(&x->body), "Proxy-Token: p\r\n") != NULL, credentials);
+    assert_int_equal(strstr(strbuf_cstr(&x->body), "X-Key: k\r\n") != NULL, credentials);
     assert_sent(x, "X-Plain: x\r\n");
 }
 
@@ -194,14 +195,15 @@ static void test_redirects_leak_no_credentials(void **state)
     begin(&x);
     struct http_server *other = http_server_start(handle, NULL);
     unsigned port = http_server_port(other);
-    const struct str values[] = {STR_INIT("c"), STR_INIT("p"), STR_INIT("x")};
+    const struct str values[] = {STR_INIT("c"), STR_INIT("p"), STR_INIT("x"), STR_INIT("k")};
     const struct http_header_config headers[] = {
         {.name = STR("Cookie"), .values = &values[0], .value_count = 1},
         {.name = STR("Proxy-Token"), .values = &values[1], .value_count = 1},
         {.name = STR("X-Plain"), .values = &values[2], .value_count = 1},
+        {.name = STR("X-Key"), .secrets = &values[3], .secret_count = 1},
     };
     x.config.headers = headers;
-    x.config.header_count = 3;
+    x.config.header_count = 4;
     for (int kind = 0; kind < 2; kind++) {
         x.config.has_basic_auth = kind == 0;
         x.config.username = STR("user");
