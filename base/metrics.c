@@ -332,6 +332,13 @@ struct metric *metric_hold(struct metric_family *family, const struct str *label
     return &series_with(family, label_values, 1)->metric;
 }
 
+struct metric_distribution *metric_distribution_hold(struct metric_family *family,
+                                                     const struct str *label_values)
+{
+    assert(family->type == METRIC_SUMMARY || family->type == METRIC_HISTOGRAM);
+    return series_with(family, label_values, 1)->distribution;
+}
+
 void metric_drop(struct metric_family *family, const struct str *label_values)
 {
     uint64_t hash = hash_values(family, label_values);

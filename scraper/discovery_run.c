@@ -14,19 +14,21 @@ enum {
     TARGETS_MAX = 250000,
 };
 /* A burst of changes is read once, at its end; one that does not end, all the same. */
-enum { SETTLE_MS = 50, SETTLE_MS_MAX = 1000 };
+enum { SETTLE_MS = 50, SETTLE_MS_MAX = 1000, PAUSE_MS_MIN = 100 };
 static const int64_t ns_per_ms = 1000000;
 
 /* ---- metrics ---- */
 
 static const char *const by_manager[] = {"name", NULL};
 static const char *const by_config[] = {"name", "config", NULL};
-static const char *const by_mechanism[] = {"mechanism", "config", NULL};
+static const char *const by_mechanism[] = {"mechanism", NULL};
+static const char *const by_refresh[] = {"mechanism", "config", NULL};
 static const struct str manager_name = STR_INIT("scrape");
 
 void discovery_metrics_init(struct discovery_metrics *m, struct metrics *r)
 {
     static const double quantiles[] = {.5, .9, .99};
+    static const double bounds[] = {.01, .1, 1, 10};
     *m = (struct discovery_metrics){.registry = r};
     if (r == NULL)
         return;
@@ -35,9 +37,12 @@ void discovery_metrics_init(struct discovery_metrics *m, struct metrics *r)
     m->last_update = metrics_gauge(r, "prometheus_sd_last_update_timestamp_seconds",
                                    "When a mechanism gave its groups last.", by_config);
     m->refresh_failures = metrics_counter(r, "prometheus_sd_refresh_failures_total",
-                                          "Refreshes that failed.", by_mechanism);
+                                          "Refreshes that failed.", by_refresh);
     m->refresh_duration = metrics_summary(r, "prometheus_sd_refresh_duration_seconds",
-                                          "Time a refresh took.", by_mechanism, quantiles, 3);
+                                          "Time a refresh took.", by_refresh, quantiles, 3);
+    m->refresh_histogram = metrics_histogram(r, "prometheus_sd_refresh_duration_histogram_seconds",
+                                             "Time a refresh took, of all jobs.", by_mechanism,
+                                             bounds, sizeof bounds / sizeof *bounds);
     m->failed_configs =
         metric_with(metrics_gauge(r, "prometheus_sd_failed_configs",
                                   "Mechanisms that could not be started.", by_manager),
@@ -60,10 +65,16 @@ void discovery_metrics_set_targets(const struct discovery_metrics *m, struct str
     struct str labels[] = {manager_name, job_name};
     if (m->registry == NULL)
         return;
-    if (count == UINT64_MAX)
-        metric_remove(m->discovered_targets, labels);
-    else
-        metric_set(metric_with(m->discovered_targets, labels), (double)count);
+    metric_set(metric_with(m->discovered_targets, labels), (double)count);
+}
+
+void discovery_metrics_forget(const struct discovery_metrics *m, struct str job_name)
+{
+    struct str labels[] = {manager_name, job_name};
+    if (m->registry == NULL)
+        return;
+    metric_remove(m->discovered_targets, labels);
+    metric_remove(m->last_update, labels);
 }
 
 void discovery_metrics_set_failed(const struct discovery_metrics *m, uint32_t count)
@@ -88,14 +99,36 @@ void discovery_metrics_set_updated(const struct discovery_metrics *m, struct str
                    (double)clock_wall_ms(clock_system()) / 1000);
 }
 
-static void count_refresh(const struct discovery_run *run, err_t result, double seconds)
+/* Several runs may have these labels, at once or one after the other in a reload. */
+static void hold_metrics(struct discovery_run *run)
 {
     const struct discovery_metrics *m = run->owner.metrics;
-    if (m->registry == NULL)
+    if (m->registry == NULL || run->mechanism->refresh == NULL)
         return;
     struct str labels[] = {run->mechanism->name, run->job->config->job_name};
-    metric_observe(metric_distribution_with(m->refresh_duration, labels), seconds);
-    metric_add(metric_with(m->refresh_failures, labels), result != OK);
+    run->counts = (struct refresh_metrics){
+        metric_hold(m->refresh_failures, labels),
+        metric_distribution_hold(m->refresh_duration, labels),
+        metric_distribution_with(m->refresh_histogram, labels),
+    };
+}
+
+static void drop_metrics(struct discovery_run *run)
+{
+    if (run->counts.failures == NULL)
+        return;
+    struct str labels[] = {run->mechanism->name, run->job->config->job_name};
+    metric_drop(run->owner.metrics->refresh_failures, labels);
+    metric_drop(run->owner.metrics->refresh_duration, labels);
+}
+
+static void count_refresh(const struct discovery_run *run, err_t result, double seconds)
+{
+    if (run->counts.failures == NULL)
+        return;
+    metric_add(run->counts.failures, result != OK);
+    metric_observe(run->counts.duration, seconds);
+    metric_observe(run->counts.duration_histogram, seconds);
 }
 
 /* ---- the thread ---- */
@@ -203,6 +236,11 @@ static bool wait_for_change(struct discovery_run *run, int64_t due_ns)
     return false;
 }
 
+int64_t discovery_pause_ms(int64_t interval_ms)
+{
+    return interval_ms < PAUSE_MS_MIN ? PAUSE_MS_MIN : interval_ms;
+}
+
 static void run_refresh(struct discovery_run *run)
 {
     bool first = true;
@@ -210,8 +248,8 @@ static void run_refresh(struct discovery_run *run)
     do {
         refresh(run, first);
         first = false;
-        due_ns = clock_monotonic_ns(clock_system()) +
-                 run->mechanism->interval_ms(run->state) * ns_per_ms;
+        int64_t pause_ms = discovery_pause_ms(run->mechanism->interval_ms(run->state));
+        due_ns = clock_monotonic_ns(clock_system()) + pause_ms * ns_per_ms;
     } while (wait_for_change(run, due_ns));
 }
 
@@ -267,6 +305,7 @@ struct discovery_run *discovery_run_start(struct scrape_job *job,
     }
     strbuf_deinit(&why);
     scrape_job_ref(job);
+    hold_metrics(run);
     thread_start(&run->thread, "discovery", run_mechanism, run);
     return run;
 }
@@ -283,6 +322,7 @@ void discovery_runs_stop(struct discovery_run *runs)
         thread_join(&run->thread);
         close(run->stop_fd);
         run->mechanism->destroy(run->state);
+        drop_metrics(run);
         scrape_job_unref(run->job);
         mem_free(MEM_DISCOVERY, run);
     }

@@ -14,15 +14,18 @@ struct discovery_metrics {
     struct metric_family *last_update;
     struct metric_family *refresh_failures;
     struct metric_family *refresh_duration;
+    struct metric_family *refresh_histogram;
     struct metric *failed_configs;
     struct metric *received_updates;
     struct metric *updates;
 };
 void discovery_metrics_init(struct discovery_metrics *metrics, struct metrics *registry);
 
-/* A job's targets before relabeling, static ones too; UINT64_MAX: the job is gone. */
+/* A job's targets before relabeling, static ones too. */
 void discovery_metrics_set_targets(const struct discovery_metrics *metrics, struct str job_name,
                                    uint64_t count);
+/* The job is gone. */
+void discovery_metrics_forget(const struct discovery_metrics *metrics, struct str job_name);
 /* A mechanism gave its groups; a job got some just now. */
 void discovery_metrics_count_update(const struct discovery_metrics *metrics);
 void discovery_metrics_set_updated(const struct discovery_metrics *metrics, struct str job_name);
@@ -51,6 +54,13 @@ struct discovery_owner {
     const struct discovery_metrics *metrics;
 };
 
+/* Of a mechanism that is asked at intervals; NULL: nothing is counted. */
+struct refresh_metrics {
+    struct metric *failures;
+    struct metric_distribution *duration;
+    struct metric_distribution *duration_histogram; /* of all runs of the mechanism */
+};
+
 struct discovery_run {
     /* constant */
     const struct discovery_mechanism *mechanism;
@@ -59,6 +69,7 @@ struct discovery_run {
     uint64_t fingerprint;   /* of the settings */
     void *state;
     struct discovery_env env;
+    struct refresh_metrics counts;
     int stop_fd;
     _Atomic bool stopping;
     struct thread thread;
@@ -68,6 +79,8 @@ struct discovery_run {
     struct discovery_run *next;
 };
 
+/* Until the next refresh: an interval of nothing would ask without end. */
+int64_t discovery_pause_ms(int64_t interval_ms);
 /* NULL when the mechanism cannot be constructed, which is logged. */
 struct discovery_run *discovery_run_start(struct scrape_job *job,
                                           const struct discovery_config *config,

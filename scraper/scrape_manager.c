@@ -227,8 +227,8 @@ static void adopt_plan(struct scrape_manager *manager, struct plan *plan)
         if (is_planned(plan, manager->pools[i]))
             continue;
         scrape_providers_detach(manager->pools[i]);
-        discovery_metrics_set_targets(&manager->discovery_metrics,
-                                      manager->pools[i]->job->config->job_name, UINT64_MAX);
+        discovery_metrics_forget(&manager->discovery_metrics,
+                                 manager->pools[i]->job->config->job_name);
         scrape_pool_destroy(manager->pools[i], &manager->shards);
     }
     mem_free(MEM_SCRAPE, manager->pools);

@@ -70,6 +70,8 @@ void metric_remove(struct metric_family *family, const struct str *label_values)
 /* For series with several owners that come and go at their own times: metric_hold is metric_with,
  * and the pointer is valid until the holder's metric_drop; the last drop removes the series. */
 struct metric *metric_hold(struct metric_family *family, const struct str *label_values);
+struct metric_distribution *metric_distribution_hold(struct metric_family *family,
+                                                     const struct str *label_values);
 void metric_drop(struct metric_family *family, const struct str *label_values);
 
 void metric_add(struct metric *metric, double by);
