@@ -138,8 +138,7 @@ static void note_mtime(const struct known_file *known, const char *path)
 {
     struct stat status;
     if (known->mtime != NULL && stat(path, &status) == 0)
-        metric_set(known->mtime,
-                   (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9);
+        metric_set(known->mtime, (double)status.st_mtim.tv_sec);
 }
 
 /* A broken file keeps what it said before. */
@@ -192,7 +191,7 @@ static void read_pattern(struct file_discovery *file, const char *pattern)
     if (file->inotify_fd >= 0)
         watch_directory(file, pattern);
     glob_t found;
-    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+    if (glob(pattern, GLOB_NOSORT | GLOB_PERIOD, NULL, &found) != 0)
         return; /* nothing there is fine */
     for (size_t i = 0; i < found.gl_pathc; i++)
         read_file(file, found.gl_pathv[i]);

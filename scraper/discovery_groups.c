@@ -52,6 +52,15 @@ static void draft_add_address(struct draft *draft, struct str address)
              address);
 }
 
+static bool draft_has_label(const struct draft *draft, struct str name)
+{
+    for (uint32_t i = 0; i < draft->label_count; i++) {
+        if (str_equal(draft->labels[i].name, name))
+            return true;
+    }
+    return false;
+}
+
 static err_t draft_add_label(struct draft *draft, struct str name, struct str value,
                              struct strbuf *why)
 {
@@ -61,6 +70,9 @@ static err_t draft_add_label(struct draft *draft, struct str name, struct str va
         strbuf_add_cstr(why, " is not a valid label name");
         return ERR_INVALID;
     }
+    if (draft->label_count == DISCOVERY_TARGET_LABELS_MAX)
+        return err_fail(why, ERR_LIMIT, "a target has more than %d labels",
+                        DISCOVERY_TARGET_LABELS_MAX);
     VEC_PUSH(MEM_DISCOVERY, draft->labels, draft->label_count, draft->label_capacity,
              (struct label){name, value});
     return OK;
@@ -114,9 +126,10 @@ static err_t read_json_group(struct draft *draft, json_t *group, struct strbuf *
     json_t *value;
     json_object_foreach(group, key, value)
     {
-        if (strcmp(key, "targets") == 0)
+        /* In any case: programs in Go write their fields' names. */
+        if (str_equal_nocase(str_from_cstr(key), STR("targets")))
             TRY(read_json_targets(draft, value, why));
-        else if (strcmp(key, "labels") == 0)
+        else if (str_equal_nocase(str_from_cstr(key), STR("labels")))
             TRY(read_json_labels(draft, value, why));
         else
             return err_fail(why, ERR_INVALID, "json: unknown field \"%s\"", key);
@@ -219,6 +232,9 @@ static err_t read_yaml_labels(struct draft *draft, yaml_document_t *document,
         if (!yaml_text(key, &name) || !yaml_text(value, &text))
             return err_fail(why, ERR_INVALID, "line %zu: a label is not a pair of strings",
                             key->start_mark.line + 1);
+        if (draft_has_label(draft, name))
+            return err_fail(why, ERR_INVALID, "line %zu: key \"%.*s\" already set in map",
+                            key->start_mark.line + 1, STR_ARG(name));
         TRY(draft_add_label(draft, name, text, why));
     }
     return OK;
@@ -232,19 +248,25 @@ static err_t read_yaml_group(struct draft *draft, yaml_document_t *document,
     if (group->type != YAML_MAPPING_NODE)
         return err_fail(why, ERR_INVALID, "line %zu: a target group is not a map",
                         group->start_mark.line + 1);
+    bool has_targets = false;
+    bool has_labels = false;
     for (const yaml_node_pair_t *pair = group->data.mapping.pairs.start;
          pair < group->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = yaml_document_get_node(document, pair->key);
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
         struct str name = STR("");
         (void)yaml_text(key, &name);
-        if (str_equal(name, STR("targets")))
-            TRY(read_yaml_targets(draft, document, value, why));
-        else if (str_equal(name, STR("labels")))
-            TRY(read_yaml_labels(draft, document, value, why));
-        else
+        bool is_targets = str_equal(name, STR("targets"));
+        bool *seen = is_targets ? &has_targets : &has_labels;
+        if (!is_targets && !str_equal(name, STR("labels")))
             return err_fail(why, ERR_INVALID, "line %zu: field %.*s not found in type struct",
                             key->start_mark.line + 1, STR_ARG(name));
+        if (*seen)
+            return err_fail(why, ERR_INVALID, "line %zu: field %.*s already set in type struct",
+                            key->start_mark.line + 1, STR_ARG(name));
+        *seen = true;
+        TRY(is_targets ? read_yaml_targets(draft, document, value, why)
+                       : read_yaml_labels(draft, document, value, why));
     }
     return OK;
 }

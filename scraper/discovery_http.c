@@ -1,6 +1,7 @@
 /* http_sd: target groups from a URL, as a JSON list. */
 #include "discovery_mechanism.h"
 #include "narthex/base/mem.h"
+#include "narthex/base/number.h"
 #include "narthex/scraper/discovery.h"
 #include "narthex/scraper/http_client.h"
 
@@ -45,9 +46,10 @@ static void http_destroy(void *state)
 /* application/json, alone or with charset=utf-8 in any case, quoted or not. */
 static bool is_json_type(struct str type)
 {
+    type = str_trim(type);
     size_t semicolon = str_find(type, ';', 0);
     struct str media = str_from(type.data, semicolon == SIZE_MAX ? type.size : semicolon);
-    if (!str_equal_nocase(str_trim(media), STR("application/json")))
+    if (!str_equal_nocase(media, STR("application/json")))
         return false;
     if (semicolon == SIZE_MAX)
         return true;
@@ -69,12 +71,12 @@ static err_t check_answer(const struct http_answer *answer, struct strbuf *why)
 static err_t http_refresh(void *state, struct discovered_groups *groups, struct strbuf *why)
 {
     struct http_discovery *http = state;
-    struct strbuf seconds = STRBUF_INIT;
-    strbuf_add_int(&seconds, http->config->refresh_interval_ms / 1000);
+    char seconds[NUMBER_TEXT_MAX];
+    size_t size = number_format_plain((double)http->config->refresh_interval_ms / 1000, seconds);
     const struct name_value headers[] = {
         {STR("User-Agent"), STR("Prometheus/3.14.0")},
         {STR("Accept"), STR("application/json")},
-        {STR("X-Prometheus-Refresh-Interval-Seconds"), strbuf_str(&seconds)},
+        {STR("X-Prometheus-Refresh-Interval-Seconds"), str_from(seconds, size)},
     };
     struct http_request request = {
         .url = http->config->url,
@@ -94,7 +96,6 @@ out:
     if (err != OK && err != ERR_CANCELED && http->env->metrics != NULL)
         metric_add(failures_metric(http->env->metrics), 1);
     strbuf_deinit(&body);
-    strbuf_deinit(&seconds);
     return err;
 }
 

@@ -81,6 +81,37 @@ static void test_documents(void **state)
     end(&f);
 }
 
+/* What programs write that know no field names in lower case, and texts that look like others. */
+static void test_lenient_documents(void **state)
+{
+    (void)state;
+    struct found f;
+    begin(&f);
+    const struct label extra = {STR("m"), STR("v")};
+    assert_int_equal(
+        discovered_groups_read_json(&f.groups,
+                                    STR("[{\"Targets\":[\"a:1\"],\"LABELS\":{\"x\":\"1\"}},"
+                                        "{\"targets\":null,\"labels\":null}]"),
+                                    &extra, &f.why),
+        OK);
+    assert_target(&f, 0, 0, "a:1");
+    assert_group_label(&f, 0, "x", "1");
+    assert_group_label(&f, 0, "m", "v");
+    assert_int_equal(f.groups.items[1].target_count, 0);
+    assert_int_equal(
+        discovered_groups_read_yaml(&f.groups,
+                                    STR("- labels: {a: yes, b: ~, 'c d': 1.50, m: mine}\n"
+                                        "  targets: [1]\n- targets:\n"),
+                                    &extra, &f.why),
+        OK);
+    assert_target(&f, 2, 0, "1");
+    assert_group_label(&f, 2, "a", "yes");
+    assert_group_label(&f, 2, "b", "");
+    assert_group_label(&f, 2, "c d", "1.50");
+    assert_group_label(&f, 2, "m", "v");
+    end(&f);
+}
+
 static void test_bad_documents_add_nothing(void **state)
 {
     (void)state;
@@ -91,10 +122,20 @@ static void test_bad_documents_add_nothing(void **state)
                                        "[{\"labels\":{\"\":\"1\"}}]",
                                        "[{\"labels\":{\"a\":1}}]",
                                        "[",
-                                       "[{\"targets\":{}}]"};
-    static const char *const yaml[] = {
-        "a: b",          "- ~", "- targets: x",    "- targets: [a]\n- x: 1",
-        "- labels: [a]", "- {", "- targets: [[a]]"};
+                                       "[{\"targets\":{}}]",
+                                       "[{\"labels\":[]}]"};
+    static const char *const yaml[] = {"a: b",
+                                       "- ~",
+                                       "- targets: x",
+                                       "- targets: [a]\n- x: 1",
+                                       "- labels: [a]",
+                                       "- {",
+                                       "- targets: [[a]]",
+                                       "- targets: [a]\n  targets: [b]",
+                                       "- labels: {a: b, a: c}",
+                                       "- labels: {a: {}}",
+                                       "- labels: {'': a}",
+                                       "- labels: {}\n  labels: {}"};
     const struct label extra = {STR("m"), STR("v")};
     for (size_t i = 0; i < sizeof json / sizeof json[0]; i++) {
         struct found f;
@@ -206,6 +247,11 @@ static void test_files(void **state)
     assert_true(discovery_file.woken(mechanism));
     assert_false(discovery_file.woken(mechanism));
     assert_int_equal(refresh_count(mechanism), 1);
+    write_file(folder, ".shown.json", "[{\"targets\":[\"h\"]}]");
+    assert_int_equal(refresh_count(mechanism), 2);
+    char shown[256];
+    snprintf(shown, sizeof shown, "%s/.shown.json", folder);
+    assert_int_equal(unlink(shown), 0);
     write_file(folder, "one.yml", "- targets: [b]\n- targets: [c]\n");
     assert_int_equal(refresh_count(mechanism), 3);
     /* Broken: what it said before stays. */
@@ -223,6 +269,18 @@ static void test_files(void **state)
     strbuf_deinit(&why);
 }
 
+static const char *const types[] = {
+    "application/json",
+    "APPLICATION/json;charset=utf-8",
+    "application/json; charset=\"UTF-8\"",
+    "application/json ; charset=utf-8",
+    "application/json;",
+    "application/json; charset=latin1",
+    "application/json; charset=utf-8; x=y",
+    "application/x-json",
+};
+enum { GOOD_TYPES = 3, TYPES = sizeof types / sizeof *types };
+
 static bool handle(void *context, struct http_server_request *request)
 {
     (void)context;
@@ -231,6 +289,21 @@ static bool handle(void *context, struct http_server_request *request)
         return http_server_answer(request, "200 OK",
                                   "Content-Type: Application/JSON; charset=\"UTF-8\"\r\n",
                                   STR("[{\"targets\":[\"x:1\"]}]"));
+    if (strncmp(path, "/types", 6) == 0) {
+        char type[96];
+        snprintf(type, sizeof type, "Content-Type: %s\r\n", types[path[6] - '0']);
+        return http_server_answer(request, "200 OK", type, STR("[{\"targets\":[\"x:1\"]}]"));
+    }
+    if (strncmp(path, "/headers", 8) == 0) {
+        bool good =
+            strstr(request->head, "GET ") == request->head &&
+            strstr(request->head, "Accept: application/json\r\n") != NULL &&
+            strstr(request->head, "User-Agent: Prometheus/3.14.0\r\n") != NULL &&
+            strstr(request->head, "X-Prometheus-Refresh-Interval-Seconds: 30.5\r\n") != NULL;
+        return http_server_answer(request, good ? "200 OK" : "400 Bad Request",
+                                  "Content-Type: application/json\r\n",
+                                  STR("[{\"targets\":[\"x:1\"]}]"));
+    }
     if (strncmp(path, "/html", 5) == 0)
         return http_server_answer(request, "200 OK", "Content-Type: text/html\r\n", STR("[]"));
     if (strncmp(path, "/fail", 5) == 0)
@@ -244,7 +317,7 @@ static void http_gives(struct http_server *server, const char *path, err_t expec
 {
     char url[128];
     snprintf(url, sizeof url, "http://127.0.0.1:%u%s", http_server_port(server), path);
-    struct http_discovery_config config = {.url = str_from_cstr(url), .refresh_interval_ms = 30000};
+    struct http_discovery_config config = {.url = str_from_cstr(url), .refresh_interval_ms = 30500};
     _Atomic bool cancel = strcmp(path, "/hang") == 0;
     struct discovery_env env = {.cancel = &cancel, .stop_fd = -1};
     void *mechanism;
@@ -267,6 +340,12 @@ static void test_http(void **state)
     (void)state;
     struct http_server *server = http_server_start(handle, NULL);
     http_gives(server, "/good", OK, NULL);
+    http_gives(server, "/headers", OK, NULL);
+    for (int i = 0; i < TYPES; i++) {
+        char path[16];
+        snprintf(path, sizeof path, "/types%d", i);
+        http_gives(server, path, i < GOOD_TYPES ? OK : ERR_INVALID, NULL);
+    }
     http_gives(server, "/html", ERR_INVALID, "unsupported content type \"text/html\"");
     http_gives(server, "/fail", ERR_IO, "server returned HTTP status 500 Internal Server Error");
     http_gives(server, "/hang", ERR_CANCELED, NULL);
@@ -286,6 +365,7 @@ int main(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_lenient_documents),
         cmocka_unit_test(test_bad_documents_add_nothing),
         cmocka_unit_test(test_documents_without_end),
         cmocka_unit_test(test_files),
