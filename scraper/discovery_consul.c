@@ -167,8 +167,9 @@ static err_t take_service(struct consul_query *query, struct strbuf *why)
     struct arena arena;
     arena_init(&arena, MEM_DISCOVERY, query->arena.budget_bytes);
     struct discovered_groups groups = {.arena = &arena};
-    err_t err = consul_service_read(query->consul->config, query->name, strbuf_str(&query->body),
-                                    &groups, why);
+    err_t err = consul_service_read(query->consul->config, query->name,
+                                    strbuf_str(&query->consul->datacenter),
+                                    strbuf_str(&query->body), &groups, why);
     if (err != OK) {
         arena_deinit(&arena);
         return err;

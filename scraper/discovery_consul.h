@@ -78,6 +78,7 @@ err_t consul_agent_read(struct str text, struct strbuf *datacenter, struct strbu
 /* Whether a service of this name with this list of tags is configured. */
 bool consul_service_is_wanted(const struct consul_discovery_config *config, struct str name,
                               const json_t *tags);
-/* Reads /v1/health/service/NAME into one group. */
+/* Reads /v1/health/service/NAME of a datacenter into one group. */
 err_t consul_service_read(const struct consul_discovery_config *config, struct str name,
-                          struct str text, struct discovered_groups *groups, struct strbuf *why);
+                          struct str datacenter, struct str text, struct discovered_groups *groups,
+                          struct strbuf *why);

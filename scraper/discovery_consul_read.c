@@ -108,7 +108,6 @@ static void add_instance(struct reading *reading, const json_t *entry)
     int64_t port = discovery_json_get_int(service, "Port", 0);
     add_text(reading, STR(PREFIX "address"), node_address);
     add_text(reading, STR(PREFIX "node"), discovery_json_get_text(node, "Node"));
-    add_text(reading, STR(PREFIX "dc"), discovery_json_get_text(node, "Datacenter"));
     add_text(reading, STR(PREFIX "service_id"), discovery_json_get_text(service, "ID"));
     add_text(reading, STR(PREFIX "service_address"), service_address);
     discovery_labels_add(&reading->labels, STR(PREFIX "service_port"),
@@ -145,13 +144,15 @@ static err_t read_instances(struct reading *reading, struct str text, struct str
 }
 
 err_t consul_service_read(const struct consul_discovery_config *config, struct str name,
-                          struct str text, struct discovered_groups *groups, struct strbuf *why)
+                          struct str datacenter, struct str text, struct discovered_groups *groups,
+                          struct strbuf *why)
 {
     struct reading reading = {.config = config, .arena = groups->arena};
     err_t err = read_instances(&reading, text, why);
     if (err == OK) {
         discovery_labels_clear(&reading.labels);
         add_text(&reading, STR(PREFIX "service"), name);
+        add_text(&reading, STR(PREFIX "dc"), datacenter);
         discovery_targets_finish(&reading.targets,
                                  discovery_labels_finish(&reading.labels, reading.arena), groups);
     }

@@ -54,6 +54,8 @@ static void read_endpoints(struct reading *reading, json_t *networks, struct con
     container->endpoints = ARENA_NEW_ARRAY(reading->arena, struct endpoint, count + 1);
     json_object_foreach(networks, name, network)
     {
+        if (!json_is_object(network))
+            continue;
         struct str ip = discovery_json_get_text(network, "IPAddress");
         if (ip.size == 0)
             ip = discovery_json_get_text(network, "GlobalIPv6Address");
@@ -203,7 +205,7 @@ static err_t add_container(struct reading *reading, json_t *root, struct strbuf 
             return err;
         if (!any)
             add_portless_target(reading, common, &owner->endpoints[i],
-                                str_equal(owner->network_mode, STR("host")));
+                                str_equal(own->network_mode, STR("host")));
     }
     return err;
 }

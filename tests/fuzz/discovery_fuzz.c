@@ -121,7 +121,7 @@ static err_t read_document(unsigned kind, struct str text, struct discovered_gro
     case 0:
         return docker_containers_read(&docker, text, text, groups, why);
     case 1:
-        return consul_service_read(&consul, STR("s"), text, groups, why);
+        return consul_service_read(&consul, STR("s"), STR("d"), text, groups, why);
     default:
         swarm.role = str_from_cstr(roles[kind % 3]);
         return swarm_lists_read(&swarm, &lists, groups, why);

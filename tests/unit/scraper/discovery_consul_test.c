@@ -45,14 +45,15 @@ static void test_instances(void **state)
     struct strbuf text = STRBUF_INIT;
     arena_init(&arena, MEM_TEST, SIZE_MAX);
     struct discovered_groups groups = {.arena = &arena};
-    assert_int_equal(
-        consul_service_read(&config, STR("web"), str_from_cstr(two_instances), &groups, &why), OK);
+    assert_int_equal(consul_service_read(&config, STR("web"), STR("here"),
+                                         str_from_cstr(two_instances), &groups, &why),
+                     OK);
     print_groups(&groups, &text);
     assert_string_equal(
         strbuf_cstr(&text),
-        "{__meta_consul_service=\"web\"}\n"
+        "{__meta_consul_dc=\"here\", __meta_consul_service=\"web\"}\n"
         "{__address__=\"10.0.0.1:8080\", __meta_consul_address=\"10.0.0.1\", "
-        "__meta_consul_dc=\"dc1\", __meta_consul_health=\"passing\", "
+        "__meta_consul_health=\"passing\", "
         "__meta_consul_metadata_rack=\"7\", __meta_consul_namespace=\"default\", "
         "__meta_consul_node=\"n1\", __meta_consul_partition=\"p\", "
         "__meta_consul_service_id=\"web-1\", __meta_consul_service_metadata_ver_s=\"2\", "

@@ -86,7 +86,9 @@ static void test_containers(void **state)
     /* Fields that another engine leaves out, and a container without names. */
     containers_give("[{\"Id\":\"1\",\"Names\":[\"/a\"],\"Labels\":null,\"Ports\":null,"
                     "\"NetworkSettings\":{\"Networks\":{\"p\":{\"IPAddress\":\"10.0.0.2\"}}}},"
-                    "{\"Id\":\"2\"},{\"Id\":\"3\",\"Names\":[]},7,null]",
+                    "{\"Id\":\"2\"},{\"Id\":\"3\",\"Names\":[]},7,null,"
+                    "{\"Id\":\"4\",\"Names\":[\"/d\"],"
+                    "\"NetworkSettings\":{\"Networks\":{\"a\":null}}}]",
                     "null",
                     "{__address__=\"10.0.0.2:80\", __meta_docker_container_id=\"1\", "
                     "__meta_docker_container_name=\"/a\", "
@@ -111,6 +113,22 @@ static void test_shared_networks(void **state)
         "__meta_docker_container_name=\"/c\", "
         "__meta_docker_container_network_mode=\"container:b\", "
         "__meta_docker_network_ip=\"1.1.1.1\", __meta_docker_port_private=\"9\"}\n");
+}
+
+/* The host's network: of its own, without ports; one who shares it is asked at no address. */
+static void test_host_network(void **state)
+{
+    (void)state;
+    containers_give(
+        "[{\"Id\":\"h\",\"Names\":[\"/h\"],\"HostConfig\":{\"NetworkMode\":\"host\"},"
+        "\"NetworkSettings\":{\"Networks\":{\"host\":{\"IPAddress\":\"\"}}}},"
+        "{\"Id\":\"s\",\"Names\":[\"/s\"],\"HostConfig\":{\"NetworkMode\":\"container:h\"}}]",
+        "[]",
+        "{__address__=\"localhost\", __meta_docker_container_id=\"h\", "
+        "__meta_docker_container_name=\"/h\", __meta_docker_container_network_mode=\"host\"}\n"
+        "{__address__=\":80\", __meta_docker_container_id=\"s\", "
+        "__meta_docker_container_name=\"/s\", "
+        "__meta_docker_container_network_mode=\"container:h\"}\n");
 }
 
 static void swarm_gives(const char *role, const struct swarm_lists *lists, err_t expected,
@@ -159,6 +177,82 @@ static void test_swarm(void **state)
     lists.services = STR("[{\"Endpoint\":{\"VirtualIPs\":[{\"Addr\":\"nonsense\"}]}}]");
     swarm_gives("services", &lists, ERR_INVALID,
                 "error while parsing address nonsense: invalid CIDR address");
+}
+
+static const struct swarm_lists whole_lists = {
+    .nodes = STR_INIT(
+        "[{\"ID\":\"n\",\"Spec\":{\"Role\":\"manager\",\"Availability\":\"drain\","
+        "\"Labels\":{\"a-b\":\"1\"}},\"Description\":{\"Hostname\":\"h\",\"Platform\":{"
+        "\"Architecture\":\"x86_64\",\"OS\":\"linux\"},\"Engine\":{\"EngineVersion\":\"20.10\"}},"
+        "\"Status\":{\"State\":\"ready\",\"Addr\":\"10.0.0.1\"},\"ManagerStatus\":{\"Leader\":true,"
+        "\"Reachability\":\"reachable\",\"Addr\":\"10.0.0.1:2377\"}}]"),
+    .services = STR_INIT(
+        "[{\"ID\":\"s\",\"Spec\":{\"Name\":\"web\",\"Labels\":{\"tier.x\":\"1\"},"
+        "\"Mode\":{\"Replicated\":{\"Replicas\":1}},\"TaskTemplate\":{\"ContainerSpec\":{"
+        "\"Hostname\":\"w\",\"Image\":\"img:1\"}}},\"Endpoint\":{\"Ports\":[{\"Name\":\"http\","
+        "\"Protocol\":\"tcp\",\"TargetPort\":80,\"PublishedPort\":8080,\"PublishMode\":\"ingress\"}"
+        "],"
+        "\"VirtualIPs\":[{\"NetworkID\":\"x\",\"Addr\":\"10.1.0.3/24\"}]}}]"),
+    .tasks = STR_INIT(
+        "[{\"ID\":\"t\",\"ServiceID\":\"s\",\"NodeID\":\"n\",\"Slot\":3,"
+        "\"DesiredState\":\"running\",\"Status\":{\"State\":\"starting\",\"ContainerStatus\":{"
+        "\"ContainerID\":\"c\"}},\"Spec\":{\"ContainerSpec\":{\"Labels\":{\"k/k\":\"v\"}}},"
+        "\"NetworksAttachments\":[{\"Network\":{\"ID\":\"x\"},\"Addresses\":[\"10.1.0.9/24\"]}]}]"),
+    .networks = STR_INIT("[{\"Id\":\"x\",\"Name\":\"net\",\"Scope\":\"swarm\",\"Ingress\":true,"
+                         "\"Labels\":{\"use\":\"test\"}}]"),
+};
+#define WHOLE_NODE                                                                                 \
+    "__meta_dockerswarm_node_address=\"10.0.0.1\", "                                               \
+    "__meta_dockerswarm_node_availability=\"drain\", "
+#define WHOLE_NODE_REST                                                                            \
+    "__meta_dockerswarm_node_platform_architecture=\"x86_64\", "                                   \
+    "__meta_dockerswarm_node_platform_os=\"linux\", "                                              \
+    "__meta_dockerswarm_node_role=\"manager\", __meta_dockerswarm_node_status=\"ready\""
+#define WHOLE_NETWORK                                                                              \
+    "__meta_dockerswarm_network_id=\"x\", __meta_dockerswarm_network_ingress=\"true\", "           \
+    "__meta_dockerswarm_network_internal=\"false\", "                                              \
+    "__meta_dockerswarm_network_label_use=\"test\", __meta_dockerswarm_network_name=\"net\", "     \
+    "__meta_dockerswarm_network_scope=\"swarm\", "
+
+/* Every label of every role. */
+static void test_swarm_labels(void **state)
+{
+    (void)state;
+    swarm_gives("nodes", &whole_lists, OK,
+                "{__address__=\"10.0.0.1:80\", " WHOLE_NODE
+                "__meta_dockerswarm_node_engine_version=\"20.10\", "
+                "__meta_dockerswarm_node_hostname=\"h\", __meta_dockerswarm_node_id=\"n\", "
+                "__meta_dockerswarm_node_label_a_b=\"1\", "
+                "__meta_dockerswarm_node_manager_address=\"10.0.0.1:2377\", "
+                "__meta_dockerswarm_node_manager_leader=\"true\", "
+                "__meta_dockerswarm_node_manager_reachability=\"reachable\", " WHOLE_NODE_REST
+                "}\n");
+    swarm_gives("services", &whole_lists, OK,
+                "{__address__=\"10.1.0.3:8080\", " WHOLE_NETWORK
+                "__meta_dockerswarm_service_endpoint_port_name=\"http\", "
+                "__meta_dockerswarm_service_endpoint_port_publish_mode=\"ingress\", "
+                "__meta_dockerswarm_service_id=\"s\", "
+                "__meta_dockerswarm_service_label_tier_x=\"1\", "
+                "__meta_dockerswarm_service_mode=\"replicated\", "
+                "__meta_dockerswarm_service_name=\"web\", "
+                "__meta_dockerswarm_service_task_container_hostname=\"w\", "
+                "__meta_dockerswarm_service_task_container_image=\"img:1\"}\n");
+    swarm_gives("tasks", &whole_lists, OK,
+                "{__address__=\"10.1.0.9:8080\", "
+                "__meta_dockerswarm_container_label_k_k=\"v\", " WHOLE_NETWORK WHOLE_NODE
+                "__meta_dockerswarm_node_hostname=\"h\", "
+                "__meta_dockerswarm_node_id=\"n\", "
+                "__meta_dockerswarm_node_label_a_b=\"1\", " WHOLE_NODE_REST
+                ", __meta_dockerswarm_service_id=\"s\", "
+                "__meta_dockerswarm_service_label_tier_x=\"1\", "
+                "__meta_dockerswarm_service_mode=\"replicated\", "
+                "__meta_dockerswarm_service_name=\"web\", "
+                "__meta_dockerswarm_task_container_id=\"c\", "
+                "__meta_dockerswarm_task_desired_state=\"running\", "
+                "__meta_dockerswarm_task_id=\"t\", "
+                "__meta_dockerswarm_task_port_publish_mode=\"ingress\", "
+                "__meta_dockerswarm_task_slot=\"3\", "
+                "__meta_dockerswarm_task_state=\"starting\"}\n");
 }
 
 static void test_lists(void **state)
@@ -387,9 +481,12 @@ int main(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_containers), cmocka_unit_test(test_shared_networks),
-        cmocka_unit_test(test_swarm),      cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_hosts),      cmocka_unit_test(test_engine),
+        cmocka_unit_test(test_containers),   cmocka_unit_test(test_shared_networks),
+        cmocka_unit_test(test_host_network),
+
+        cmocka_unit_test(test_swarm),        cmocka_unit_test(test_swarm_labels),
+        cmocka_unit_test(test_lists),        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
