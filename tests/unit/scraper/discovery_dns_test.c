@@ -122,7 +122,7 @@ static void test_message(void **state)
 
 /* ---- a name server that follows a script ---- */
 
-enum reply { REPLY_GOOD, REPLY_FAULT, REPLY_ABSENT, REPLY_GARBAGE, REPLY_NONE };
+enum reply { REPLY_GOOD, REPLY_FAULT, REPLY_ABSENT, REPLY_GARBAGE, REPLY_ALL, REPLY_NONE };
 
 struct name_server {
     int fd;
@@ -140,6 +140,13 @@ static void send_reply(struct name_server *server, unsigned char *query, size_t 
     if (reply == REPLY_NONE)
         return;
     unsigned char out[1024];
+    if (reply == REPLY_ALL) { /* to the question that it holds */
+        memcpy(out, answer, sizeof answer - 1);
+        memcpy(out, query, 2);
+        (void)sendto(server->fd, out, sizeof answer - 1, 0, (const struct sockaddr *)from,
+                     sizeof *from);
+        return;
+    }
     memcpy(out, query, size);
     out[2] = 0x81;
     out[3] = reply == REPLY_FAULT ? 0x82 : reply == REPLY_ABSENT ? 0x83 : 0x80;
@@ -282,6 +289,44 @@ static void test_server_that_fails(void **state)
     end(&rig);
 }
 
+/* One answer with a record of each type: addresses without the dot at the end, labels with it. */
+static void test_labels(void **state)
+{
+    (void)state;
+    static const struct str names[] = {STR_INIT("_a.b")};
+    struct rig rig;
+    struct arena arena;
+    struct strbuf why = STRBUF_INIT;
+    struct strbuf text = STRBUF_INIT;
+    begin(&rig, names, 1);
+    discovery_dns.destroy(rig.dns);
+    rig.config.type = STR("Srv");
+    assert_int_equal(discovery_dns.create(&rig.config, &rig.env, &rig.dns, &why), OK);
+    rig.server.reply = REPLY_ALL;
+    arena_init(&arena, MEM_TEST, SIZE_MAX);
+    struct discovered_groups groups = {.arena = &arena};
+    assert_int_equal(discovery_dns.refresh(rig.dns, &groups, &why), OK);
+    assert_int_equal(groups.count, 1);
+    for (uint32_t t = 0; t < groups.items[0].target_count; t++) {
+        labels_print(groups.items[0].targets[t], &text);
+        strbuf_add_char(&text, '\n');
+    }
+    assert_string_equal(
+        strbuf_cstr(&text),
+        "{__address__=\"c.b:443\", __meta_dns_name=\"_a.b\", "
+        "__meta_dns_srv_record_port=\"443\", __meta_dns_srv_record_target=\"c.b.\"}\n"
+        "{__address__=\"c.b:80\", __meta_dns_mx_record_target=\"c.b.\", "
+        "__meta_dns_name=\"_a.b\"}\n"
+        "{__address__=\"c.b:80\", __meta_dns_name=\"_a.b\", "
+        "__meta_dns_ns_record_target=\"c.b.\"}\n"
+        "{__address__=\"1.2.3.4:80\", __meta_dns_name=\"_a.b\"}\n"
+        "{__address__=\"[::1]:80\", __meta_dns_name=\"_a.b\"}\n");
+    arena_deinit(&arena);
+    strbuf_deinit(&text);
+    strbuf_deinit(&why);
+    end(&rig);
+}
+
 static void cancel_once_asked(void *context)
 {
     struct rig *rig = context;
@@ -311,9 +356,9 @@ static void test_server_that_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resolver_file),     cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_message),           cmocka_unit_test(test_server_that_fails),
-        cmocka_unit_test(test_server_that_hangs),
+        cmocka_unit_test(test_resolver_file), cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_message),       cmocka_unit_test(test_server_that_fails),
+        cmocka_unit_test(test_labels),        cmocka_unit_test(test_server_that_hangs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
