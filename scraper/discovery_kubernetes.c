@@ -136,23 +136,14 @@ static void add_watch(struct kubernetes_discovery *k, enum kubernetes_kind kind,
 
 static void add_watches(struct kubernetes_discovery *k, enum kubernetes_kind kind)
 {
-    const struct kubernetes_discovery_config *config = k->config;
-    bool all = config->namespace_count == 0 && k->access.own_space.size == 0;
-    if (all || !kubernetes_kind_is_namespaced(kind)) {
+    uint32_t count;
+    const struct str *spaces = kubernetes_access_spaces(&k->access, k->config, &count);
+    if (count == 0 || !kubernetes_kind_is_namespaced(kind)) {
         add_watch(k, kind, STR(""));
         return;
     }
-    bool own_named = k->access.own_space.size == 0;
-    for (uint32_t i = 0; i < config->namespace_count; i++) {
-        bool again = false;
-        for (uint32_t j = 0; j < i; j++)
-            again = again || str_equal(config->namespaces[j], config->namespaces[i]);
-        if (!again)
-            add_watch(k, kind, config->namespaces[i]);
-        own_named = own_named || str_equal(config->namespaces[i], k->access.own_space);
-    }
-    if (!own_named)
-        add_watch(k, kind, k->access.own_space);
+    for (uint32_t i = 0; i < count; i++)
+        add_watch(k, kind, spaces[i]);
 }
 
 /* ---- life ---- */

@@ -70,6 +70,29 @@ err_t kubernetes_access_open(struct kubernetes_access *access,
     return OK;
 }
 
+static void add_space(struct str *spaces, uint32_t *count, struct str space)
+{
+    for (uint32_t i = 0; i < *count; i++) {
+        if (str_equal(spaces[i], space))
+            return;
+    }
+    spaces[(*count)++] = space;
+}
+
+const struct str *kubernetes_access_spaces(struct kubernetes_access *access,
+                                           const struct kubernetes_discovery_config *config,
+                                           uint32_t *count)
+{
+    struct str *spaces =
+        ARENA_NEW_ARRAY(&access->arena, struct str, (size_t)config->namespace_count + 1);
+    *count = 0;
+    for (uint32_t i = 0; i < config->namespace_count; i++)
+        add_space(spaces, count, config->namespaces[i]);
+    if (access->own_space.size > 0)
+        add_space(spaces, count, access->own_space);
+    return spaces;
+}
+
 void kubernetes_access_close(struct kubernetes_access *access)
 {
     arena_deinit(&access->arena);

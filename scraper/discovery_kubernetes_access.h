@@ -26,6 +26,10 @@ err_t kubernetes_access_open(struct kubernetes_access *access,
                              const struct kubernetes_discovery_config *config,
                              const struct kubernetes_pod_environment *environment,
                              struct strbuf *why);
+/* The namespaces to look into, each once; none: all of them. In the access' arena. */
+const struct str *kubernetes_access_spaces(struct kubernetes_access *access,
+                                           const struct kubernetes_discovery_config *config,
+                                           uint32_t *count);
 void kubernetes_access_close(struct kubernetes_access *access);
 
 /* The current context of a kubeconfig file. Relative paths are relative to its folder. ERR_INVALID,

@@ -316,6 +316,7 @@ def test_tls_and_kubeconfig(rig):
         expect_log(server, "certificate")
         expect_log(server, 'users with \\"exec\\" are not supported')
         assert pods_of(server, "wrong") == []
+        assert metric(server, "prometheus_sd_failed_configs") == 1
         assert api.requests[0][2] == "Bearer t", api.requests[0]
     finally:
         server.stop()

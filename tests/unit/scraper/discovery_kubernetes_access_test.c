@@ -59,6 +59,20 @@ static void assert_fails(const struct kubernetes_discovery_config *config,
     strbuf_deinit(&why);
 }
 
+static void assert_spaces(struct kubernetes_access *access, const struct str *names,
+                          uint32_t name_count, const char *expected)
+{
+    const struct kubernetes_discovery_config config = {.namespaces = names,
+                                                       .namespace_count = name_count};
+    uint32_t count;
+    const struct str *spaces = kubernetes_access_spaces(access, &config, &count);
+    struct strbuf text = STRBUF_INIT;
+    for (uint32_t i = 0; i < count; i++)
+        strbuf_printf(&text, "%.*s ", STR_ARG(spaces[i]));
+    assert_string_equal(strbuf_cstr(&text), expected);
+    strbuf_deinit(&text);
+}
+
 static void test_in_cluster(void **state)
 {
     (void)state;
@@ -81,6 +95,11 @@ static void test_in_cluster(void **state)
     assert_true(access.http.has_authorization);
     assert_true(str_ends_with(access.http.credentials.file, STR("/token")));
     assert_true(str_ends_with(access.http.tls.ca_file, STR("/ca.crt")));
+    assert_spaces(&access, NULL, 0, "monitoring ");
+    static const struct str names[] = {STR_INIT("b"), STR_INIT("monitoring"), STR_INIT("b"),
+                                       STR_INIT("a")};
+    assert_spaces(&access, names, 4, "b monitoring a ");
+    assert_spaces(&access, names, 1, "b monitoring ");
     kubernetes_access_close(&access);
     strbuf_deinit(&why);
 }
@@ -95,6 +114,7 @@ static void test_api_server(void **state)
     assert_int_equal(kubernetes_access_open(&access, &config, NULL, &why), OK);
     assert_str(access.server, "http://api/prefix");
     assert_str(access.http.username, "u");
+    assert_spaces(&access, NULL, 0, "");
     kubernetes_access_close(&access);
     strbuf_deinit(&why);
 }
