@@ -68,6 +68,46 @@ static void test_instances(void **state)
     strbuf_deinit(&why);
 }
 
+/* The worst of an instance's checks. */
+static void test_health(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *checks;
+        const char *health;
+    } cases[] = {
+        {"[]", "passing"},
+        {"[{'Status':'passing'},{'Status':'passing'}]", "passing"},
+        {"[{'Status':'warning'},{'Status':'passing'}]", "warning"},
+        {"[{'Status':'warning'},{'Status':'critical'}]", "critical"},
+        {"[{'CheckID':'_service_maintenance:web-1','Status':'critical'},{'Status':'passing'}]",
+         "maintenance"},
+        {"[{'Status':'critical'},{'CheckID':'_node_maintenance','Status':'passing'}]",
+         "maintenance"},
+        {"[{'Status':'critical'},{'Status':'new'}]", ""},
+    };
+    const struct consul_discovery_config config = {.tag_separator = STR(",")};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena;
+        struct strbuf why = STRBUF_INIT;
+        struct strbuf text = STRBUF_INIT;
+        arena_init(&arena, MEM_TEST, SIZE_MAX);
+        struct discovered_groups groups = {.arena = &arena};
+        strbuf_printf(&text, "[{'Checks':%s}]", cases[i].checks);
+        for (size_t k = 0; k < text.size; k++)
+            text.data[k] = text.data[k] == '\'' ? '"' : text.data[k];
+        assert_int_equal(
+            consul_service_read(&config, STR("web"), STR("d"), strbuf_str(&text), &groups, &why),
+            OK);
+        struct str found = labels_get(groups.items[0].targets[0], STR("__meta_consul_health"));
+        if (!str_equal_cstr(found, cases[i].health))
+            fail_msg("%s: \"%.*s\"", cases[i].checks, STR_ARG(found));
+        arena_deinit(&arena);
+        strbuf_deinit(&text);
+        strbuf_deinit(&why);
+    }
+}
+
 static void assert_url(const struct consul_discovery_config *config, enum consul_query_kind kind,
                        uint64_t index, const char *datacenter, const char *expected)
 {
@@ -305,6 +345,36 @@ static void expect(struct rig *rig, uint32_t web, uint32_t db)
     strbuf_deinit(&why);
 }
 
+static void look(void *context, struct str name, const char *suffix, const struct str *names,
+                 const struct str *values, size_t label_count, double value)
+{
+    struct strbuf *seen = context;
+    if (!str_equal(name, STR("prometheus_sd_consul_rpc_duration_seconds")) ||
+        strcmp(suffix, "_count") != 0)
+        return;
+    for (size_t i = 0; i < label_count; i++)
+        strbuf_printf(seen, "%.*s=%.*s ", STR_ARG(names[i]), STR_ARG(values[i]));
+    strbuf_printf(seen, value > 0 ? "counted " : "never ");
+}
+
+static void ignore(void *context, struct str name, enum metric_type type, struct str help)
+{
+    (void)context;
+    (void)name;
+    (void)type;
+    (void)help;
+}
+
+static void expect_durations(struct metrics *metrics)
+{
+    struct strbuf seen = STRBUF_INIT;
+    const struct metrics_visitor visitor = {ignore, look, &seen};
+    metrics_visit(metrics, &visitor);
+    assert_string_equal(strbuf_cstr(&seen), "endpoint=catalog call=services counted "
+                                            "endpoint=catalog call=service counted ");
+    strbuf_deinit(&seen);
+}
+
 static void test_watch(void **state)
 {
     (void)state;
@@ -316,6 +386,7 @@ static void test_watch(void **state)
     change(&rig, "{\"db\":[\"off\"]}", 3, FAULT_NONE);
     expect(&rig, 0, 1);
     assert_true(metric_value(rig.failures) == 0);
+    expect_durations(rig.env.metrics);
     end(&rig);
 }
 
@@ -449,6 +520,62 @@ static void test_redirects_leak_no_secrets(void **state)
     strbuf_deinit(&why);
 }
 
+/* ---- answers without news ---- */
+
+struct steady {
+    _Atomic int asked;
+    struct http_server *server;
+};
+
+/* The same index again and again, as when a query has waited in vain; then another one. */
+static bool answer_again(void *context, struct http_server_request *request)
+{
+    struct steady *steady = context;
+    int asked = ++steady->asked;
+    return send_json(request, asked <= 5 ? 7 : 8,
+                     asked == 1 ? STR("[{\"Node\":{\"Address\":\"a\"}}]")
+                     : asked <= 5
+                         ? STR("[]")
+                         : STR("[{\"Node\":{\"Address\":\"b\"}},{\"Node\":{\"Address\":\"c\"}}]"));
+}
+
+static void test_same_index(void **state)
+{
+    (void)state;
+    static const struct str names[] = {STR_INIT("web")};
+    static const uint32_t counts[] = {1, 2};
+    struct steady steady = {0};
+    struct strbuf why = STRBUF_INIT;
+    char address[64];
+    _Atomic bool cancel = false;
+    steady.server = http_server_start(answer_again, &steady);
+    snprintf(address, sizeof address, "127.0.0.1:%u", http_server_port(steady.server));
+    struct consul_discovery_config config = {
+        .server = str_from_cstr(address),
+        .scheme = STR("http"),
+        .datacenter = STR("dc1"),
+        .services = names,
+        .service_count = 1,
+        .refresh_interval_ms = 1,
+    };
+    struct discovery_env env = {&cancel, -1, metrics_create()};
+    void *consul;
+    assert_int_equal(discovery_consul.create(&config, &env, &consul, &why), OK);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct arena arena;
+        arena_init(&arena, MEM_TEST, SIZE_MAX);
+        struct discovered_groups groups = {.arena = &arena};
+        assert_int_equal(discovery_consul.watch(consul, &groups, &why), OK);
+        assert_int_equal(groups.items[0].target_count, counts[i]);
+        arena_deinit(&arena);
+    }
+    assert_true(steady.asked >= 6);
+    discovery_consul.destroy(consul);
+    http_server_stop(steady.server);
+    metrics_destroy(env.metrics);
+    strbuf_deinit(&why);
+}
+
 static void test_canceled(void **state)
 {
     (void)state;
@@ -466,12 +593,14 @@ int main(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_instances),
+        cmocka_unit_test(test_health),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_selected_services),
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_catalog_that_lies),
         cmocka_unit_test(test_redirects_leak_no_secrets),
+        cmocka_unit_test(test_same_index),
         cmocka_unit_test(test_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
