@@ -198,6 +198,36 @@ static int compare_names(const void *a, const void *b)
     return str_compare(((const struct label *)a)->name, ((const struct label *)b)->name);
 }
 
+/* Those of one name in the order they stand in. */
+static int compare_places(const void *a, const void *b)
+{
+    const struct label *x = *(const struct label *const *)a, *y = *(const struct label *const *)b;
+    int order = str_compare(x->name, y->name);
+    return order != 0 ? order : (x > y) - (x < y);
+}
+
+void label_builder_assign(struct label_builder *builder, const struct label *items, uint32_t count)
+{
+    enum { ONE_BY_ONE_MAX = 64 };
+    builder->count = 0;
+    if (count <= ONE_BY_ONE_MAX) {
+        for (uint32_t i = 0; i < count; i++)
+            label_builder_set(builder, items[i].name, items[i].value);
+        return;
+    }
+    const struct label **sorted = mem_alloc(MEM_MODEL, count * sizeof(const struct label *));
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = &items[i];
+    qsort(sorted, count, sizeof(const struct label *), compare_places);
+    VEC_RESERVE(MEM_MODEL, builder->items, builder->capacity, count);
+    for (uint32_t i = 0; i < count; i++) {
+        bool last = i + 1 == count || !str_equal(sorted[i]->name, sorted[i + 1]->name);
+        if (last && sorted[i]->value.size > 0)
+            builder->items[builder->count++] = *sorted[i];
+    }
+    mem_free(MEM_MODEL, (void *)sorted);
+}
+
 struct labels label_builder_labels(struct label_builder *builder)
 {
     /* Insertion sort: exposition and stored sets come almost sorted; qsort guards large sets. */

@@ -48,6 +48,13 @@ void ingest__batch_drop(struct ingest_batch *batch)
     batch->has_in_order_only = false;
 }
 
+/* Why the storage did not take the histogram, which ends the scrape. */
+static err_t fail_histogram(const struct histogram *histogram, struct strbuf *why)
+{
+    TRY(histogram_validate(histogram, why));
+    return err_fail(why, ERR_INVALID, "native histogram is larger than the storage takes");
+}
+
 err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
 {
     struct ingest_batch *batch = &ingest->batch;
@@ -67,7 +74,7 @@ err_t ingest__batch_flush(struct scrape_ingest *ingest, struct strbuf *why)
     err_t err = appender_add(ingest->task->appender, &rows, why);
     for (uint32_t i = 0; err == OK && i < batch->count; i++) {
         if (batch->outcomes[i] == ERR_INVALID)
-            err = histogram_validate(batch->histograms[i], why);
+            err = fail_histogram(batch->histograms[i], why);
         else if (batch->outcomes[i] != OK)
             book_refusal(ingest, i, (err_t)batch->outcomes[i]);
     }

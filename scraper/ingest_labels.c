@@ -180,9 +180,7 @@ void ingest__merge_labels(struct scrape_ingest *ingest, const struct exposition_
     }
     ingest->repeated = exposed;
     ingest->repeated_count = exposition_find_duplicate(exposed, count) == NULL ? 0 : count;
-    label_builder_clear(builder);
-    for (uint32_t i = 0; i < count; i++)
-        label_builder_set(builder, exposed[i].name, exposed[i].value);
+    label_builder_assign(builder, exposed, count);
     if (ingest->task->options->type_and_unit_labels)
         add_type_and_unit(ingest, entry);
     if (config->honor_labels)

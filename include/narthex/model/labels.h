@@ -55,6 +55,9 @@ void label_builder_deinit(struct label_builder *builder);
 void label_builder_clear(struct label_builder *builder);
 /* Starts from an existing set. */
 void label_builder_reset(struct label_builder *builder, struct labels base);
+/* Starts from labels in any order, names perhaps repeated: what setting them one by one leaves, in
+ * n log n. */
+void label_builder_assign(struct label_builder *builder, const struct label *items, uint32_t count);
 /* Sets a label; an empty value removes it. Linear in the number of labels. */
 void label_builder_set(struct label_builder *builder, struct str name, struct str value);
 void label_builder_remove(struct label_builder *builder, struct str name);

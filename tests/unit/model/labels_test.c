@@ -60,6 +60,31 @@ static void large_sets_are_sorted_and_found(void **state)
     label_builder_deinit(&builder);
 }
 
+/* Sets of every size up to 200 with names that repeat and values that are empty. */
+static void assigning_is_setting_one_by_one(void **state)
+{
+    (void)state;
+    enum { COUNT = 200, NAMES = 70 };
+    struct label items[COUNT];
+    char names[NAMES][8], values[10][8];
+    struct label_builder assigned = {0}, set = {0};
+    uint64_t random = 11;
+    for (int i = 0; i < NAMES; i++)
+        snprintf(names[i], sizeof names[i], "n%d", i);
+    for (int i = 0; i < 10; i++)
+        snprintf(values[i], sizeof values[i], i == 0 ? "" : "v%d", i);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        items[i] = (struct label){str_from_cstr(names[(random >> 33) % NAMES]),
+                                  str_from_cstr(values[(random >> 50) % 10])};
+        label_builder_set(&set, items[i].name, items[i].value);
+        label_builder_assign(&assigned, items, i + 1);
+        assert_true(labels_equal(label_builder_labels(&assigned), label_builder_labels(&set)));
+    }
+    label_builder_deinit(&assigned);
+    label_builder_deinit(&set);
+}
+
 static void order_is_by_name_then_value_then_length(void **state)
 {
     (void)state;
@@ -189,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(builder_sorts_replaces_and_removes),
         cmocka_unit_test(large_sets_are_sorted_and_found),
+        cmocka_unit_test(assigning_is_setting_one_by_one),
         cmocka_unit_test(order_is_by_name_then_value_then_length),
         cmocka_unit_test(print_quotes_what_is_no_identifier),
         cmocka_unit_test(copies_are_independent),
