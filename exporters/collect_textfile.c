@@ -21,6 +21,7 @@ struct text_family {
     struct str help;
     enum metric_type type;
     bool has_type;
+    uint32_t type_file, help_file; /* which file gave them */
 };
 
 struct text_sample {
@@ -44,6 +45,7 @@ struct textfiles {
     uint32_t sample_capacity;
     struct htable by_name; /* of families */
     struct htable by_key;  /* of samples */
+    uint32_t file;         /* number of the one being read */
     bool has_fault;
 };
 
@@ -161,6 +163,7 @@ static void add_type(struct textfiles *files, struct file_walk *walk,
     if (!family->has_type) {
         family->type = walk->type;
         family->has_type = true;
+        family->type_file = files->file;
     }
 }
 
@@ -173,6 +176,7 @@ static void add_help(struct textfiles *files, const struct exposition_entry *ent
     strbuf_clear(text);
     exposition_help(EXPOSITION_TEXT, entry->text, text);
     family->help = arena_str(&files->collection->arena, strbuf_str(text));
+    family->help_file = files->file;
 }
 
 static err_t walk_file(struct textfiles *files, struct str body)
@@ -194,12 +198,22 @@ static err_t walk_file(struct textfiles *files, struct str body)
     }
 }
 
-/* Takes back what a file gave before its fault was found. */
-static void drop_samples_from(struct textfiles *files, uint32_t first)
+/* Takes back what the file at hand gave before its fault was found: samples from `first` on, and
+ * what it said of families. */
+static void take_back(struct textfiles *files, uint32_t first)
 {
     while (files->sample_count > first) {
         const struct text_sample *last = &files->samples[--files->sample_count];
         htable_remove(&files->by_key, hash_str(last->key), files->sample_count);
+    }
+    for (uint32_t i = 0; i < files->family_count; i++) {
+        struct text_family *family = &files->families[i];
+        if (family->has_type && family->type_file == files->file) {
+            family->has_type = false;
+            family->type = METRIC_UNTYPED;
+        }
+        if (family->help_file == files->file)
+            family->help = STR("");
     }
 }
 
@@ -208,6 +222,7 @@ static void read_file(struct textfiles *files, const char *folder, const char *n
 {
     struct collection *collection = files->collection;
     uint32_t first = files->sample_count;
+    files->file++;
     struct stat status;
     struct str body;
     err_t err = collection__read(collection, &body, "%s/%s", folder, name);
@@ -216,7 +231,7 @@ static void read_file(struct textfiles *files, const char *folder, const char *n
     if (err == OK)
         err = walk_file(files, arena_str(&collection->arena, body));
     if (err != OK) {
-        drop_samples_from(files, first);
+        take_back(files, first);
         files->has_fault = true;
         LOG_ERROR("textfile not taken", "file", name, "err", strbuf_cstr(&collection->why));
         return;

@@ -355,12 +355,14 @@ static void text_files_are_merged_and_bad_ones_left_out(void **state)
     put(machine, "text/e.prom", "# TYPE job_ok counter\njob_ok{job=\"e\"} 0\nfine 5\n");
     put(machine, "text/f.prom", "plain 9\ntwice{a=\"1\",b=\"2\"} 3\n");
     put(machine, "text/g.prom", "twice{a=\"1\",a=\"2\"} 3\n");
+    put(machine, "text/h.prom", "# HELP late Wrong.\n# TYPE late counter\nlate 1\nbroken{ 1\n");
+    put(machine, "text/i.prom", "# TYPE late gauge\nlate 7\n");
     text = collect(machine, "textfile");
     EXPECT_LINES(text, "node_textfile_scrape_error 1", "plain 4", "fine 5",
-                 "twice{a=\"1\",b=\"2\"} 3");
-    static const char *const absent[] = {"good",        "stamped",     "broken",
-                                         "job=\"e\"",   "plain 9",     "a=\"2\"",
-                                         "text/c.prom", "text/d.prom", "text/g.prom"};
+                 "twice{a=\"1\",b=\"2\"} 3", "# TYPE late gauge", "late 7");
+    static const char *const absent[] = {"good",        "stamped", "broken",      "job=\"e\"",
+                                         "plain 9",     "a=\"2\"", "text/c.prom", "text/d.prom",
+                                         "text/g.prom", "Wrong."};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         assert_null(strstr(text, absent[i]));
 }
