@@ -95,7 +95,7 @@ static err_t write_of_series(struct head *head, struct wal_checkpoint *checkpoin
 static err_t write_exemplars(struct head *head, struct wal_checkpoint *checkpoint,
                              struct strbuf *body, struct strbuf *why)
 {
-    for (uint32_t from = 0; from != UINT32_MAX;) {
+    for (uint64_t from = 0; from != UINT64_MAX;) {
         mutex_lock(&head->write_lock);
         from = head__exemplars_encode(head->exemplars, from, CHECKPOINT_BODY_BYTES, body);
         mutex_unlock(&head->write_lock);

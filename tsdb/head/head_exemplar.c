@@ -17,7 +17,7 @@ struct kept_exemplar {
 struct head_exemplars {
     struct kept_exemplar *ring;
     uint32_t capacity;
-    uint32_t next;
+    uint64_t added;       /* ever; number n, from 0, is in ring[n % capacity] */
     struct htable newest; /* of every series: ring index */
 };
 
@@ -108,7 +108,7 @@ void head__exemplar_add(struct head_exemplars *exemplars, series_ref ref,
     /* Judged when it was staged; another commit may have come first. */
     if (head__exemplar_judge(exemplars, ref, exemplar) != OK)
         return;
-    uint32_t item = exemplars->next;
+    uint32_t item = (uint32_t)(exemplars->added++ % exemplars->capacity);
     struct kept_exemplar *kept = &exemplars->ring[item];
     if (kept->ref != 0) {
         htable_remove(&exemplars->newest, hash_mix(0, kept->ref), item);
@@ -121,7 +121,17 @@ void head__exemplar_add(struct head_exemplars *exemplars, series_ref ref,
     kept->exemplar = *exemplar;
     kept->memory = copy_labels(exemplar->labels, &kept->exemplar.labels);
     htable_insert(&exemplars->newest, hash_mix(0, ref), item);
-    exemplars->next = (item + 1) % exemplars->capacity;
+}
+
+/* Number of the oldest one that is kept. */
+static uint64_t oldest(const struct head_exemplars *exemplars)
+{
+    return exemplars->added > exemplars->capacity ? exemplars->added - exemplars->capacity : 0;
+}
+
+static struct kept_exemplar *numbered(const struct head_exemplars *exemplars, uint64_t number)
+{
+    return &exemplars->ring[number % exemplars->capacity];
 }
 
 void head__exemplars_resize(struct head_exemplars *exemplars, int64_t exemplars_max)
@@ -134,11 +144,11 @@ void head__exemplars_resize(struct head_exemplars *exemplars, int64_t exemplars_
     struct head_exemplars old = *exemplars;
     exemplars->ring = MEM_NEW_ARRAY(MEM_HEAD, struct kept_exemplar, capacity);
     exemplars->capacity = capacity;
-    exemplars->next = 0;
+    exemplars->added = 0;
     htable_init(&exemplars->newest, MEM_HEAD);
-    for (uint32_t i = 0; i < old.capacity; i++) {
-        struct kept_exemplar *kept = &old.ring[(old.next + i) % old.capacity];
-        if (kept->ref != 0 && capacity > 0)
+    for (uint64_t i = oldest(&old); i < old.added; i++) {
+        struct kept_exemplar *kept = numbered(&old, i);
+        if (capacity > 0)
             head__exemplar_add(exemplars, kept->ref, &kept->exemplar);
         mem_free(MEM_HEAD, kept->memory);
     }
@@ -146,20 +156,17 @@ void head__exemplars_resize(struct head_exemplars *exemplars, int64_t exemplars_
     htable_deinit(&old.newest);
 }
 
-uint32_t head__exemplars_encode(const struct head_exemplars *exemplars, uint32_t from,
+uint64_t head__exemplars_encode(const struct head_exemplars *exemplars, uint64_t from,
                                 size_t bytes_max, struct strbuf *body)
 {
-    for (; from < exemplars->capacity; from++) {
-        const struct kept_exemplar *kept =
-            &exemplars->ring[(exemplars->next + from) % exemplars->capacity];
-        if (kept->ref == 0)
-            continue;
-        if (body->size >= bytes_max)
-            return from;
+    if (from < oldest(exemplars))
+        from = oldest(exemplars);
+    for (; from < exemplars->added && body->size < bytes_max; from++) {
+        const struct kept_exemplar *kept = numbered(exemplars, from);
         wal_encode_exemplar(body, kept->ref, kept->exemplar.t_ms, kept->exemplar.value,
                             kept->exemplar.labels);
     }
-    return UINT32_MAX;
+    return from < exemplars->added ? from : UINT64_MAX;
 }
 
 /* ---- reading ---- */
@@ -186,17 +193,26 @@ struct collector {
     struct found_series *found;
     uint32_t count;
     uint32_t capacity;
+    struct htable by_ref;
 };
+
+static bool found_is(const void *owner, uint32_t item, const void *key)
+{
+    const struct collector *collector = owner;
+    return collector->found[item].ref == *(const series_ref *)key;
+}
 
 static struct found_series *found_of(struct collector *collector, series_ref ref)
 {
-    for (uint32_t i = 0; i < collector->count; i++) {
-        if (collector->found[i].ref == ref)
-            return &collector->found[i];
+    uint64_t hash = hash_mix(0, ref);
+    uint32_t item = htable_find(&collector->by_ref, hash, found_is, collector, &ref);
+    if (item == HTABLE_NONE) {
+        item = collector->count;
+        VEC_PUSH(MEM_HEAD, collector->found, collector->count, collector->capacity,
+                 (struct found_series){.ref = ref});
+        htable_insert(&collector->by_ref, hash, item);
     }
-    VEC_PUSH(MEM_HEAD, collector->found, collector->count, collector->capacity,
-             (struct found_series){.ref = ref});
-    return &collector->found[collector->count - 1];
+    return &collector->found[item];
 }
 
 static void collect(struct head *head, int64_t min_t_ms, int64_t max_t_ms,
@@ -204,9 +220,8 @@ static void collect(struct head *head, int64_t min_t_ms, int64_t max_t_ms,
                     struct collector *collector)
 {
     const struct head_exemplars *exemplars = head->exemplars;
-    for (uint32_t i = 0; i < exemplars->capacity; i++) {
-        const struct kept_exemplar *kept =
-            &exemplars->ring[(exemplars->next + i) % exemplars->capacity];
+    for (uint64_t i = oldest(exemplars); i < exemplars->added; i++) {
+        const struct kept_exemplar *kept = numbered(exemplars, i);
         const struct head_series *series = head__series_of_ref(head, kept->ref);
         if (series == NULL || kept->exemplar.t_ms < min_t_ms || kept->exemplar.t_ms > max_t_ms)
             continue;
@@ -232,9 +247,11 @@ err_t head_reader_exemplars(struct head_reader *reader, int64_t min_t_ms, int64_
 {
     struct head *head = reader->head;
     struct collector collector = {0};
+    htable_init(&collector.by_ref, MEM_HEAD);
     mutex_lock(&head->write_lock);
     collect(head, min_t_ms, max_t_ms, selectors, selector_count, arena, &collector);
     mutex_unlock(&head->write_lock);
+    htable_deinit(&collector.by_ref);
     list->count = collector.count;
     list->items = ARENA_NEW_ARRAY(arena, struct exemplar_series, collector.count);
     for (uint32_t i = 0; i < collector.count; i++) {

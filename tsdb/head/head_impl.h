@@ -470,9 +470,10 @@ err_t head__exemplar_judge(const struct head_exemplars *exemplars, series_ref re
 void head__exemplar_add(struct head_exemplars *exemplars, series_ref ref,
                         const struct exemplar *exemplar);
 
-/* Log entries of exemplars, oldest first, from the given one on, until the body has `bytes_max`;
- * returns where to go on, UINT32_MAX: all are written. */
-uint32_t head__exemplars_encode(const struct head_exemplars *exemplars, uint32_t from,
+/* Log entries of exemplars, oldest first, from number `from` on (0: all of them), until the body
+ * has `bytes_max`; returns where to go on, also when others were added meanwhile; UINT64_MAX: all
+ * are written. */
+uint64_t head__exemplars_encode(const struct head_exemplars *exemplars, uint64_t from,
                                 size_t bytes_max, struct strbuf *body);
 
 /* ---- head_checkpoint.c: maintenance thread, without the write lock ---- */
