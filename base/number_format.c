@@ -2,13 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "narthex/base/number.h"
+#include "number_digits.h"
 
-enum {
-    EXPONENT_MIN_GENERAL = -4, /* %g: smaller decimal exponents take the exponent form */
-    BLOCK_BYTES = 24,          /* digits are copied whole: the size is known to the compiler */
-};
-static_assert((int)BLOCK_BYTES >= (int)NUMBER_DIGITS_MAX, "a block holds all digits");
+enum { EXPONENT_MIN_GENERAL = -4 /* %g: smaller decimal exponents take the exponent form */ };
 
 /* NaN, infinities and zeros; 0 for all other numbers. */
 static size_t format_special(double v, char *out)
@@ -26,17 +22,6 @@ static size_t format_special(double v, char *out)
     return text.size;
 }
 
-struct digits {
-    char text[2 * BLOCK_BYTES]; /* a block may be read from any digit on */
-    int count;
-    int point; /* value = 0.text × 10^point */
-};
-
-static void find_digits(double v, struct digits *digits)
-{
-    digits->count = (int)number_shortest_digits(v, digits->text, &digits->point);
-}
-
 static char *put(char *at, const char *data, int size)
 {
     memcpy(at, data, (size_t)size);
@@ -49,63 +34,67 @@ static char *put_zeros(char *at, int count)
     return at + count;
 }
 
-/* At most this far from the point: what is written too much stays within NUMBER_TEXT_MAX. */
-static bool is_near_point(const struct digits *digits)
+/* At most this far from the point: what is written too much stays within NUMBER_JSON_TEXT_MAX. */
+static bool is_near_point(const struct number_digits *digits)
 {
     return digits->point > -8 && digits->point <= NUMBER_DIGITS_MAX;
 }
 
-static size_t write_near_point(const struct digits *digits, char *at)
+/* The digits behind the first ones, from the point on: 1 to 16 of them are wanted. */
+static void put_fraction(char *to, const struct number_digits *digits)
+{
+    __extension__ unsigned __int128 rest = digits->low;
+    rest = (rest << 64 | digits->high) >> 8 * (digits->point - 1);
+    number__put_word(to, (uint64_t)rest);
+    number__put_word(to + NUMBER_WORD_DIGITS, (uint64_t)(rest >> 64));
+}
+
+static size_t write_near_point(const struct number_digits *digits, char *at)
 {
     if (digits->point <= 0) {
         memcpy(at, "0.0000000", 10);
-        at += 2 - digits->point;
-        memcpy(at, digits->text, BLOCK_BYTES);
+        number__put_digits(at + 2 - digits->point, digits);
         return (size_t)2 + (size_t)(digits->count - digits->point);
     }
-    memcpy(at, digits->text, BLOCK_BYTES);
-    if (digits->point >= digits->count) {
-        memset(at + digits->count, '0', NUMBER_DIGITS_MAX);
+    number__put_digits(at, digits);
+    if (digits->point >= digits->count)
         return (size_t)digits->point;
-    }
     at[digits->point] = '.';
-    memcpy(at + digits->point + 1, digits->text + digits->point, BLOCK_BYTES);
+    put_fraction(at + digits->point + 1, digits);
     return (size_t)digits->count + 1;
 }
 
-static size_t write_plain(double v, const struct digits *digits, char *out)
+static size_t write_plain(double v, const struct number_digits *digits, char *out)
 {
     char *at = out;
     if (v < 0)
         *at++ = '-';
     if (is_near_point(digits))
         return write_near_point(digits, at) + (v < 0);
+    /* All digits are on one side of the point. */
     if (digits->point <= 0) {
         at = put(at, "0.", 2);
         at = put_zeros(at, -digits->point);
-        at = put(at, digits->text, digits->count);
-    } else if (digits->point >= digits->count) {
-        at = put(at, digits->text, digits->count);
-        at = put_zeros(at, digits->point - digits->count);
+        number__put_digits(at, digits);
+        at += digits->count;
     } else {
-        at = put(at, digits->text, digits->point);
-        *at++ = '.';
-        at = put(at, digits->text + digits->point, digits->count - digits->point);
+        number__put_digits(at, digits);
+        at = put_zeros(at + digits->count, digits->point - digits->count);
     }
     assert(at - out <= NUMBER_TEXT_MAX);
     return (size_t)(at - out);
 }
 
-static size_t write_exponent(double v, const struct digits *digits, char *out)
+static size_t write_exponent(double v, const struct number_digits *digits, char *out)
 {
     char *at = out;
     if (v < 0)
         *at++ = '-';
-    *at++ = digits->text[0];
-    if (digits->count > 1) {
-        *at++ = '.';
-        at = put(at, digits->text + 1, digits->count - 1);
-    }
+    *at = digits->first;
+    number__put_word(at + 2, digits->high);
+    number__put_word(at + 2 + NUMBER_WORD_DIGITS, digits->low);
+    at[1] = '.';
+    at += digits->count > 1 ? digits->count + 1 : 1;
     int exponent = digits->point - 1;
     *at++ = 'e';
     *at++ = exponent < 0 ? '-' : '+';
@@ -123,18 +112,16 @@ size_t number_format_plain(double v, char out[NUMBER_TEXT_MAX])
     size_t size = format_special(v, out);
     if (size > 0)
         return size;
-    struct digits digits;
-    find_digits(v, &digits);
+    struct number_digits digits = number__digits(v);
     return write_plain(v, &digits, out);
 }
 
-size_t number_format_json(double v, char out[NUMBER_TEXT_MAX])
+size_t number_format_json(double v, char out[NUMBER_JSON_TEXT_MAX])
 {
     size_t size = format_special(v, out);
     if (size > 0)
         return size;
-    struct digits digits;
-    find_digits(v, &digits);
+    struct number_digits digits = number__digits(v);
     double magnitude = fabs(v);
     if (magnitude < 1e-6 || magnitude >= 1e21)
         return write_exponent(v, &digits, out);
@@ -146,8 +133,7 @@ size_t number_format_general(double v, int exponent_max, char out[NUMBER_TEXT_MA
     size_t size = format_special(v, out);
     if (size > 0)
         return size;
-    struct digits digits;
-    find_digits(v, &digits);
+    struct number_digits digits = number__digits(v);
     int exponent = digits.point - 1;
     if (exponent < EXPONENT_MIN_GENERAL || exponent >= exponent_max)
         return write_exponent(v, &digits, out);

@@ -8,10 +8,12 @@
  * which makes every comparison below exact.
  */
 #include <assert.h>
-#include <endian.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-#include "narthex/base/number.h"
+#include "number_digits.h"
 #include "powers_of_ten.h"
 
 enum {
@@ -136,61 +138,67 @@ static int digit_count(uint64_t n)
     return guess + (n >= number_powers_of_ten[guess]);
 }
 
-static const char digit_pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233"
-    "34353637383940414243444546474849505152535455565758596061626364656667"
-    "6869707172737475767778798081828384858687888990919293949596979899";
-
-/* Writes n < 10^8 as eight digits, zeros in front: four independent divisions instead of a chain.
- */
-static void write_eight(uint32_t n, char *out)
+/* Two numbers below 10^8 as eight bytes each, the first digit lowest: halves, then quarters, then
+ * digits, each step on all parts at once. Quotients by products with 1/10000, 1/100 and 1/10
+ * rounded up, exact for that many digits. */
+#ifdef __SSE2__
+static void spread_digits(uint32_t first, uint32_t second, uint64_t words[2])
 {
-    uint32_t high = n / 10000;
-    uint32_t low = n % 10000;
-    memcpy(out, digit_pairs + high / 100 * 2, 2);
-    memcpy(out + 2, digit_pairs + high % 100 * 2, 2);
-    memcpy(out + 4, digit_pairs + low / 100 * 2, 2);
-    memcpy(out + 6, digit_pairs + low % 100 * 2, 2);
+    __m128i n = _mm_set_epi64x(second, first);
+    __m128i high = _mm_srli_epi64(_mm_mul_epu32(n, _mm_set1_epi64x(0xd1b71759)), 45);
+    __m128i low = _mm_sub_epi32(n, _mm_mul_epu32(high, _mm_set1_epi64x(10000)));
+    n = _mm_or_si128(high, _mm_slli_epi64(low, 32));
+    high = _mm_srli_epi16(_mm_mulhi_epu16(n, _mm_set1_epi16(0x147b)), 3);
+    low = _mm_sub_epi16(n, _mm_mullo_epi16(high, _mm_set1_epi16(100)));
+    n = _mm_or_si128(high, _mm_slli_epi32(low, 16));
+    high = _mm_mulhi_epu16(n, _mm_set1_epi16(0x199a));
+    low = _mm_sub_epi16(n, _mm_mullo_epi16(high, _mm_set1_epi16(10)));
+    n = _mm_or_si128(high, _mm_slli_epi16(low, 8));
+    words[0] = (uint64_t)_mm_cvtsi128_si64(n);
+    words[1] = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(n, n));
+}
+#else
+static uint64_t spread_eight(uint32_t n)
+{
+    uint64_t fours = n / 10000 | (uint64_t)(n % 10000) << 32;
+    uint64_t hundreds = (fours * 10486 >> 20) & UINT64_C(0x0000007f0000007f);
+    uint64_t twos = hundreds | (fours - 100 * hundreds) << 16;
+    uint64_t tens = (twos * 103 >> 10) & UINT64_C(0x000f000f000f000f);
+    return tens | (twos - 10 * tens) << 8;
 }
 
-/* Size without the zeros at the end. Short decimals come with ten or more of them, so eight are
- * counted at a time; the last digit is the highest byte of a little-endian word. */
-static size_t strip_zeros(const char *digits, size_t size)
+static void spread_digits(uint32_t first, uint32_t second, uint64_t words[2])
 {
-    const uint64_t zeros = UINT64_C(0x3030303030303030);
-    while (size > sizeof zeros) {
-        uint64_t word;
-        memcpy(&word, digits + size - sizeof word, sizeof word);
-        word = le64toh(word) ^ zeros;
-        if (word != 0)
-            return size - (size_t)__builtin_clzll(word) / 8;
-        size -= sizeof word;
-    }
-    while (size > 1 && digits[size - 1] == '0')
-        size--;
-    return size;
+    words[0] = spread_eight(first);
+    words[1] = spread_eight(second);
+}
+#endif
+
+/* Of words without the characters' base: up to the last digit that is not 0. */
+static int digits_before_zeros(uint64_t high, uint64_t low)
+{
+    if (low != 0)
+        return 2 * NUMBER_WORD_DIGITS - __builtin_clzll(low) / 8;
+    return high != 0 ? NUMBER_WORD_DIGITS - __builtin_clzll(high) / 8 : 0;
 }
 
-size_t number_shortest_digits(double v, char digits[NUMBER_DIGITS_MAX], int *exponent10)
+struct number_digits number__digits(double v)
 {
-    struct decimal decimal = decimal_of(v);
-    uint64_t n = decimal.significand;
-    int count = digit_count(n);
-    assert(count <= NUMBER_DIGITS_MAX);
-    *exponent10 = decimal.exponent + count;
-
+    const uint64_t characters = UINT64_C(0x3030303030303030);
     const uint32_t eight = 100000000;
-    int at = count;
-    for (; at >= 8; n /= eight) {
-        at -= 8;
-        write_eight((uint32_t)(n % eight), digits + at);
-    }
-    uint32_t rest = (uint32_t)n;
-    for (; at >= 2; rest /= 100) {
-        at -= 2;
-        memcpy(digits + at, digit_pairs + rest % 100 * 2, 2);
-    }
-    if (at == 1)
-        digits[0] = (char)('0' + rest);
-    return strip_zeros(digits, (size_t)count);
+    struct decimal decimal = decimal_of(v);
+    int count = digit_count(decimal.significand);
+    assert(count <= NUMBER_DIGITS_MAX);
+
+    uint64_t n = decimal.significand * number_powers_of_ten[NUMBER_DIGITS_MAX - count];
+    uint64_t front = n / eight;
+    uint64_t words[2];
+    spread_digits((uint32_t)(front % eight), (uint32_t)(n % eight), words);
+    return (struct number_digits){
+        .first = (char)('0' + front / eight),
+        .high = words[0] | characters,
+        .low = words[1] | characters,
+        .count = 1 + digits_before_zeros(words[0], words[1]),
+        .point = decimal.exponent + count,
+    };
 }

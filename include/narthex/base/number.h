@@ -13,18 +13,16 @@
 
 enum {
     NUMBER_DIGITS_MAX = 17,
-    NUMBER_TEXT_MAX = 400, /* any double in any format here, no NUL counted */
+    NUMBER_TEXT_MAX = 400,     /* any double in any format here, no NUL counted */
+    NUMBER_JSON_TEXT_MAX = 40, /* by number_format_json */
 };
 
-/* Shortest decimal digits of a finite, non-zero |v|: digits[0..return) without dot or zeros at the
- * end, value = 0.d1d2d3… × 10^*exponent10. */
-size_t number_shortest_digits(double v, char digits[NUMBER_DIGITS_MAX], int *exponent10);
-
-/* Each writes without NUL and returns the size. NaN, +Inf and -Inf are spelled so; -0 is "-0". */
+/* Each writes without NUL and returns the size; what is behind it, up to the array's end, may be
+ * overwritten. NaN, +Inf and -Inf are spelled so; -0 is "-0". */
 /* Plain decimal, never an exponent ("FMT-f": 1e21 is 1000000000000000000000). */
 size_t number_format_plain(double v, char out[NUMBER_TEXT_MAX]);
 /* Sample values of the HTTP API: exponent form iff |v| < 1e-6 (not 0) or |v| >= 1e21. */
-size_t number_format_json(double v, char out[NUMBER_TEXT_MAX]);
+size_t number_format_json(double v, char out[NUMBER_JSON_TEXT_MAX]);
 /* %g with shortest digits: form d.ddde+XX iff the decimal exponent is < -4 or >= exponent_max.
  * Go's %g, %v and strconv 'g' with precision -1, and so the text formats, have exponent_max 6;
  * 21 gives the limit of JSON and of Go's %#v. */

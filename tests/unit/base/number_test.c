@@ -13,7 +13,7 @@
 
 #include "narthex/base/number.h"
 
-enum { RANDOM_ROUNDS = 2000000, ORACLE_ROUNDS = 50000 };
+enum { ALWAYS_EXPONENT = -400, RANDOM_ROUNDS = 2000000, ORACLE_ROUNDS = 50000 };
 
 static const uint64_t seed = UINT64_C(0x6e61727468657831);
 
@@ -53,11 +53,14 @@ static double random_finite(uint64_t *state)
  * length may lie outside while its neighbour lies inside. */
 static void check_shortest(double v)
 {
-    char digits[NUMBER_DIGITS_MAX];
-    int exponent10;
-    size_t count = number_shortest_digits(v, digits, &exponent10);
-    char ours[64];
-    snprintf(ours, sizeof ours, "0.%.*se%d", (int)count, digits, exponent10);
+    char ours[NUMBER_TEXT_MAX];
+    ours[number_format_general(fabs(v), ALWAYS_EXPONENT, ours)] = '\0';
+    char digits[NUMBER_TEXT_MAX];
+    size_t count = 0;
+    for (const char *at = ours; *at != 'e'; at++) {
+        if (*at != '.')
+            digits[count++] = *at;
+    }
     if (strtod(ours, NULL) != fabs(v))
         fail_msg("%a gives %s, which is another number", v, ours);
     if (count > 1 && digits[count - 1] == '0')
@@ -247,6 +250,45 @@ static void check_parse(const char *text)
         fail_msg("%s: scanned %zu bytes", text, size);
     if (size > 0 && to_bits(scanned) != to_bits(wanted))
         fail_msg("%s scans as %.17g, strtod %.17g", text, scanned, wanted);
+}
+
+/* "0.", zeros, digits; digits with a point between; digits, zeros. */
+static void place_digits(const char *digits, int count, int point, char *out)
+{
+    if (point <= 0)
+        sprintf(out, "0.%.*s%s", -point, "0000000000", digits);
+    else if (point < count)
+        sprintf(out, "%.*s.%s", point, digits, digits + point);
+    else
+        sprintf(out, "%s%.*s", digits, point - count, "00000000000000000000");
+}
+
+/* Fifteen digits are always the shortest of the double they read as. */
+static void plain_texts_have_each_digit_in_its_place(void **state)
+{
+    (void)state;
+    uint64_t random = seed + 3;
+    for (int round = 0; round < 200; round++) {
+        for (int count = 1; count <= 15; count++) {
+            char digits[16];
+            for (int i = 0; i < count; i++)
+                digits[i] = (char)('0' + next_random(&random) % 10);
+            digits[0] = (char)('1' + next_random(&random) % 9);
+            digits[count - 1] = (char)('1' + next_random(&random) % 9);
+            digits[count] = '\0';
+            for (int point = -5; point <= 21; point++) {
+                char wanted[64] = "-";
+                place_digits(digits, count, point, wanted + 1);
+                char out[NUMBER_JSON_TEXT_MAX + 8];
+                memset(out, '#', sizeof out);
+                double v = strtod(wanted, NULL);
+                expect_format(number_format_json, v, wanted);
+                expect_format(number_format_plain, -v, wanted + 1);
+                number_format_json(v, out);
+                assert_memory_equal(out + NUMBER_JSON_TEXT_MAX, "########", 8);
+            }
+        }
+    }
 }
 
 static void round_trip_of_every_kind_of_text(void **state)
@@ -483,6 +525,7 @@ int main(void)
         cmocka_unit_test(formats_follow_go),
         cmocka_unit_test(plain_form_of_the_extremes_fits),
         cmocka_unit_test(integers_and_timestamps),
+        cmocka_unit_test(plain_texts_have_each_digit_in_its_place),
         cmocka_unit_test(round_trip_of_every_kind_of_text),
         cmocka_unit_test(halfway_points_round_to_even),
         cmocka_unit_test(long_texts_parse),
