@@ -26,7 +26,7 @@ void http__answer_pieces(struct http_request *request, struct http_pieces pieces
 {
     struct strbuf *body = &request->response.body;
     bool more = true;
-    while (more && body->size < HTTP_WHOLE_BYTES_MAX)
+    while (pieces.next != NULL && more && body->size < HTTP_WHOLE_BYTES_MAX)
         more = pieces.next(pieces.context, body);
     if (more)
         request->response.pieces = pieces;

@@ -2,14 +2,22 @@
  * libmicrohttpd's thread then sends it and asks for the next. Workers never wait for clients. */
 #include "exchange.h"
 
-enum { SEND_BYTES_MIN = 64 * 1024 }; /* compressed pieces are gathered up to this */
+enum {
+    SEND_BYTES_MIN = 64 * 1024, /* compressed pieces are gathered up to this */
+    MADE_BLOCKS_MAX = 4,        /* parts that are made at once */
+};
 
 struct answer_stream {
     struct http_exchange *exchange;
     struct compress_stream *zip; /* NULL: sent as it is made */
-    struct strbuf block;         /* what is sent now */
-    size_t given;                /* bytes of it that libmicrohttpd has */
-    uint64_t given_before;       /* bytes of the blocks before */
+    struct strbuf made[MADE_BLOCKS_MAX];
+    struct strbuf packed;        /* with zip: what the made ones become */
+    const struct strbuf *blocks; /* what is sent now: `made` or `packed` */
+    size_t block_count;
+    size_t block; /* the one that libmicrohttpd reads */
+    size_t given; /* bytes of it that it has */
+    uint64_t given_in_all;
+    size_t next_part;
     bool is_last;
     int64_t left_ns; /* of the client's time, while a block is made */
 };
@@ -17,13 +25,22 @@ struct answer_stream {
 static ptrdiff_t read_block(void *context, char *to, size_t size)
 {
     struct answer_stream *self = context;
-    size_t left = self->block.size - self->given;
-    if (left > 0) {
-        size_t count = left < size ? left : size;
-        memcpy(to, self->block.data + self->given, count);
+    size_t copied = 0;
+    while (copied < size && self->block < self->block_count) {
+        const struct strbuf *block = &self->blocks[self->block];
+        size_t left = block->size - self->given;
+        size_t count = left < size - copied ? left : size - copied;
+        memcpy(to + copied, block->data + self->given, count);
+        copied += count;
         self->given += count;
-        return (ptrdiff_t)count;
+        self->given_in_all += count;
+        if (count == left) {
+            self->block++;
+            self->given = 0;
+        }
     }
+    if (copied > 0)
+        return (ptrdiff_t)copied;
     if (self->is_last)
         return HTTP_STREAM_END;
     /* relaxed: the flag stands alone */
@@ -44,44 +61,69 @@ static void close_stream(void *context)
     struct http_pieces *pieces = &self->exchange->request.response.pieces;
     pieces->close(pieces->context);
     compress__stream_close(self->zip);
-    strbuf_deinit(&self->block);
+    for (size_t i = 0; i < MADE_BLOCKS_MAX; i++)
+        strbuf_deinit(&self->made[i]);
+    strbuf_deinit(&self->packed);
     mem_free(MEM_HTTP, self);
 }
 
-static void fill(struct answer_stream *self, struct strbuf *begun)
+static void make_one(void *context, uint32_t index)
 {
-    struct http_pieces *pieces = &self->exchange->request.response.pieces;
-    self->given_before += self->given;
-    self->given = 0;
-    strbuf_clear(&self->block);
-    if (self->zip == NULL) {
-        self->is_last = !pieces->next(pieces->context, &self->block);
-        return;
-    }
-    struct strbuf piece = STRBUF_INIT;
-    if (begun != NULL)
-        compress__stream_add(self->zip, strbuf_str(begun), false, &self->block);
-    while (!self->is_last && self->block.size < SEND_BYTES_MIN) {
-        strbuf_clear(&piece);
-        self->is_last = !pieces->next(pieces->context, &piece);
-        compress__stream_add(self->zip, strbuf_str(&piece), self->is_last, &self->block);
-    }
-    strbuf_deinit(&piece);
+    struct answer_stream *self = context;
+    const struct http_pieces *pieces = &self->exchange->request.response.pieces;
+    pieces->make(pieces->context, self->next_part + index, &self->made[index]);
 }
 
-void answer_stream__begin(struct http_exchange *exchange, bool may_zip)
+/* The next piece, or the next parts, several at once; returns how many blocks they fill. */
+static size_t make_more(struct answer_stream *self)
+{
+    const struct http_request *request = &self->exchange->request;
+    const struct http_pieces *pieces = &request->response.pieces;
+    for (size_t i = 0; i < MADE_BLOCKS_MAX; i++)
+        strbuf_clear(&self->made[i]);
+    if (pieces->make == NULL) {
+        self->is_last = !pieces->next(pieces->context, &self->made[0]);
+        return 1;
+    }
+    size_t left = pieces->part_count - self->next_part;
+    size_t count = left < MADE_BLOCKS_MAX ? left : MADE_BLOCKS_MAX;
+    query_engine_help(request->services->engine, (uint32_t)count, make_one, self);
+    self->next_part += count;
+    self->is_last = count == left;
+    return count;
+}
+
+static void fill(struct answer_stream *self)
+{
+    self->block = 0;
+    if (self->zip == NULL) {
+        self->block_count = make_more(self);
+        return;
+    }
+    while (!self->is_last && self->packed.size < SEND_BYTES_MIN) {
+        size_t count = make_more(self);
+        for (size_t i = 0; i < count; i++)
+            compress__stream_add(self->zip, strbuf_str(&self->made[i]),
+                                 self->is_last && i + 1 == count, &self->packed);
+    }
+}
+
+void answer_stream__begin(struct http_exchange *exchange, struct compress_stream *zip)
 {
     struct http_response *response = &exchange->request.response;
     struct answer_stream *self = MEM_NEW(MEM_HTTP, struct answer_stream);
     self->exchange = exchange;
-    if (may_zip)
-        self->zip = compress__stream_open(&exchange->request);
-    if (self->zip != NULL) {
-        fill(self, &response->body);
-        strbuf_deinit(&response->body);
-    } else {
-        self->block = response->body;
+    self->zip = zip;
+    self->blocks = zip == NULL ? self->made : &self->packed;
+    self->block_count = 1;
+    if (zip == NULL && response->body.size > 0) {
+        self->made[0] = response->body;
         response->body = (struct strbuf)STRBUF_INIT;
+    } else {
+        if (zip != NULL)
+            compress__stream_add(zip, strbuf_str(&response->body), false, &self->packed);
+        strbuf_deinit(&response->body);
+        fill(self);
     }
     response->stream = (struct http_stream){read_block, hang_up, close_stream, self};
 }
@@ -89,12 +131,13 @@ void answer_stream__begin(struct http_exchange *exchange, bool may_zip)
 void answer_stream__fill(struct http_exchange *exchange)
 {
     struct answer_stream *self = exchange->request.response.stream.context;
-    fill(self, NULL);
+    strbuf_clear(&self->packed);
+    fill(self);
     connections__start_clock(exchange->connection, self->left_ns);
 }
 
 uint64_t answer_stream__bytes(const struct http_exchange *exchange)
 {
     const struct answer_stream *self = exchange->request.response.stream.context;
-    return self->given_before + self->given;
+    return self->given_in_all;
 }

@@ -181,7 +181,9 @@ static void answer(struct http_request *request, const struct series_request *r,
         listing->is_cut = r->limit > 0 && listing->count > r->limit;
         listing->count = listing->is_cut ? r->limit : listing->count;
         strbuf_add_char(http__api_begin(request), '[');
-        http__answer_pieces(request, (struct http_pieces){next_items, close_listing, listing});
+        http__answer_pieces(
+            request,
+            (struct http_pieces){.next = next_items, .close = close_listing, .context = listing});
     }
     strbuf_deinit(&why);
 }

@@ -336,7 +336,7 @@ static void count(struct http_exchange *exchange, uint64_t bytes)
 
 static bool has_pieces(const struct http_exchange *exchange)
 {
-    return exchange->request.response.pieces.next != NULL;
+    return exchange->request.response.pieces.close != NULL;
 }
 
 /* Lets clients that have this body already keep it. */
@@ -361,8 +361,13 @@ static void finish(struct http_exchange *exchange)
         add_cors(exchange);
     unsigned flags = exchange->route == NULL ? 0 : exchange->route->flags;
     if (has_pieces(exchange)) {
-        answer_stream__begin(exchange, (flags & ROUTE_ZIP) != 0);
-        return; /* counted when its size is known */
+        struct compress_stream *zip =
+            (flags & ROUTE_ZIP) != 0 ? compress__stream_open(request) : NULL;
+        if (zip == NULL && answer_blocks__make(exchange))
+            count(exchange, answer_blocks__bytes(request->response.blocks));
+        else
+            answer_stream__begin(exchange, zip); /* counted when its size is known */
+        return;
     }
     if ((flags & ROUTE_ETAG) != 0 && request->response.status == 200)
         add_etag(request);
@@ -447,6 +452,7 @@ void exchange__end(void *server, struct MHD_Connection *connection, void **conte
         return;
     upload__end(exchange);
     end_stream(exchange);
+    answer_blocks__destroy(exchange->request.response.blocks);
     connections__reading(&exchange->server->connections, connection);
     atomic_fetch_sub_explicit(&exchange->server->body_bytes, exchange->body.size,
                               memory_order_relaxed);
@@ -469,6 +475,10 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
         workers__watch_stream(exchange);
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
                                                      read_stream, &from->stream, NULL);
+    } else if (from->blocks != NULL) {
+        response = answer_blocks__respond(from->blocks);
+        if (response != NULL)
+            from->blocks = NULL;
     } else if (from->body.size > 0) {
         response = MHD_create_response_from_buffer_with_free_callback(from->body.size,
                                                                       from->body.data, free_body);

@@ -89,6 +89,7 @@ struct http_server {
     struct web_guard *guard; /* NULL: no web configuration */
     struct http_connections connections;
     atomic_size_t body_bytes; /* held by requests */
+    atomic_size_t held_bytes; /* about, by answers whose parts were made at once */
     struct quick_queries quick;
     struct metric_family *requests_total;
     struct metric_family *request_duration;
@@ -146,8 +147,20 @@ void compress__stream_add(struct compress_stream *stream, struct str piece, bool
                           struct strbuf *out);
 void compress__stream_close(struct compress_stream *stream); /* may be NULL */
 
+/* answer_blocks.c: an answer whose parts are made at once and sent with its length, without
+ * copying them together. */
+struct answer_blocks;
+/* Makes all parts of the answer and closes its pieces. False, and nothing is done, if it has none,
+ * or would be longer than may be held. */
+bool answer_blocks__make(struct http_exchange *exchange);
+uint64_t answer_blocks__bytes(const struct answer_blocks *self);
+/* Hands the blocks over to the response; NULL: they stay the caller's. */
+struct MHD_Response *answer_blocks__respond(struct answer_blocks *self);
+void answer_blocks__destroy(struct answer_blocks *self); /* may be NULL */
+
 /* answer_stream.c: makes the answer's stream of its body and its pieces. */
-void answer_stream__begin(struct http_exchange *exchange, bool may_zip);
+/* Takes `zip` over; NULL: the body is sent as it is made. */
+void answer_stream__begin(struct http_exchange *exchange, struct compress_stream *zip);
 /* Makes the next block, on a worker. */
 void answer_stream__fill(struct http_exchange *exchange);
 /* Bytes that were sent so far. */

@@ -230,7 +230,8 @@ static err_t answer(struct http_request *request, const struct selector *selecto
         return err;
     }
     f->external = request->services->external_labels(request->services->owner, &request->arena);
-    http__answer_pieces(request, (struct http_pieces){next_items, close_federation, f});
+    http__answer_pieces(
+        request, (struct http_pieces){.next = next_items, .close = close_federation, .context = f});
     return OK;
 }
 

@@ -42,7 +42,9 @@ struct http_stream {
 
 enum {
     HTTP_PIECE_BYTES = 256 * 1024,
-    HTTP_WHOLE_BYTES_MAX = 512 * 1024, /* longer bodies are not held whole */
+    HTTP_WHOLE_BYTES_MAX = 512 * 1024,          /* longer bodies are not held whole */
+    HTTP_HELD_BYTES_MAX = 8 * 1024 * 1024,      /* but those whose parts are made at once */
+    HTTP_HELD_ALL_BYTES_MAX = 64 * 1024 * 1024, /* of them together */
 };
 
 /* A body that may be long, made piece by piece while it is sent, so that a slow client holds what
@@ -51,21 +53,30 @@ struct http_pieces {
     /* Appends about HTTP_PIECE_BYTES to `out`; false when nothing is left. On workers, one at a
      * time. */
     bool (*next)(void *context, struct strbuf *out);
+    /* Instead of `next`: appends part `index` of part_count, a piece or less. Any threads, several
+     * at once. */
+    void (*make)(void *context, size_t index, struct strbuf *out);
     /* Once, after the last piece or when the client is gone. Any thread. */
     void (*close)(void *context);
     void *context;
+    size_t part_count;
+    size_t bytes_about; /* of all parts together, roughly */
 };
+
+struct answer_blocks;
 
 struct http_response {
     unsigned status;
     const char *content_type; /* static; NULL: none */
     struct strbuf body;
-    struct http_stream stream; /* instead of the body when it can be read */
-    struct http_pieces pieces; /* what follows the body; NULL functions: nothing */
+    struct http_stream stream;    /* instead of the body when it can be read */
+    struct http_pieces pieces;    /* what follows the body; NULL functions: nothing */
+    struct answer_blocks *blocks; /* instead of the body; NULL: none */
     struct http_header headers[HTTP_RESPONSE_HEADERS_MAX];
     uint32_t header_count;
 };
 
+struct answer_blocks;
 struct quick_queries;
 
 struct http_request {

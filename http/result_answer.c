@@ -1,7 +1,7 @@
 /* Results of queries as JSON, piece by piece. */
 #include "result_answer.h"
 
-#include "json_points.h"
+#include "matrix_parts.h"
 #include "narthex/base/number.h"
 
 enum { POINTS_PER_TURN = 4096 };
@@ -16,6 +16,8 @@ struct result_writer {
     uint32_t floats;     /* points of it that are written */
     uint32_t histograms; /* the same */
     struct json_times times;
+    struct matrix_parts parts; /* instead of what counts above */
+    struct strbuf head;        /* what comes before them */
 };
 
 static void add_float_point(struct strbuf *out, int64_t t_ms, double v)
@@ -62,8 +64,10 @@ static void add_floats(struct result_writer *w, struct strbuf *out,
 {
     uint32_t left = series->float_count - w->floats;
     uint32_t end = w->floats + (left < POINTS_PER_TURN ? left : POINTS_PER_TURN);
-    if (w->floats == 0)
+    if (w->floats == 0) {
         strbuf_add_cstr(out, ",\"values\":[");
+        json_times_learn(&w->times, series);
+    }
     json_add_float_points(out, &w->times, series, w->floats, end);
     if (end == series->float_count)
         strbuf_add_char(out, ']');
@@ -143,10 +147,24 @@ static bool next_series(void *context, struct strbuf *out)
     return false;
 }
 
+static void make_part(void *context, size_t index, struct strbuf *out)
+{
+    struct result_writer *w = context;
+    if (index == 0)
+        strbuf_add_str(out, strbuf_str(&w->head));
+    matrix_parts_render(&w->parts, index, out);
+    if (index + 1 < w->parts.count)
+        return;
+    strbuf_add_char(out, ']');
+    end_answer(w, out);
+}
+
 static void close_writer(void *context)
 {
     struct result_writer *w = context;
     json_times_deinit(&w->times);
+    matrix_parts_deinit(&w->parts);
+    strbuf_deinit(&w->head);
     query_result_destroy(w->result);
 }
 
@@ -167,6 +185,22 @@ static void add_single(struct strbuf *out, const struct query_result *result)
     strbuf_add_char(out, ']');
 }
 
+static void add_series(struct result_writer *w, struct strbuf *out)
+{
+    struct http_request *request = w->request;
+    struct http_pieces pieces = {.close = close_writer, .context = w};
+    if (matrix_parts_cut(&request->arena, w->result, w->count, &w->parts)) {
+        w->head = *out;
+        *out = (struct strbuf)STRBUF_INIT;
+        pieces.make = make_part;
+        pieces.part_count = w->parts.count;
+        pieces.bytes_about = w->parts.bytes_about;
+    } else {
+        pieces.next = next_series;
+    }
+    http__answer_pieces(request, pieces);
+}
+
 void result__answer(struct http_request *request, struct query_result *result, size_t limit)
 {
     static const char *const types[] = {[QUERY_SCALAR] = "scalar",
@@ -182,7 +216,7 @@ void result__answer(struct http_request *request, struct query_result *result, s
     strbuf_printf(out, "{\"resultType\":\"%s\",\"result\":", types[result->type]);
     if (result->type == QUERY_VECTOR || result->type == QUERY_MATRIX) {
         strbuf_add_char(out, '[');
-        http__answer_pieces(request, (struct http_pieces){next_series, close_writer, w});
+        add_series(w, out);
     } else {
         add_single(out, result);
         end_answer(w, out);

@@ -73,6 +73,12 @@ void query_engine_set_subquery_step(struct query_engine *engine, int64_t step_ms
     atomic_store_explicit(&engine->subquery_step_ms, step_ms, memory_order_relaxed);
 }
 
+void query_engine_help(struct query_engine *engine, uint32_t count,
+                       void (*task)(void *context, uint32_t index), void *context)
+{
+    worker_pool_run(engine->pool, count, task, context);
+}
+
 /* ---- one query ---- */
 
 static double seconds_since(const struct clock *clock, int64_t from_ns)

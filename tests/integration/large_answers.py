@@ -25,6 +25,8 @@ ANSWER_BYTES_MIN = 300_000_000
 GROWTH_BYTES_MAX = 24 << 20
 STORED_BYTES = 50 << 20  # lists of values and results of queries are copies of what is stored
 FEDERATED_BYTES_MIN = 50_000_000
+ROWS = 300  # series of short labels: their matrices are rendered on all cores
+HELD_BYTES_MAX = 64 << 20  # of answers that are sent with their length, all together
 SEND_TIMEOUT_S = 6
 
 
@@ -38,7 +40,8 @@ def value_of(number):
 
 
 def import_series(server, now):
-    text = "".join(f'big{{filler="{value_of(i)}"}} {i} {now}\n' for i in range(SERIES)) + "# EOF\n"
+    text = "".join(f'big{{filler="{value_of(i)}"}} {i} {now}\n' for i in range(SERIES))
+    text += "".join(f'row{{i="{i}"}} {i / 8} {now - 4000}\n' for i in range(ROWS)) + "# EOF\n"
     request = urllib.parse.urlparse(server.url)
     connection = http.client.HTTPConnection(request.hostname, request.port,
                                             timeout=120 * harness.PATIENCE)
@@ -151,21 +154,60 @@ def check_end_of_range(server, now):
     assert len(answer["warnings"]) == 2, answer["warnings"]
 
 
-def open_large(server, more=""):
+def matrix_path(now, steps):
+    return "/api/v1/query_range?" + urllib.parse.urlencode(
+        {"query": "last_over_time(row[2h])", "start": now, "end": now + steps - 1, "step": 1})
+
+
+def check_matrix(server, now):
+    """Long ones are made at once and sent with their length; very long ones go in chunks."""
+    for steps, is_held in ((400, True), (2500, False)):
+        path = matrix_path(now, steps)
+        headers, digest, size = fetch(server, path)
+        assert ("Content-Length" in headers) == is_held, headers
+        assert ("Transfer-Encoding" in headers) != is_held, headers
+        packed, same_digest, same_size = fetch(server, path, "gzip")
+        assert packed["Content-Encoding"] == "gzip", packed
+        assert (digest, size) == (same_digest, same_size), path
+        answer = json.loads(harness.http_get(server.url + path + "&stats=no")[2])
+        rows = {row["metric"]["i"]: row["values"] for row in answer["data"]["result"]}
+        wanted = {str(i): [[now + s, f"{i / 8:g}"] for s in range(steps)] for i in range(ROWS)}
+        assert rows == wanted, path
+        assert answer["data"]["stats"]["samples"] and answer["warnings"], path
+        print(f"matrix of {ROWS} x {steps}: {size / 1e6:.1f} MB")
+
+
+def check_slow_matrices(server, now):
+    """What is held for slow readers has a bound; those beyond it get chunks."""
+    with Watch(server) as watch:
+        clients = [open_large(server, path=matrix_path(now, 600)) for _ in range(40)]
+        for client in clients[::2]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        whole = [drain(client, b"]}]}}") for client in clients[1::2]]
+    assert all(whole), "an answer has no end"
+    for client in clients[1::2]:
+        client.close()
+    print(f"40 matrices at once: {watch.growth() / 1e6:.0f} MB")
+    # Each has its result, which is smaller than its text, besides.
+    assert watch.growth() < 2 * HELD_BYTES_MAX + GROWTH_BYTES_MAX, watch.growth()
+
+
+def open_large(server, more="", path="/api/v1/series?match[]=big"):
     address = urllib.parse.urlparse(server.url)
     client = socket.create_connection((address.hostname, address.port), 60 * harness.PATIENCE)
-    client.sendall(f"GET /api/v1/series?match[]=big HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
     assert client.recv(100).startswith(b"HTTP/1.1 200")
     return client
 
 
-def drain(client):
-    """All that still comes; whether it ends as a whole answer does."""
+def drain(client, body_end=b"0\r\n\r\n"):
+    """All that still comes; whether it ends as a whole answer does, in chunks or with body_end."""
     end = b""
     try:
         while part := client.recv(1 << 20):
             end = (end + part)[-5:]
-            if end == b"0\r\n\r\n":
+            if end in (b"0\r\n\r\n", body_end):
                 return True
     except ConnectionResetError:
         pass
@@ -271,6 +313,8 @@ def main():
             fetch(server, "/api/v1/series?match[]=big")  # mappings and caches as they will be
             check_whole(server, now)
             check_end_of_range(server, now)
+            check_matrix(server, now)
+            check_slow_matrices(server, now)
             check_leaving(server)
             check_head(server)
             check_old_protocol(server)

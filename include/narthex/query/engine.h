@@ -121,6 +121,10 @@ struct query_result {
 err_t query_run(struct query_engine *engine, const struct query_request *request,
                 struct query_result **result, struct strbuf *why);
 void query_result_destroy(struct query_result *result);
+/* Calls task(context, index) for every index in [0, count) in the calling thread and the engine's
+ * workers, several at once, and returns when all are done: for what is made of a result. */
+void query_engine_help(struct query_engine *engine, uint32_t count,
+                       void (*task)(void *context, uint32_t index), void *context);
 
 enum { QUERY_ACTIVE_TEXT_BYTES_MAX = 1000, QUERY_ACTIVE_CLIENT_BYTES_MAX = 63 };
 

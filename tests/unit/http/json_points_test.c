@@ -73,6 +73,8 @@ static void series_with_gaps_and_other_times(void **unused)
         struct query_series series = {.float_count = count, .float_t_ms = t_ms, .floats = values};
         struct strbuf fast = STRBUF_INIT, plain = STRBUF_INIT;
         uint32_t cut = (uint32_t)(next_random() % (count + 1));
+        if (next_random() % 2 == 0)
+            json_times_learn(&times, &series);
         json_add_float_points(&fast, &times, &series, 0, cut);
         json_add_float_points(&fast, &times, &series, cut, count);
         plain_points(&plain, &series);
