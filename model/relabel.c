@@ -1,6 +1,7 @@
 #include "narthex/model/relabel.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "narthex/base/md5.h"
 #include "narthex/base/mem.h"
@@ -259,19 +260,37 @@ static void change_case(const struct relabel_rule *rule, struct run *run, struct
                       arena_str(run->arena, strbuf_str(&run->expanded)));
 }
 
+struct mapped_label {
+    struct str before;
+    struct label label;
+};
+
+static int by_name_before(const void *a, const void *b)
+{
+    const struct mapped_label *x = a;
+    const struct mapped_label *y = b;
+    return str_compare(x->before, y->before);
+}
+
+/* Of several that get the same name the last by name stays, whatever order they came in. */
 static void map_names(const struct relabel_rule *rule, struct run *run)
 {
-    uint32_t count = run->builder->count;
-    if (count == 0)
+    const struct label_builder *builder = run->builder;
+    if (builder->count == 0)
         return;
-    struct label *before = ARENA_NEW_ARRAY(run->arena, struct label, count);
-    memcpy(before, run->builder->items, count * sizeof *before);
-    for (uint32_t i = 0; i < count; i++) {
+    struct mapped_label *mapped = ARENA_NEW_ARRAY(run->arena, struct mapped_label, builder->count);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < builder->count; i++) {
+        struct label label = builder->items[i];
         struct str name;
-        if (!rule_expand(rule, run, before[i].name, rule->replacement, &name))
-            continue;
-        label_builder_set(run->builder, arena_str(run->arena, name), before[i].value);
+        if (rule_expand(rule, run, label.name, rule->replacement, &name))
+            mapped[count++] =
+                (struct mapped_label){label.name, {arena_str(run->arena, name), label.value}};
     }
+    if (count > 1)
+        qsort(mapped, count, sizeof *mapped, by_name_before);
+    for (uint32_t i = 0; i < count; i++)
+        label_builder_set(run->builder, mapped[i].label.name, mapped[i].label.value);
 }
 
 static void keep_names(const struct relabel_rule *rule, struct run *run, bool keep_matching)

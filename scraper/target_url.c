@@ -119,8 +119,9 @@ static void collect_pairs(const struct scrape_config *config, struct labels labe
 void scrape_target_write_url(const struct scrape_config *config, struct labels labels,
                              struct strbuf *out)
 {
-    strbuf_add_str(out, labels_get(labels, STR("__scheme__")));
-    strbuf_add_cstr(out, "://");
+    struct str scheme = labels_get(labels, STR("__scheme__"));
+    strbuf_add_str(out, scheme);
+    strbuf_add_cstr(out, scheme.size > 0 ? "://" : "//");
     add_host(out, labels_get(labels, STR("__address__")));
     add_path(out, labels_get(labels, STR("__metrics_path__")));
 

@@ -105,6 +105,7 @@ CASES = {
     "port_name": Case(addresses=["127.0.0.1:http"]),
     "bracket": Case(addresses=["[::1"],
                     text='parse "http://[::1/bracket": missing \']\' in host'),
+    "scheme_none": relabeled("target_label: __scheme__, replacement: ''"),
     "scheme": relabeled("target_label: __scheme__, replacement: ftp"),
     "path": Case(job="    metrics_path: 'path/met rics?a=b'\n"),
     "params": Case(job="    params: {b: [x, 'y z'], a: ['ä&'], c: []}\n    relabel_configs: [{target_label: "

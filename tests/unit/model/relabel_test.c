@@ -152,6 +152,10 @@ static void names_are_mapped_dropped_and_kept(void **state)
           "{__meta_a=\"1\", a=\"1\", b=\"2\"}");
     CHECK("a=1,aa=2", RULE(.action = "labelmap", .regex = "a", .replacement = "aa"),
           "{a=\"1\", aa=\"1\"}");
+    CHECK("xb=1,xa=2", RULE(.action = "labelmap", .regex = "(.).", .replacement = "$1"),
+          "{x=\"1\", xa=\"2\", xb=\"1\"}");
+    CHECK("xa=2,xb=1", RULE(.action = "labelmap", .regex = "(.).", .replacement = "$1"),
+          "{x=\"1\", xa=\"2\", xb=\"1\"}");
     CHECK("a=1,b=2,ab=3", RULE(.action = "labeldrop", .regex = "a.*"), "{b=\"2\"}");
     CHECK("a=1,b=2,ab=3", RULE(.action = "labelkeep", .regex = "a.*"), "{a=\"1\", ab=\"3\"}");
 }
