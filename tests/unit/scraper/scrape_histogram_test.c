@@ -302,10 +302,19 @@ static void set_nothing_else(struct scrape_config *config)
     config->native_histogram_bucket_limit = 2;
 }
 
+static void set_sample_limit_too(struct scrape_config *config)
+{
+    set_nothing_else(config);
+    config->sample_limit = 1;
+}
+
 static void test_custom_bounds_cannot_be_coarser(void **state)
 {
     (void)state;
     limit_fails(set_nothing_else, CLASSIC, "histogram bucket limit exceeded");
+    /* Of both limits the samples' is named. */
+    limit_fails(set_sample_limit_too, CLASSIC "# TYPE g gauge\ng 1\ng{x=\"1\"} 1\n",
+                "sample limit exceeded");
 }
 
 int main(void)
