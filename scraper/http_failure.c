@@ -244,7 +244,7 @@ static void add_tls(const struct http_transfer *transfer, struct strbuf *out)
 static void add_scheme(const struct http_transfer *transfer, struct strbuf *out)
 {
     struct str url = strbuf_str(&transfer->url);
-    size_t end = str_find(url, ':', 0);
+    size_t end = str_starts_with(url, STR("//")) ? 0 : str_find(url, ':', 0);
     strbuf_add_cstr(out, "unsupported protocol scheme ");
     strbuf_add_quoted(out, str_from(url.data, end == SIZE_MAX ? 0 : end));
 }
@@ -278,7 +278,10 @@ static void add_cause(const struct http_transfer *transfer, CURLcode code, bool 
         strbuf_add_cstr(out, "stopped after 10 redirects");
         return;
     case CURLE_URL_MALFORMAT:
-        strbuf_add_cstr(out, "invalid URL");
+        if (str_starts_with(strbuf_str(&transfer->url), STR("//")))
+            add_scheme(transfer, out);
+        else
+            strbuf_add_cstr(out, "invalid URL");
         return;
     case CURLE_GOT_NOTHING:
         strbuf_add_cstr(out, "EOF");
