@@ -177,6 +177,8 @@ err_t discovered_groups_read_json(struct discovered_groups *groups, struct str t
 
 /* ---- YAML ---- */
 
+enum { MERGES_MAX = 16 }; /* of one group */
+
 static bool yaml_text(const yaml_node_t *node, struct str *text)
 {
     if (node->type != YAML_SCALAR_NODE)
@@ -215,60 +217,132 @@ static err_t read_yaml_targets(struct draft *draft, yaml_document_t *document,
     return OK;
 }
 
-static err_t read_yaml_labels(struct draft *draft, yaml_document_t *document,
-                              const yaml_node_t *labels, struct strbuf *why)
+/* One group in the making and where it comes from. */
+struct yaml_group {
+    struct draft draft;
+    yaml_document_t *document;
+    bool has_targets;
+    bool has_labels;
+    uint32_t merges; /* so far */
+};
+
+/* Takes a pair of a map; one that is `merged` counts only if its key is not there yet. */
+typedef err_t (*take_pair_fn)(struct yaml_group *group, const yaml_node_t *key,
+                              const yaml_node_t *value, bool merged, struct strbuf *why);
+
+static bool is_merge(const yaml_node_t *key)
 {
-    if (yaml_is_null(labels))
-        return OK;
-    if (labels->type != YAML_MAPPING_NODE)
-        return err_fail(why, ERR_INVALID, "line %zu: labels is not a map",
-                        labels->start_mark.line + 1);
-    for (const yaml_node_pair_t *pair = labels->data.mapping.pairs.start;
-         pair < labels->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
-        const yaml_node_t *value = yaml_document_get_node(document, pair->value);
-        struct str name;
-        struct str text;
-        if (!yaml_text(key, &name) || !yaml_text(value, &text))
-            return err_fail(why, ERR_INVALID, "line %zu: a label is not a pair of strings",
-                            key->start_mark.line + 1);
-        if (draft_has_label(draft, name))
-            return err_fail(why, ERR_INVALID, "line %zu: key \"%.*s\" already set in map",
-                            key->start_mark.line + 1, STR_ARG(name));
-        TRY(draft_add_label(draft, name, text, why));
+    struct str name;
+    return yaml_text(key, &name) && str_equal(name, STR("<<")) &&
+           key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+static err_t take_own_pairs(struct yaml_group *group, const yaml_node_t *map, take_pair_fn take,
+                            bool merged, struct strbuf *why)
+{
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         pair < map->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(group->document, pair->key);
+        if (!is_merge(key))
+            TRY(take(group, key, yaml_document_get_node(group->document, pair->value), merged,
+                     why));
     }
     return OK;
 }
 
-static err_t read_yaml_group(struct draft *draft, yaml_document_t *document,
-                             const yaml_node_t *group, struct strbuf *why)
+static err_t take_merged(struct yaml_group *group, const yaml_node_t *value, take_pair_fn take,
+                         struct strbuf *why);
+
+static err_t take_merges(struct yaml_group *group, const yaml_node_t *map, take_pair_fn take,
+                         struct strbuf *why)
 {
-    if (yaml_is_null(group))
-        return err_fail(why, ERR_INVALID, "nil target group item found");
-    if (group->type != YAML_MAPPING_NODE)
-        return err_fail(why, ERR_INVALID, "line %zu: a target group is not a map",
-                        group->start_mark.line + 1);
-    bool has_targets = false;
-    bool has_labels = false;
-    for (const yaml_node_pair_t *pair = group->data.mapping.pairs.start;
-         pair < group->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
-        const yaml_node_t *value = yaml_document_get_node(document, pair->value);
-        struct str name = STR("");
-        (void)yaml_text(key, &name);
-        bool is_targets = str_equal(name, STR("targets"));
-        bool *seen = is_targets ? &has_targets : &has_labels;
-        if (!is_targets && !str_equal(name, STR("labels")))
-            return err_fail(why, ERR_INVALID, "line %zu: field %.*s not found in type struct",
-                            key->start_mark.line + 1, STR_ARG(name));
-        if (*seen)
-            return err_fail(why, ERR_INVALID, "line %zu: field %.*s already set in type struct",
-                            key->start_mark.line + 1, STR_ARG(name));
-        *seen = true;
-        TRY(is_targets ? read_yaml_targets(draft, document, value, why)
-                       : read_yaml_labels(draft, document, value, why));
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         pair < map->data.mapping.pairs.top; pair++) {
+        if (is_merge(yaml_document_get_node(group->document, pair->key)))
+            TRY(take_merged(group, yaml_document_get_node(group->document, pair->value), take,
+                            why));
     }
     return OK;
+}
+
+/* What `<<` brings in: a map, or a list of maps. Aliases may lead in circles. */
+static err_t take_merged(struct yaml_group *group, const yaml_node_t *value, take_pair_fn take,
+                         struct strbuf *why)
+{
+    if (++group->merges > MERGES_MAX)
+        return err_fail(why, ERR_LIMIT, "line %zu: a group merges more than %d maps",
+                        value->start_mark.line + 1, MERGES_MAX);
+    if (value->type == YAML_SEQUENCE_NODE) {
+        for (const yaml_node_item_t *item = value->data.sequence.items.start;
+             item < value->data.sequence.items.top; item++)
+            TRY(take_merged(group, yaml_document_get_node(group->document, *item), take, why));
+        return OK;
+    }
+    if (value->type != YAML_MAPPING_NODE)
+        return err_fail(why, ERR_INVALID,
+                        "line %zu: map merge requires map or sequence of maps as the value",
+                        value->start_mark.line + 1);
+    TRY(take_own_pairs(group, value, take, true, why));
+    return take_merges(group, value, take, why);
+}
+
+static err_t take_pairs(struct yaml_group *group, const yaml_node_t *map, take_pair_fn take,
+                        struct strbuf *why)
+{
+    TRY(take_own_pairs(group, map, take, false, why));
+    return take_merges(group, map, take, why);
+}
+
+static err_t take_label(struct yaml_group *group, const yaml_node_t *key, const yaml_node_t *value,
+                        bool merged, struct strbuf *why)
+{
+    struct str name;
+    struct str text;
+    if (!yaml_text(key, &name) || !yaml_text(value, &text))
+        return err_fail(why, ERR_INVALID, "line %zu: a label is not a pair of strings",
+                        key->start_mark.line + 1);
+    if (!draft_has_label(&group->draft, name))
+        return draft_add_label(&group->draft, name, text, why);
+    if (merged)
+        return OK;
+    return err_fail(why, ERR_INVALID, "line %zu: key \"%.*s\" already set in map",
+                    key->start_mark.line + 1, STR_ARG(name));
+}
+
+static err_t take_field(struct yaml_group *group, const yaml_node_t *key, const yaml_node_t *value,
+                        bool merged, struct strbuf *why)
+{
+    struct str name = STR("");
+    (void)yaml_text(key, &name);
+    bool is_targets = str_equal(name, STR("targets"));
+    bool *seen = is_targets ? &group->has_targets : &group->has_labels;
+    if (!is_targets && !str_equal(name, STR("labels")))
+        return err_fail(why, ERR_INVALID, "line %zu: field %.*s not found in type struct",
+                        key->start_mark.line + 1, STR_ARG(name));
+    if (*seen && merged)
+        return OK;
+    if (*seen)
+        return err_fail(why, ERR_INVALID, "line %zu: field %.*s already set in type struct",
+                        key->start_mark.line + 1, STR_ARG(name));
+    *seen = true;
+    if (is_targets)
+        return read_yaml_targets(&group->draft, group->document, value, why);
+    if (yaml_is_null(value))
+        return OK;
+    if (value->type != YAML_MAPPING_NODE)
+        return err_fail(why, ERR_INVALID, "line %zu: labels is not a map",
+                        value->start_mark.line + 1);
+    return take_pairs(group, value, take_label, why);
+}
+
+static err_t read_yaml_group(struct yaml_group *group, const yaml_node_t *node, struct strbuf *why)
+{
+    if (yaml_is_null(node))
+        return err_fail(why, ERR_INVALID, "nil target group item found");
+    if (node->type != YAML_MAPPING_NODE)
+        return err_fail(why, ERR_INVALID, "line %zu: a target group is not a map",
+                        node->start_mark.line + 1);
+    return take_pairs(group, node, take_field, why);
 }
 
 static err_t read_yaml_root(struct discovered_groups *groups, yaml_document_t *document,
@@ -282,11 +356,11 @@ static err_t read_yaml_root(struct discovered_groups *groups, yaml_document_t *d
     for (const yaml_node_item_t *item = root->data.sequence.items.start;
          item < root->data.sequence.items.top; item++) {
         TRY(check_room(groups, why));
-        struct draft draft = {0};
-        err_t err = read_yaml_group(&draft, document, yaml_document_get_node(document, *item), why);
+        struct yaml_group group = {.document = document};
+        err_t err = read_yaml_group(&group, yaml_document_get_node(document, *item), why);
         if (err == OK)
-            draft_finish(&draft, extra, groups);
-        draft_deinit(&draft);
+            draft_finish(&group.draft, extra, groups);
+        draft_deinit(&group.draft);
         TRY(err);
     }
     return OK;

@@ -112,6 +112,35 @@ static void test_lenient_documents(void **state)
     end(&f);
 }
 
+/* What `<<` brings in gives way to what is written. */
+static void test_merged_documents(void **state)
+{
+    (void)state;
+    struct found f;
+    begin(&f);
+    const struct label extra = {STR("m"), STR("v")};
+    assert_int_equal(
+        discovered_groups_read_yaml(&f.groups,
+                                    STR("- &a {targets: [a], labels: &l {x: 1, y: 1}}\n"
+                                        "- <<: *a\n"
+                                        "  labels: {<<: [*l, {y: 2, z: 2}], x: 3}\n"
+                                        "- {labels: {<<: {<<: *l, y: 4}}, targets: [c], <<: *a}\n"),
+                                    &extra, &f.why),
+        OK);
+    assert_target(&f, 1, 0, "a");
+    assert_int_equal(f.groups.items[1].target_count, 1);
+    assert_group_label(&f, 1, "x", "3");
+    assert_group_label(&f, 1, "y", "1");
+    assert_group_label(&f, 1, "z", "2");
+    assert_target(&f, 2, 0, "c");
+    assert_int_equal(f.groups.items[2].target_count, 1);
+    assert_group_label(&f, 2, "x", "1");
+    assert_group_label(&f, 2, "y", "4");
+    assert_int_equal(discovered_groups_read_yaml(&f.groups, STR("- &c {<<: *c}\n"), &extra, &f.why),
+                     ERR_LIMIT);
+    end(&f);
+}
+
 static void test_bad_documents_add_nothing(void **state)
 {
     (void)state;
@@ -135,7 +164,10 @@ static void test_bad_documents_add_nothing(void **state)
                                        "- labels: {a: b, a: c}",
                                        "- labels: {a: {}}",
                                        "- labels: {'': a}",
-                                       "- labels: {}\n  labels: {}"};
+                                       "- labels: {}\n  labels: {}",
+                                       "- <<: x",
+                                       "- <<: {x: y}",
+                                       "- labels: {<<: [a]}"};
     const struct label extra = {STR("m"), STR("v")};
     for (size_t i = 0; i < sizeof json / sizeof json[0]; i++) {
         struct found f;
@@ -366,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_lenient_documents),
+        cmocka_unit_test(test_merged_documents),
         cmocka_unit_test(test_bad_documents_add_nothing),
         cmocka_unit_test(test_documents_without_end),
         cmocka_unit_test(test_files),
