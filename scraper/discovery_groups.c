@@ -94,7 +94,7 @@ static err_t read_json_targets(struct draft *draft, const json_t *targets, struc
         return err_fail(why, ERR_INVALID, "\"targets\" is not a list");
     for (size_t i = 0; i < json_array_size(targets); i++) {
         const json_t *address = json_array_get(targets, i);
-        if (!json_is_string(address))
+        if (!json_is_string(address) && !json_is_null(address))
             return err_fail(why, ERR_INVALID, "a target is not a string");
         draft_add_address(draft, discovery_json_text(address));
     }
@@ -109,7 +109,7 @@ static err_t read_json_labels(struct draft *draft, json_t *labels, struct strbuf
     json_t *value;
     json_object_foreach(labels, name, value)
     {
-        if (!json_is_string(value))
+        if (!json_is_string(value) && !json_is_null(value))
             return err_fail(why, ERR_INVALID, "the value of label \"%s\" is not a string", name);
         TRY(draft_add_label(draft, str_from_cstr(name), discovery_json_text(value), why));
     }

@@ -91,7 +91,8 @@ static void test_lenient_documents(void **state)
     assert_int_equal(
         discovered_groups_read_json(&f.groups,
                                     STR("[{\"Targets\":[\"a:1\"],\"LABELS\":{\"x\":\"1\"}},"
-                                        "{\"targets\":null,\"labels\":null}]"),
+                                        "{\"targets\":null,\"labels\":null},"
+                                        "{\"targets\":[null],\"labels\":{\"a\":null}}]"),
                                     &extra, &f.why),
         OK);
     assert_target(&f, 0, 0, "a:1");
@@ -104,11 +105,14 @@ static void test_lenient_documents(void **state)
                                         "  targets: [1]\n- targets:\n"),
                                     &extra, &f.why),
         OK);
-    assert_target(&f, 2, 0, "1");
-    assert_group_label(&f, 2, "a", "yes");
-    assert_group_label(&f, 2, "b", "");
-    assert_group_label(&f, 2, "c d", "1.50");
-    assert_group_label(&f, 2, "m", "v");
+    assert_int_equal(f.groups.items[2].target_count, 1);
+    assert_target(&f, 2, 0, "");
+    assert_group_label(&f, 2, "a", "");
+    assert_target(&f, 3, 0, "1");
+    assert_group_label(&f, 3, "a", "yes");
+    assert_group_label(&f, 3, "b", "");
+    assert_group_label(&f, 3, "c d", "1.50");
+    assert_group_label(&f, 3, "m", "v");
     end(&f);
 }
 
