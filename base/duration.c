@@ -151,8 +151,10 @@ err_t byte_size_parse(struct str text, int64_t *bytes, struct strbuf *why)
     size_t at = 0;
     while (at < text.size) {
         size_t digits = at;
-        while (at < text.size && (is_digit(text.data[at]) || text.data[at] == '.'))
-            at++;
+        bool fraction = false;
+        for (; at < text.size && (is_digit(text.data[at]) || (text.data[at] == '.' && !fraction));
+             at++)
+            fraction |= text.data[at] == '.';
         char number[64];
         size_t digit_count = at - digits;
         if (digit_count == 0 || digit_count >= sizeof number)

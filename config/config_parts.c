@@ -26,7 +26,7 @@ static err_t build_rule(struct config_impl *config, const struct object *object,
         return ERR_INVALID;
     }
     rule->source_label_count = sources->count;
-    rule->source_labels_set = sources->set;
+    rule->source_labels_set = sources->strings != NULL; /* null is as good as nothing */
     if (sources->count > 0)
         rule->source_labels = MEM_NEW_ARRAY(MEM_CONFIG, struct str, sources->count);
     for (uint32_t i = 0; i < sources->count; i++)

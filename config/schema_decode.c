@@ -3,7 +3,6 @@
 #include <assert.h>
 
 #include "narthex/base/duration.h"
-#include "narthex/base/number.h"
 
 enum { DECODE_ERRORS_MAX = 20 };
 
@@ -69,13 +68,6 @@ static void decode_strings(struct decoder *d, const struct yaml_node *node, bool
 {
     if (yaml_node_is_null(node))
         return;
-    if (node->kind == YAML_SCALAR && node->text.size > 0) {
-        /* go-yaml takes a lone scalar as a list of one. */
-        *items = ARENA_NEW_ARRAY(d->arena, struct str, 1);
-        (*items)[0] = paths ? joined_path(d, node->text) : node->text;
-        *count = 1;
-        return;
-    }
     if (node->kind != YAML_LIST) {
         note_type(d, node, "[]string");
         return;
@@ -170,18 +162,17 @@ static err_t decode_object_map(struct decoder *d, const struct field *field,
 static err_t decode_number(struct decoder *d, const struct field *field,
                            const struct yaml_node *node, struct value *value)
 {
-    bool range = false;
     switch (field->kind) {
     case FIELD_INT:
-        if (!str_to_int64(node->text, &value->i))
+        if (!yaml_node_to_int(node, &value->i))
             note_type(d, node, "int");
         return OK;
     case FIELD_UINT:
-        if (!str_to_uint64(node->text, &value->u))
+        if (!yaml_node_to_uint(node, &value->u))
             note_type(d, node, "uint");
         return OK;
     case FIELD_FLOAT:
-        if (!number_parse(node->text, &value->f, &range))
+        if (!yaml_node_to_float(node, &value->f))
             note_type(d, node, "float64");
         return OK;
     case FIELD_DURATION:
@@ -201,7 +192,9 @@ static err_t decode_scalar(struct decoder *d, const struct field *field,
             note_type(d, node, "bool");
         return OK;
     }
-    if (!expect_scalar(d, node, "string"))
+    bool is_number = field->kind == FIELD_INT || field->kind == FIELD_UINT ||
+                     field->kind == FIELD_FLOAT; /* which name their type themselves */
+    if (!is_number && !expect_scalar(d, node, "string"))
         return OK;
     value->text = node->text;
     if (field->kind == FIELD_STRING || field->kind == FIELD_URL || field->kind == FIELD_SECRET) {

@@ -3,6 +3,17 @@
 
 #include "narthex/model/labels.h"
 
+static err_t check_relabel(struct check_context *context, struct object *object)
+{
+    const struct value *sources = object_get(object, "source_labels");
+    for (uint32_t i = 0; i < sources->count; i++) {
+        if (!label_name_is_valid(sources->strings[i], NAME_SCHEME_UTF8))
+            return CHECK_FAIL(context, "\"%.*s\" is not a valid label name",
+                              STR_ARG(sources->strings[i]));
+    }
+    return OK;
+}
+
 static const struct field relabel_fields[] = {
     {"source_labels", FIELD_STRINGS, NULL, NULL, NULL, FIELD_FLOW},
     {"separator", FIELD_STRING, NULL, ";", NULL, FIELD_ALWAYS},
@@ -13,7 +24,7 @@ static const struct field relabel_fields[] = {
     {"action", FIELD_STRING, NULL, "replace", NULL, FIELD_ALWAYS},
     {NULL, 0, NULL, NULL, NULL, 0},
 };
-const struct schema schema_relabel = {"relabel.plain", relabel_fields, NULL};
+const struct schema schema_relabel = {"relabel.plain", relabel_fields, check_relabel};
 
 static err_t check_target_group(struct check_context *context, struct object *object)
 {

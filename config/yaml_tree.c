@@ -1,6 +1,8 @@
 #include "yaml_tree.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <yaml.h>
 
 #include "narthex/base/number.h"
@@ -191,12 +193,133 @@ bool yaml_node_to_bool(const struct yaml_node *node, bool *value)
     return *value || is_one_of(node->text, no);
 }
 
+/* ---- numbers ---- */
+
+enum { NUMBER_TEXT_BYTES_MAX = 64 };
+
+/* Without underscores, ended by a NUL; false when it is no plain text of such a size. */
+static bool number_text(const struct yaml_node *node, char text[NUMBER_TEXT_BYTES_MAX])
+{
+    if (node->kind != YAML_SCALAR || !node->plain || node->text.size == 0 ||
+        node->text.size >= NUMBER_TEXT_BYTES_MAX)
+        return false;
+    size_t size = 0;
+    for (size_t i = 0; i < node->text.size; i++) {
+        if (node->text.data[i] != '_')
+            text[size++] = node->text.data[i];
+    }
+    text[size] = '\0';
+    return strlen(text) == size && strchr("+-.0123456789", node->text.data[0]) != NULL;
+}
+
+static unsigned take_base(const char **digits)
+{
+    static const struct {
+        char letter;
+        unsigned base;
+    } prefixes[] = {{'x', 16}, {'o', 8}, {'b', 2}};
+    const char *at = *digits;
+    if (at[0] != '0' || at[1] == '\0')
+        return 10;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if ((at[1] | 0x20) == prefixes[i].letter) {
+            *digits = at + 2;
+            return prefixes[i].base;
+        }
+    }
+    *digits = at + 1;
+    return 8;
+}
+
+static bool read_integer(const char *text, bool *negative, uint64_t *magnitude)
+{
+    *negative = text[0] == '-';
+    text += text[0] == '-' || text[0] == '+';
+    unsigned base = take_base(&text);
+    *magnitude = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        int digit = number_hex_digit(*at);
+        if (digit < 0 || (unsigned)digit >= base ||
+            *magnitude > (UINT64_MAX - (unsigned)digit) / base)
+            return false;
+        *magnitude = *magnitude * base + (unsigned)digit;
+    }
+    return *text != '\0';
+}
+
+/* Decimal digits with a point or an exponent; no words, nothing hexadecimal. */
+static bool read_decimal(const char *text, double *value)
+{
+    bool range = false;
+    return strspn(text, "+-.0123456789eE") == strlen(text) &&
+           number_parse(str_from_cstr(text), value, &range);
+}
+
+bool yaml_node_to_uint(const struct yaml_node *node, uint64_t *value)
+{
+    char text[NUMBER_TEXT_BYTES_MAX];
+    bool negative;
+    double decimal;
+    if (!number_text(node, text))
+        return false;
+    if (read_integer(text, &negative, value))
+        return !negative || *value == 0;
+    if (!read_decimal(text, &decimal) || !(decimal >= 0 && decimal < 0x1p64))
+        return false;
+    *value = (uint64_t)decimal;
+    return true;
+}
+
+bool yaml_node_to_int(const struct yaml_node *node, int64_t *value)
+{
+    char text[NUMBER_TEXT_BYTES_MAX];
+    bool negative;
+    uint64_t magnitude;
+    double decimal;
+    if (!number_text(node, text))
+        return false;
+    if (read_integer(text, &negative, &magnitude)) {
+        *value = (int64_t)(negative ? 0 - magnitude : magnitude);
+        return magnitude <= (uint64_t)INT64_MAX + negative;
+    }
+    if (!read_decimal(text, &decimal) || !(decimal >= -0x1p63 && decimal < 0x1p63))
+        return false;
+    *value = (int64_t)decimal;
+    return true;
+}
+
+bool yaml_node_to_float(const struct yaml_node *node, double *value)
+{
+    static const char *const infinite[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL};
+    static const char *const less[] = {"-.inf", "-.Inf", "-.INF", NULL};
+    static const char *const none[] = {".nan", ".NaN", ".NAN", NULL};
+    char text[NUMBER_TEXT_BYTES_MAX];
+    bool negative;
+    uint64_t magnitude;
+    if (!number_text(node, text))
+        return false;
+    if (is_one_of(node->text, infinite) || is_one_of(node->text, less)) {
+        *value = text[0] == '-' ? -INFINITY : INFINITY;
+        return true;
+    }
+    if (is_one_of(node->text, none)) {
+        *value = NAN;
+        return true;
+    }
+    if (read_integer(text, &negative, &magnitude)) {
+        *value = negative ? -(double)magnitude : (double)magnitude;
+        return true;
+    }
+    return read_decimal(text, value);
+}
+
 const char *yaml_node_tag(const struct yaml_node *node)
 {
+    char text[NUMBER_TEXT_BYTES_MAX];
     bool truth;
-    int64_t integer;
+    bool negative;
+    uint64_t magnitude;
     double number;
-    bool range = false;
     if (node->kind == YAML_LIST)
         return "!!seq";
     if (node->kind == YAML_MAP)
@@ -205,9 +328,9 @@ const char *yaml_node_tag(const struct yaml_node *node)
         return "!!null";
     if (yaml_node_to_bool(node, &truth))
         return "!!bool";
-    if (node->plain && str_to_int64(node->text, &integer))
+    if (number_text(node, text) && read_integer(text, &negative, &magnitude))
         return "!!int";
-    if (node->plain && number_parse(node->text, &number, &range))
+    if (yaml_node_to_float(node, &number))
         return "!!float";
     return "!!str";
 }

@@ -40,5 +40,11 @@ err_t yaml_tree_parse(struct str text, struct arena *arena, struct yaml_node **r
 bool yaml_node_is_null(const struct yaml_node *node);
 /* YAML 1.1 words: true/false, yes/no, on/off, y/n. False when it is none of them. */
 bool yaml_node_to_bool(const struct yaml_node *node, bool *value);
+/* Numbers as go-yaml 2 reads them: plain only; 0x, 0o, 0b, a leading 0 for octal, underscores; a
+ * decimal fraction or exponent where an integer is wanted is cut off. False when it is none, or out
+ * of range. */
+bool yaml_node_to_int(const struct yaml_node *node, int64_t *value);
+bool yaml_node_to_uint(const struct yaml_node *node, uint64_t *value);
+bool yaml_node_to_float(const struct yaml_node *node, double *value);
 /* "!!str", "!!int", …: how the scalar would resolve, for error texts. */
 const char *yaml_node_tag(const struct yaml_node *node);

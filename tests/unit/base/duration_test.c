@@ -84,6 +84,8 @@ static void sizes_are_powers_of_1024(void **state)
     int64_t bytes;
     assert_int_equal(byte_size_parse(STR("100"), &bytes, &why), ERR_INVALID);
     assert_string_equal(strbuf_cstr(&why), "units: unknown unit  in 100");
+    assert_int_equal(byte_size_parse(STR("1.5.5MB"), &bytes, &why), ERR_INVALID);
+    assert_string_equal(strbuf_cstr(&why), "units: unknown unit  in 1.5.5MB");
     assert_int_equal(byte_size_parse(STR("1kB"), &bytes, &why), ERR_INVALID);
     assert_int_equal(byte_size_parse(STR("1KB1KiB"), &bytes, &why), ERR_INVALID);
     strbuf_deinit(&why);

@@ -40,6 +40,55 @@ static struct config *expect_ok(const char *yaml)
     return config;
 }
 
+static uint64_t sample_limit_of(const char *text)
+{
+    char yaml[200];
+    snprintf(yaml, sizeof yaml, "scrape_configs:\n- job_name: a\n  sample_limit: %s\n", text);
+    struct config *config = expect_ok(yaml);
+    uint64_t limit = config->scrape_configs[0].sample_limit;
+    config_unpin(config);
+    return limit;
+}
+
+static void expect_job_error(const char *line, const char *text)
+{
+    char yaml[200];
+    snprintf(yaml, sizeof yaml, "scrape_configs:\n- job_name: a\n  %s\n", line);
+    expect_error(yaml, text);
+}
+
+/* As go-yaml 2 reads scalars. */
+static void numbers_and_lists_are_read_as_by_go(void **state)
+{
+    (void)state;
+    assert_int_equal(sample_limit_of("010"), 8);
+    assert_int_equal(sample_limit_of("089"), 89);
+    assert_int_equal(sample_limit_of("0x1F"), 31);
+    assert_int_equal(sample_limit_of("0o17"), 15);
+    assert_int_equal(sample_limit_of("0b11"), 3);
+    assert_int_equal(sample_limit_of("1_000"), 1000);
+    assert_int_equal(sample_limit_of("+3"), 3);
+    assert_int_equal(sample_limit_of("1e3"), 1000);
+    assert_int_equal(sample_limit_of("1.9"), 1);
+    assert_int_equal(sample_limit_of("18446744073709551615"), UINT64_MAX);
+    assert_int_equal(sample_limit_of("~"), 0);
+    expect_job_error("sample_limit: '5'", "line 3: cannot unmarshal !!str `5` into uint");
+    expect_job_error("sample_limit: -1", "line 3: cannot unmarshal !!int `-1` into uint");
+    expect_job_error("sample_limit: 1e20", "line 3: cannot unmarshal !!float `1e20` into uint");
+    expect_job_error("sample_limit: .inf", "line 3: cannot unmarshal !!float `.inf` into uint");
+    expect_job_error("sample_limit: 0x", "line 3: cannot unmarshal !!str `0x` into uint");
+    expect_job_error("sample_limit: [1]", "line 3: cannot unmarshal !!seq into uint");
+    expect_job_error("native_histogram_min_bucket_factor: inf",
+                     "line 3: cannot unmarshal !!str `inf` into float64");
+    expect_job_error("params: {a: b}", "line 3: cannot unmarshal !!str `b` into []string");
+    expect_job_error("static_configs: [{targets: a}]",
+                     "line 3: cannot unmarshal !!str `a` into []string");
+    expect_job_error("relabel_configs: [{target_label: a, source_labels: ['']}]",
+                     "\"\" is not a valid label name");
+    config_unpin(expect_ok("scrape_configs:\n- job_name: a\n  relabel_configs:\n"
+                             "  - {action: labeldrop, regex: a, source_labels: ~}\n"));
+}
+
 static void errors_name_file_line_and_key(void **state)
 {
     (void)state;
@@ -321,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_name_file_line_and_key),
+        cmocka_unit_test(numbers_and_lists_are_read_as_by_go),
         cmocka_unit_test(defaults_come_from_the_global_section),
         cmocka_unit_test(what_is_not_built_is_listed),
         cmocka_unit_test(secrets_are_not_printed),
