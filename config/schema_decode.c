@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "narthex/base/duration.h"
+#include "narthex/base/url.h"
 
 enum { DECODE_ERRORS_MAX = 20 };
 
@@ -200,6 +201,8 @@ static err_t decode_scalar(struct decoder *d, const struct field *field,
     if (field->kind == FIELD_STRING || field->kind == FIELD_URL || field->kind == FIELD_SECRET) {
         if ((field->flags & FIELD_PATH) != 0)
             value->text = joined_path(d, node->text);
+        if (field->kind == FIELD_URL)
+            return located(d, node->line, url_check(node->text, d->why));
         return OK;
     }
     return decode_number(d, field, node, value);

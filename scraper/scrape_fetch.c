@@ -209,7 +209,7 @@ err_t scrape_fetch_start(struct scrape_loop *loop, struct strbuf *why)
     request->limit_bytes = body_limit(loop);
     if (scrape_wire_fits(loop))
         return scrape_wire_start(loop, why);
-    TRY(scrape_target_check_url(loop->target->url, why));
+    TRY(url_check(loop->target->url, why));
     if (http_client_needs_token(loop->target->job->client))
         return start_token(loop, why);
     return start_transfer(loop, why);

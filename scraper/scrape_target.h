@@ -83,6 +83,3 @@ void scrape_target_view(struct scrape_target *target, struct str pool, struct ar
 /* The URL of a target with these labels (spec 2.1). */
 void scrape_target_write_url(const struct scrape_config *config, struct labels labels,
                              struct strbuf *out);
-/* Whether Go could read the host of such a URL: an address with a user and a password, for example,
- * is none. */
-err_t scrape_target_check_url(struct str url, struct strbuf *why);

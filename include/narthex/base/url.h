@@ -1,6 +1,7 @@
-/* base/url.h: what must not be shown of a URL. */
+/* base/url.h: what must not be shown of a URL, and whether a text is one. */
 #pragma once
 
+#include "narthex/base/err.h"
 #include "narthex/base/str.h"
 
 /* The password in scheme://user:password@host…, a view into `url`; empty if there is none. */
@@ -11,3 +12,6 @@ struct strbuf;
 void url_add_masked(struct strbuf *out, struct str url, const char *mask);
 /* The URL as Go's messages show it: quoted, with *** for its password. */
 void url_add_quoted(struct strbuf *out, struct str url);
+/* ERR_INVALID with the text of Go's url.Parse, the password masked: `parse "::x": missing protocol
+ * scheme`. */
+err_t url_check(struct str url, struct strbuf *why);

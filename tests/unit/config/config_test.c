@@ -85,8 +85,10 @@ static void numbers_and_lists_are_read_as_by_go(void **state)
                      "line 3: cannot unmarshal !!str `a` into []string");
     expect_job_error("relabel_configs: [{target_label: a, source_labels: ['']}]",
                      "\"\" is not a valid label name");
+    expect_job_error("proxy_url: 'http://u:p@h:x'",
+                     "parse \"http://u:***@h:x\": invalid port \":x\" after host (line 3)");
     config_unpin(expect_ok("scrape_configs:\n- job_name: a\n  relabel_configs:\n"
-                             "  - {action: labeldrop, regex: a, source_labels: ~}\n"));
+                           "  - {action: labeldrop, regex: a, source_labels: ~}\n"));
 }
 
 static void errors_name_file_line_and_key(void **state)

@@ -1,3 +1,4 @@
+#include "narthex/base/url.h"
 #include "scrape_target.h"
 
 #include <setjmp.h>
@@ -120,7 +121,7 @@ static void assert_url(struct fixture *f, const char *address, const char *url, 
     assert_int_equal(make(f, &own, 1, NULL, 0, &t), TARGET_KEPT);
     if (!str_equal_cstr(t->url, url))
         fail_msg("%.*s", STR_ARG(t->url));
-    err_t err = scrape_target_check_url(t->url, &f->why);
+    err_t err = url_check(t->url, &f->why);
     assert_string_equal(err == OK ? "" : strbuf_cstr(&f->why), text);
     scrape_target_unref(t);
 }
