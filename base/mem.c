@@ -30,9 +30,9 @@ static void *checked(enum mem_subsystem subsystem, void *pointer, size_t size)
 
 /* ---- spare blocks ----
  *
- * A query's large blocks come and go with it, and malloc gives such blocks back to the system each
- * time: a third of a short query would be page faults. A few are kept for the next query. Not under
- * the sanitizers, which are to see every use after free. */
+ * Large blocks of a query and of its answer come and go with it, and malloc gives such blocks back
+ * to the system each time: a third of a short query would be page faults. A few are kept for the
+ * next query. Not under the sanitizers, which are to see every use after free. */
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
@@ -44,7 +44,7 @@ enum { SPARE_BYTES_MAX = 0 };
 #else
 enum { SPARE_BYTES_MAX = 8 * 1024 * 1024 };
 #endif
-enum { SPARE_BYTES_MIN = 32 * 1024, SPARE_COUNT_MAX = 64 };
+enum { SPARE_BYTES_MIN = 32 * 1024, SPARE_COUNT_MAX = 128 };
 
 static struct {
     pthread_mutex_t lock;
@@ -54,10 +54,15 @@ static struct {
     size_t bytes;
 } spares = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+static bool has_spares(enum mem_subsystem subsystem)
+{
+    return subsystem == MEM_QUERY || subsystem == MEM_TEXT;
+}
+
 /* A block of at least `size` bytes and less than twice that, or NULL. */
 static void *take_spare(enum mem_subsystem subsystem, size_t size)
 {
-    if (subsystem != MEM_QUERY || size < SPARE_BYTES_MIN || size > SPARE_BYTES_MAX)
+    if (!has_spares(subsystem) || size < SPARE_BYTES_MIN || size > SPARE_BYTES_MAX)
         return NULL;
     void *found = NULL;
     pthread_mutex_lock(&spares.lock);
@@ -75,7 +80,7 @@ static void *take_spare(enum mem_subsystem subsystem, size_t size)
 
 static bool keep_spare(enum mem_subsystem subsystem, void *pointer, size_t usable)
 {
-    if (subsystem != MEM_QUERY || usable < SPARE_BYTES_MIN)
+    if (!has_spares(subsystem) || usable < SPARE_BYTES_MIN)
         return false;
     pthread_mutex_lock(&spares.lock);
     bool room = spares.count < SPARE_COUNT_MAX && usable <= SPARE_BYTES_MAX - spares.bytes;
@@ -120,7 +125,9 @@ void *mem_calloc(enum mem_subsystem subsystem, size_t element_count, size_t size
 
 void *mem_realloc(enum mem_subsystem subsystem, void *pointer, size_t size)
 {
-    int64_t before = pointer == NULL ? 0 : (int64_t)malloc_usable_size(pointer);
+    if (pointer == NULL)
+        return mem_alloc(subsystem, size);
+    int64_t before = (int64_t)malloc_usable_size(pointer);
     pointer = checked(subsystem, realloc(pointer, size == 0 ? 1 : size), size);
     count(subsystem, (int64_t)malloc_usable_size(pointer) - before);
     return pointer;
