@@ -128,6 +128,24 @@ size_t number_format_json(double v, char out[NUMBER_JSON_TEXT_MAX])
     return write_plain(v, &digits, out);
 }
 
+static size_t plain_size(const struct number_digits *digits)
+{
+    if (digits->point <= 0)
+        return (size_t)2 + (size_t)(digits->count - digits->point);
+    return (size_t)(digits->point >= digits->count ? digits->point : digits->count + 1);
+}
+
+size_t number_json_size(double v)
+{
+    char text[NUMBER_JSON_TEXT_MAX];
+    double magnitude = fabs(v);
+    /* Rare ones are measured by writing them; the comparison is false for NaN. */
+    if (!(magnitude >= 1e-6 && magnitude < 1e21))
+        return number_format_json(v, text);
+    struct number_digits digits = number__digits(v);
+    return plain_size(&digits) + (v < 0);
+}
+
 size_t number_format_general(double v, int exponent_max, char out[NUMBER_TEXT_MAX])
 {
     size_t size = format_special(v, out);

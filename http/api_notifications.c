@@ -201,5 +201,6 @@ void http__notifications_live(struct http_request *request)
     request->response.status = 200;
     request->response.content_type = "text/event-stream";
     http__header(request, "Cache-Control", STR("no-cache"));
-    request->response.stream = (struct http_stream){read_events, hang_up, unsubscribe, self};
+    request->response.stream = (struct http_stream){
+        .read = read_events, .hang_up = hang_up, .close = unsubscribe, .context = self};
 }

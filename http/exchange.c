@@ -12,7 +12,11 @@
 #include "narthex/model/regex.h"
 #include "redirect.h"
 
-enum { STREAM_BLOCK_BYTES = 16 * 1024 };
+enum {
+    STREAM_BLOCK_BYTES = 16 * 1024,
+    LONG_BLOCK_BYTES =
+        128 * 1024, /* of bodies that need no chunks, which libmicrohttpd keeps small */
+};
 
 /* http__stream_suspend and _resume get from the request to the exchange. */
 static_assert(offsetof(struct http_exchange, request) == 0, "the request comes first");
@@ -473,8 +477,10 @@ static enum MHD_Result send_answer(struct http_exchange *exchange)
         connections__sending(&exchange->server->connections, exchange->connection);
     if (from->stream.read != NULL) {
         workers__watch_stream(exchange);
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
-                                                     read_stream, &from->stream, NULL);
+        bool is_known = from->stream.size > 0;
+        response = MHD_create_response_from_callback(
+            is_known ? from->stream.size : MHD_SIZE_UNKNOWN,
+            is_known ? LONG_BLOCK_BYTES : STREAM_BLOCK_BYTES, read_stream, &from->stream, NULL);
     } else if (from->blocks != NULL) {
         response = answer_blocks__respond(from->blocks);
         if (response != NULL)

@@ -60,10 +60,18 @@ static uint32_t find_time(const struct json_times *times, int64_t t_ms)
     return low;
 }
 
+/* How far the times are looked through: the first that is not before the next point. */
+static bool find_next_time(const struct json_times *times, uint32_t *at, int64_t t_ms)
+{
+    while (*at < times->count && times->t_ms[*at] < t_ms)
+        (*at)++;
+    return *at < times->count && times->t_ms[*at] == t_ms;
+}
+
 /* Points one after another, and what the next one may have in common with the one before. */
 struct point_writer {
     const struct json_times *times;
-    uint32_t time; /* the first that is not before the next point */
+    uint32_t time; /* find_next_time */
     char *to;
     uint64_t bits;    /* of the value before */
     const char *text; /* of it, where it was written last; NULL: not yet */
@@ -75,9 +83,7 @@ struct point_writer {
 static void put_time(struct point_writer *w, int64_t t_ms)
 {
     const struct json_times *times = w->times;
-    while (w->time < times->count && times->t_ms[w->time] < t_ms)
-        w->time++;
-    if (w->time == times->count || times->t_ms[w->time] != t_ms) {
+    if (!find_next_time(times, &w->time, t_ms)) {
         w->to += write_time(t_ms, w->to);
         return;
     }
@@ -133,4 +139,27 @@ void json_add_float_points(struct strbuf *out, const struct json_times *times,
         add_some(out, &w, series, first, first + count);
         first += count;
     }
+}
+
+size_t json_float_points_size(const struct json_times *times, const struct query_series *series,
+                              uint32_t first, uint32_t end)
+{
+    if (first == end)
+        return 0;
+    uint32_t at = find_time(times, series->float_t_ms[first]);
+    uint64_t bits_before = 0;
+    size_t value_size = 0; /* of the point before */
+    size_t size = 0;
+    for (uint32_t p = first; p < end; p++) {
+        char text[JSON_TIME_BYTES];
+        int64_t t_ms = series->float_t_ms[p];
+        size += find_next_time(times, &at, t_ms) ? times->sizes[at] : write_time(t_ms, text);
+        uint64_t bits;
+        memcpy(&bits, &series->floats[p], sizeof bits);
+        if (value_size == 0 || bits != bits_before)
+            value_size = number_json_size(series->floats[p]) + 2;
+        bits_before = bits;
+        size += value_size;
+    }
+    return first == 0 ? size - 1 : size;
 }

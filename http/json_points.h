@@ -24,3 +24,6 @@ void json_times_deinit(struct json_times *times);
  * another point begins with a comma. */
 void json_add_float_points(struct strbuf *out, const struct json_times *times,
                            const struct query_series *series, uint32_t first, uint32_t end);
+/* The bytes that json_add_float_points appends. */
+size_t json_float_points_size(const struct json_times *times, const struct query_series *series,
+                              uint32_t first, uint32_t end);

@@ -90,22 +90,74 @@ void matrix_parts_deinit(struct matrix_parts *parts)
     json_times_deinit(&parts->times);
 }
 
+static void begin_series(const struct matrix_parts *parts, const struct query_series *series,
+                         struct strbuf *out)
+{
+    strbuf_add_cstr(out, series == parts->series ? "{\"metric\":" : ",{\"metric\":");
+    json_add_labels(out, series->labels);
+    strbuf_add_cstr(out, ",\"values\":[");
+}
+
+static const char series_end[] = "]}";
+
+/* The series of a part, one after another. */
+struct part_walk {
+    const struct matrix_parts *parts;
+    struct matrix_place at;
+    struct matrix_place end;
+    /* the one that next_series found, and its points in the part */
+    const struct query_series *series;
+    uint32_t first;
+    uint32_t last;
+    bool ends; /* with them */
+};
+
+static struct part_walk walk_part(const struct matrix_parts *parts, size_t index)
+{
+    return (struct part_walk){
+        .parts = parts, .at = parts->starts[index], .end = parts->starts[index + 1]};
+}
+
+static bool next_series(struct part_walk *walk)
+{
+    struct matrix_place at = walk->at, end = walk->end;
+    if (at.series > end.series || (at.series == end.series && at.point == end.point))
+        return false;
+    walk->series = &walk->parts->series[at.series];
+    walk->ends = at.series < end.series;
+    walk->first = at.point;
+    walk->last = walk->ends ? walk->series->float_count : end.point;
+    walk->at = (struct matrix_place){at.series + 1, 0};
+    return true;
+}
+
+size_t matrix_parts_measure(const struct matrix_parts *parts, size_t index)
+{
+    size_t size = 0;
+    struct strbuf beginning = STRBUF_INIT;
+    struct part_walk walk = walk_part(parts, index);
+    while (next_series(&walk)) {
+        strbuf_clear(&beginning);
+        if (walk.first == 0)
+            begin_series(parts, walk.series, &beginning);
+        size += beginning.size;
+        size += json_float_points_size(&parts->times, walk.series, walk.first, walk.last);
+        if (walk.ends)
+            size += sizeof series_end - 1;
+    }
+    strbuf_deinit(&beginning);
+    return size;
+}
+
 void matrix_parts_render(const struct matrix_parts *parts, size_t index, struct strbuf *out)
 {
-    struct matrix_place at = parts->starts[index], end = parts->starts[index + 1];
     strbuf_reserve(out, PART_POINTS * POINT_BYTES);
-    while (at.series < end.series || at.point < end.point) {
-        const struct query_series *series = &parts->series[at.series];
-        uint32_t last = at.series < end.series ? series->float_count : end.point;
-        if (at.point == 0) {
-            strbuf_add_cstr(out, at.series == 0 ? "{\"metric\":" : ",{\"metric\":");
-            json_add_labels(out, series->labels);
-            strbuf_add_cstr(out, ",\"values\":[");
-        }
-        json_add_float_points(out, &parts->times, series, at.point, last);
-        if (at.series == end.series)
-            return;
-        strbuf_add_cstr(out, "]}");
-        at = (struct matrix_place){at.series + 1, 0};
+    struct part_walk walk = walk_part(parts, index);
+    while (next_series(&walk)) {
+        if (walk.first == 0)
+            begin_series(parts, walk.series, out);
+        json_add_float_points(out, &parts->times, walk.series, walk.first, walk.last);
+        if (walk.ends)
+            strbuf_add_cstr(out, series_end);
     }
 }

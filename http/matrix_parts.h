@@ -26,5 +26,7 @@ struct matrix_parts {
 bool matrix_parts_cut(struct arena *arena, const struct query_result *result, size_t series_count,
                       struct matrix_parts *parts);
 void matrix_parts_deinit(struct matrix_parts *parts);
+/* The bytes of part `index`. Any thread. */
+size_t matrix_parts_measure(const struct matrix_parts *parts, size_t index);
 /* Appends part `index`. Any thread. */
 void matrix_parts_render(const struct matrix_parts *parts, size_t index, struct strbuf *out);

@@ -38,6 +38,7 @@ struct http_stream {
     void (*hang_up)(void *context);
     void (*close)(void *context); /* once, at the end */
     void *context;
+    uint64_t size; /* of all it gives; 0: not known */
 };
 
 enum {
@@ -56,6 +57,8 @@ struct http_pieces {
     /* Instead of `next`: appends part `index` of part_count, a piece or less. Any threads, several
      * at once. */
     void (*make)(void *context, size_t index, struct strbuf *out);
+    /* The bytes that it appends. Any threads. */
+    size_t (*measure)(void *context, size_t index);
     /* Once, after the last piece or when the client is gone. Any thread. */
     void (*close)(void *context);
     void *context;

@@ -18,6 +18,7 @@ struct result_writer {
     struct json_times times;
     struct matrix_parts parts; /* instead of what counts above */
     struct strbuf head;        /* what comes before them */
+    struct strbuf tail;        /* and behind */
 };
 
 static void add_float_point(struct strbuf *out, int64_t t_ms, double v)
@@ -153,10 +154,16 @@ static void make_part(void *context, size_t index, struct strbuf *out)
     if (index == 0)
         strbuf_add_str(out, strbuf_str(&w->head));
     matrix_parts_render(&w->parts, index, out);
-    if (index + 1 < w->parts.count)
-        return;
-    strbuf_add_char(out, ']');
-    end_answer(w, out);
+    if (index + 1 == w->parts.count)
+        strbuf_add_str(out, strbuf_str(&w->tail));
+}
+
+static size_t measure_part(void *context, size_t index)
+{
+    struct result_writer *w = context;
+    size_t size = matrix_parts_measure(&w->parts, index);
+    size += index == 0 ? w->head.size : 0;
+    return size + (index + 1 == w->parts.count ? w->tail.size : 0);
 }
 
 static void close_writer(void *context)
@@ -165,6 +172,7 @@ static void close_writer(void *context)
     json_times_deinit(&w->times);
     matrix_parts_deinit(&w->parts);
     strbuf_deinit(&w->head);
+    strbuf_deinit(&w->tail);
     query_result_destroy(w->result);
 }
 
@@ -192,7 +200,10 @@ static void add_series(struct result_writer *w, struct strbuf *out)
     if (matrix_parts_cut(&request->arena, w->result, w->count, &w->parts)) {
         w->head = *out;
         *out = (struct strbuf)STRBUF_INIT;
+        strbuf_add_char(&w->tail, ']');
+        end_answer(w, &w->tail);
         pieces.make = make_part;
+        pieces.measure = measure_part;
         pieces.part_count = w->parts.count;
         pieces.bytes_about = w->parts.bytes_about;
     } else {

@@ -23,6 +23,8 @@ enum {
 size_t number_format_plain(double v, char out[NUMBER_TEXT_MAX]);
 /* Sample values of the HTTP API: exponent form iff |v| < 1e-6 (not 0) or |v| >= 1e21. */
 size_t number_format_json(double v, char out[NUMBER_JSON_TEXT_MAX]);
+/* What number_format_json returns, in two thirds of the time. */
+size_t number_json_size(double v);
 /* %g with shortest digits: form d.ddde+XX iff the decimal exponent is < -4 or >= exponent_max.
  * Go's %g, %v and strconv 'g' with precision -1, and so the text formats, have exponent_max 6;
  * 21 gives the limit of JSON and of Go's %#v. */

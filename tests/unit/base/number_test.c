@@ -283,6 +283,7 @@ static void plain_texts_have_each_digit_in_its_place(void **state)
                 memset(out, '#', sizeof out);
                 double v = strtod(wanted, NULL);
                 expect_format(number_format_json, v, wanted);
+                assert_int_equal(number_json_size(v), strlen(wanted));
                 expect_format(number_format_plain, -v, wanted + 1);
                 number_format_json(v, out);
                 assert_memory_equal(out + NUMBER_JSON_TEXT_MAX, "########", 8);
@@ -298,6 +299,8 @@ static void round_trip_of_every_kind_of_text(void **state)
     char text[512];
     for (int i = 0; i < RANDOM_ROUNDS; i++) {
         double v = random_finite(&random);
+        if (number_json_size(v) != number_format_json(v, text))
+            fail_msg("%a has another size in JSON than %zu", v, number_json_size(v));
         size_t size = i % 2 == 0 ? number_format_plain(v, text) : number_format_general(v, 6, text);
         double back;
         bool range;

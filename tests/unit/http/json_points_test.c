@@ -77,6 +77,9 @@ static void series_with_gaps_and_other_times(void **unused)
             json_times_learn(&times, &series);
         json_add_float_points(&fast, &times, &series, 0, cut);
         json_add_float_points(&fast, &times, &series, cut, count);
+        assert_int_equal(json_float_points_size(&times, &series, 0, cut) +
+                             json_float_points_size(&times, &series, cut, count),
+                         fast.size);
         plain_points(&plain, &series);
         assert_string_equal(strbuf_cstr(&fast), strbuf_cstr(&plain));
         strbuf_deinit(&fast);

@@ -100,6 +100,7 @@ static void parts_make_the_whole(void **unused)
                 matrix_parts_render(&parts, i, &texts[i]);
             for (size_t i = 0; i < parts.count; i++) {
                 assert_true(texts[i].size > 0);
+                assert_int_equal(matrix_parts_measure(&parts, i), texts[i].size);
                 assert_true(texts[i].size < 256 * 1024);
                 strbuf_add_str(&joined, strbuf_str(&texts[i]));
                 strbuf_deinit(&texts[i]);
