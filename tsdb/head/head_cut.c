@@ -2,8 +2,6 @@
  */
 #include "head_late.h"
 
-#include <time.h>
-
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
 #include "series_log.h"
@@ -135,14 +133,6 @@ static bool series_is_idle(struct head *head, struct head_series *series)
            !place_has_samples(head, place) && !has_late;
 }
 
-/* An unlocked mutex goes to whoever comes first, which in a loop is the loop: scrapes would wait
- * until all series were looked at. */
-static void let_others_in(void)
-{
-    const struct timespec pause = {.tv_nsec = 50 * 1000};
-    nanosleep(&pause, NULL);
-}
-
 /* Trims the places of all series and removes those without samples. Those that were made since
  * `first_fresh` stay: their writer is about to append. */
 static void collect_series(struct head *head, uint32_t first_fresh)
@@ -161,7 +151,6 @@ static void collect_series(struct head *head, uint32_t first_fresh)
             VEC_PUSH(MEM_HEAD, dead, dead_count, dead_capacity, ordinal);
         }
         mutex_unlock(&head->write_lock);
-        let_others_in();
     }
     mutex_lock(&head->write_lock);
     head__series_free_pages_locked(head, first_fresh);
