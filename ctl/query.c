@@ -122,7 +122,9 @@ static void print_samples(const struct ctl_arguments *arguments, const json_t *d
         print_result(data);
 }
 
-static void print_series(const struct ctl_arguments *arguments, const json_t *data)
+/* A list as it came, or line by line. */
+static void print_list(const struct ctl_arguments *arguments, const json_t *data,
+                       void (*print_line)(const json_t *item))
 {
     size_t index;
     json_t *item;
@@ -132,24 +134,30 @@ static void print_series(const struct ctl_arguments *arguments, const json_t *da
     }
     json_array_foreach((json_t *)data, index, item)
     {
-        print_metric(item, true);
-        printf("\n");
+        print_line(item);
     }
+}
+
+static void print_series_line(const json_t *item)
+{
+    print_metric(item, true);
+    printf("\n");
+}
+
+static void print_series(const struct ctl_arguments *arguments, const json_t *data)
+{
+    print_list(arguments, data, print_series_line);
+}
+
+static void print_value_line(const json_t *item)
+{
+    if (json_is_string(item))
+        printf("%s\n", json_string_value(item));
 }
 
 static void print_values(const struct ctl_arguments *arguments, const json_t *data)
 {
-    size_t index;
-    json_t *item;
-    if (ctl_wants_json(arguments)) {
-        print_json(data);
-        return;
-    }
-    json_array_foreach((json_t *)data, index, item)
-    {
-        if (json_is_string(item))
-            printf("%s\n", json_string_value(item));
-    }
+    print_list(arguments, data, print_value_line);
 }
 
 static int ask(const struct ctl_arguments *arguments, const char *path, const struct strbuf *params,

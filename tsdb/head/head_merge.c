@@ -7,6 +7,9 @@
 #include "narthex/base/log.h"
 #include "narthex/base/vec.h"
 
+/* A record's sizes are u32; windows with more than this stay as they are. */
+enum { MERGED_BYTES_MAX = 1 << 30 };
+
 /* ---- the samples of a slot in several windows ---- */
 
 static void add_rows(uint64_t out[4], const uint64_t in[4], uint32_t shift)
@@ -255,10 +258,13 @@ static uint32_t choose_run(const struct head *head, const struct seal_builder *b
         return 0;
     int64_t range = range_of_window(head, builder->run[0]);
     uint32_t count = 0;
+    uint64_t bytes = 0;
     for (; count < short_count; count++) {
         const struct head_window *window = builder->run[count];
         uint32_t rows = atomic_load_explicit(&window->row_count, memory_order_relaxed);
-        if (range_of_window(head, window) != range || *row_count + rows > COLUMN_ROWS_MAX)
+        bytes += atomic_load_explicit(&window->sealed, memory_order_relaxed)->size;
+        if (range_of_window(head, window) != range || *row_count + rows > COLUMN_ROWS_MAX ||
+            (count > 0 && bytes > MERGED_BYTES_MAX))
             break;
         *row_count += rows;
     }

@@ -12,7 +12,7 @@
 
 static const uint64_t FILE_BYTES = UINT64_C(64) << 20;
 
-enum { NUMBER_DIGITS = 8, KIND_COUNT = 2 };
+enum { KIND_COUNT = 2 };
 
 struct sealed_file {
     struct sealed_store *store;
@@ -35,7 +35,6 @@ struct sealed_store {
     uint32_t next_number;
     struct sealed_file *current[KIND_COUNT];
     bool dir_synced;
-    _Atomic uint64_t bytes;
 };
 
 static char *file_path(const char *dir, uint32_t number)
@@ -94,22 +93,7 @@ const char *sealed_file_path(const struct sealed_file *file)
     return file->path;
 }
 
-uint64_t sealed_store_bytes(const struct sealed_store *store)
-{
-    return atomic_load_explicit(&store->bytes, memory_order_relaxed);
-}
-
 /* ---- opening ---- */
-
-static bool is_file_name(struct str name, uint32_t *number)
-{
-    uint64_t value;
-    if (name.size < NUMBER_DIGITS || !str_to_uint64(name, &value) || value == 0 ||
-        value >= UINT32_MAX)
-        return false;
-    *number = (uint32_t)value;
-    return true;
-}
 
 err_t sealed_store_open(const struct fs *fs, const char *path, struct sealed_store **result,
                         struct strbuf *why)
@@ -124,13 +108,12 @@ err_t sealed_store_open(const struct fs *fs, const char *path, struct sealed_sto
     err_t err = OK;
     for (size_t i = 0; i < list.count && err == OK; i++) {
         uint32_t number;
-        if (!is_file_name(str_from_cstr(list.names[i]), &number))
+        if (!file_name_number(str_from_cstr(list.names[i]), &number))
             continue;
         struct sealed_file *file = add_file(store, number);
         err = fs_map(file->path, &file->mapping, why);
         file->size = file->mapping.size;
         file->synced_size = 0; /* found in the page cache perhaps: see sealed_store_sync */
-        atomic_fetch_add_explicit(&store->bytes, file->size, memory_order_relaxed);
     }
     fs_list_free(&list);
     if (err != OK) {
@@ -254,7 +237,6 @@ static err_t begin_file(struct sealed_store *store, enum sealed_kind kind, uint6
         return err;
     }
     file->size = SEALED_FILE_HEADER_SIZE;
-    atomic_fetch_add_explicit(&store->bytes, file->size, memory_order_relaxed);
     store->dir_synced = false;
     store->current[kind - SEALED_SHORT] = file;
     return OK;
@@ -295,7 +277,6 @@ err_t sealed_store_write(struct sealed_store *store, enum sealed_kind kind, cons
     }
     *place = (struct sealed_place){file, file->mapping.data + file->size, file->size + size};
     file->size += size;
-    atomic_fetch_add_explicit(&store->bytes, size, memory_order_relaxed);
     return OK;
 }
 
@@ -352,7 +333,6 @@ void sealed_store_trim(struct sealed_store *store)
             store->files[kept++] = file;
             continue;
         }
-        atomic_fetch_sub_explicit(&store->bytes, file->size, memory_order_relaxed);
         sealed_file_unpin(file);
     }
     store->file_count = kept;

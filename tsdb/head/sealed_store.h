@@ -53,6 +53,3 @@ void sealed_file_forget(struct sealed_file *file);
 bool sealed_file_is_synced(const struct sealed_file *file, uint64_t end);
 
 const char *sealed_file_path(const struct sealed_file *file);
-
-/* Bytes of all files; any thread. */
-uint64_t sealed_store_bytes(const struct sealed_store *store);

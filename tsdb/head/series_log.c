@@ -25,15 +25,6 @@ char *series_log__path(const struct series_log *log, uint32_t number)
     return file_path(log->path, number, "");
 }
 
-bool series_log__is_file(struct str name, uint32_t *number)
-{
-    uint64_t value;
-    if (name.size < 8 || !str_to_uint64(name, &value) || value == 0 || value >= UINT32_MAX)
-        return false;
-    *number = (uint32_t)value;
-    return true;
-}
-
 /* A file that was not whole yet when the server stopped. */
 static void remove_unfinished(const struct fs *fs, const char *dir, const char *name)
 {
@@ -60,13 +51,8 @@ err_t series_log_open(const struct fs *fs, const char *path, struct series_log *
     log->first_number = UINT32_MAX;
     for (size_t i = 0; i < list.count; i++) {
         uint32_t number;
-        uint64_t bytes;
-        if (!series_log__is_file(str_from_cstr(list.names[i]), &number))
+        if (!file_name_number(str_from_cstr(list.names[i]), &number))
             continue;
-        char *file = series_log__path(log, number);
-        if (fs_file_size(file, &bytes, why) == OK)
-            log->bytes += bytes;
-        mem_free(MEM_HEAD, file);
         if (number < log->first_number)
             log->first_number = number;
         if (number > log->last_number)
@@ -104,11 +90,6 @@ void series_log_close(struct series_log *log)
 void series_log_invalidate(struct series_log *log)
 {
     log->stale = true;
-}
-
-uint64_t series_log_bytes(const struct series_log *log)
-{
-    return log->bytes;
 }
 
 /* ---- records ---- */
@@ -205,7 +186,6 @@ static err_t begin_file(struct series_log *log, bool whole, struct strbuf *why)
         strbuf_clear(&log->out);
         series_log__put_file_header(&log->out, log->number, whole);
         err = log->fs->write(log->file, log->out.data, log->out.size, why);
-        log->file_bytes = log->out.size;
     }
     mem_free(MEM_HEAD, path);
     if (log->pair_capacity > 0)
@@ -235,7 +215,6 @@ static err_t write_series(struct series_log *log, struct head *head, uint32_t fr
             continue;
         put_record(log);
         TRY(log->fs->write(log->file, log->out.data, log->out.size, why));
-        log->file_bytes += log->out.size;
     }
     return OK;
 }
@@ -268,7 +247,6 @@ static err_t write_anew(struct series_log *log, struct head *head, uint32_t to, 
     mem_free(MEM_HEAD, path);
     TRY(err);
     remove_before(log, log->number);
-    log->bytes = log->file_bytes;
     log->dir_synced = true;
     log->stale = false;
     return OK;
@@ -280,13 +258,11 @@ static err_t write_new(struct series_log *log, struct head *head, uint32_t to, s
         TRY(begin_file(log, false, why));
     if (log->number < log->first_number)
         log->first_number = log->number;
-    uint64_t before = log->file_bytes;
     TRY(write_series(log, head, log->written_to, to, why));
     TRY(log->fs->sync(log->file, why));
     if (!log->dir_synced)
         TRY(log->fs->sync_dir(log->fs->context, log->path, why));
     log->dir_synced = true;
-    log->bytes += log->file_bytes - before;
     return OK;
 }
 

@@ -24,8 +24,6 @@ err_t series_log_update(struct series_log *log, struct head *head, struct strbuf
 /* Numbers of labels may get another meaning: the next update writes all series anew. */
 void series_log_invalidate(struct series_log *log);
 
-uint64_t series_log_bytes(const struct series_log *log);
-
 /* ---- records, for tests ---- */
 
 struct series_record {

@@ -28,13 +28,11 @@ struct series_log {
     char *path;
     uint32_t first_number; /* of the files there are; UINT32_MAX: none */
     uint32_t last_number;
-    uint64_t bytes;
     bool stale;          /* write all anew */
     uint32_t written_to; /* ordinals below are in the files */
 
     struct fs_file *file; /* being written, NULL: none */
     uint32_t number;
-    uint64_t file_bytes;
     bool dir_synced;
     uint32_t *pair_numbers; /* by the index's pair: number in the file + 1 */
     uint32_t pair_capacity;
@@ -60,5 +58,4 @@ bool series_log__header_is_good(const void *bytes, size_t size, uint32_t number)
 bool series_log__must_be_whole(const void *bytes, size_t at);
 /* To be freed under MEM_HEAD. */
 char *series_log__path(const struct series_log *log, uint32_t number);
-bool series_log__is_file(struct str name, uint32_t *number);
 void series_log__put_file_header(struct strbuf *out, uint32_t number, bool whole);

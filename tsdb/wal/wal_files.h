@@ -42,6 +42,6 @@ struct wal {
 /* <dir>/NNNNNNNN and <dir>/checkpoint.NNNNNNNN, to be freed under MEM_WAL. */
 char *wal__segment_path(const char *dir, uint32_t number);
 char *wal__checkpoint_path(const char *dir, uint32_t number);
-/* Whether the name is one of these; *number is its number. */
-bool wal__is_segment(struct str name, uint32_t *number);
+/* Whether the name is a checkpoint's; *number is its number. Those of segments: file_name_number.
+ */
 bool wal__is_checkpoint(struct str name, uint32_t *number);

@@ -5,7 +5,7 @@
 
 enum wal_file_kind wal_file_kind(struct str name, uint32_t *number)
 {
-    if (wal__is_segment(name, number))
+    if (file_name_number(name, number))
         return WAL_FILE_SEGMENT;
     if (wal__is_checkpoint(name, number))
         return WAL_FILE_CHECKPOINT;

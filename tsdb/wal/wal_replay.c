@@ -373,7 +373,7 @@ static uint32_t highest_segment(const struct fs_list *list)
     uint32_t highest = 0;
     for (size_t i = 0; i < list->count; i++) {
         uint32_t number;
-        if (wal__is_segment(str_from_cstr(list->names[i]), &number) && number > highest)
+        if (file_name_number(str_from_cstr(list->names[i]), &number) && number > highest)
             highest = number;
     }
     return highest;
@@ -389,7 +389,7 @@ static err_t replay_list(const struct fs *fs, const char *dir, const struct fs_l
     result->next_segment = (highest > covered ? highest : covered) + 1;
     for (size_t i = 0; i < list->count; i++) {
         uint32_t number;
-        if (!wal__is_segment(str_from_cstr(list->names[i]), &number))
+        if (!file_name_number(str_from_cstr(list->names[i]), &number))
             continue;
         if (number <= covered) {
             char *path = wal__segment_path(dir, number);
