@@ -145,7 +145,3 @@ void worker_pool_run(struct worker_pool *pool, uint32_t count,
     cond_deinit(&loop.idle);
 }
 
-uint32_t worker_pool_threads(const struct worker_pool *pool)
-{
-    return pool == NULL ? 0 : pool->thread_count;
-}

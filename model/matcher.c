@@ -27,15 +27,6 @@ void matcher_deinit(struct matcher *matcher)
     *matcher = (struct matcher){0};
 }
 
-void matcher_copy(struct matcher *to, const struct matcher *from)
-{
-    struct strbuf why = STRBUF_INIT;
-    err_t err = matcher_init(to, from->kind, from->name, from->value, &why);
-    assert(err == OK); /* it compiled before */
-    (void)err;
-    strbuf_deinit(&why);
-}
-
 bool matcher_matches(const struct matcher *matcher, struct str value)
 {
     switch (matcher->kind) {

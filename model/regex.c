@@ -85,11 +85,6 @@ void regex_destroy(struct regex *regex)
     mem_free(MEM_MODEL, regex);
 }
 
-struct str regex_pattern(const struct regex *regex)
-{
-    return regex->pattern;
-}
-
 /* The lazily made engines are the only mutable part; see struct regex. */
 static struct regex_engine *matching_engine(const struct regex *regex)
 {
@@ -131,11 +126,6 @@ bool regex_matches_all(const struct regex *regex)
 {
     return has_lone_gap(regex, GAP_ANY) ||
            (has_lone_gap(regex, GAP_SOME) && regex_matches(regex, STR("")));
-}
-
-bool regex_matches_all_non_empty(const struct regex *regex)
-{
-    return has_lone_gap(regex, GAP_ANY) || has_lone_gap(regex, GAP_SOME);
 }
 
 bool regex_search(const struct regex *regex, struct str text)

@@ -19,29 +19,6 @@ err_t block_symbol(const struct block *block, uint32_t symbol, struct str *text,
     return OK;
 }
 
-err_t block_find_symbol(const struct block *block, struct str text, uint32_t *symbol,
-                        struct strbuf *why)
-{
-    uint32_t low = 0;
-    uint32_t high = block->meta.counts.symbols;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        struct str found;
-        TRY(block_symbol(block, middle, &found, why));
-        int order = str_compare(found, text);
-        if (order == 0) {
-            *symbol = middle;
-            return OK;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *symbol = BLOCK_NONE;
-    return OK;
-}
-
 uint32_t block_name_count(const struct block *block)
 {
     return block->name_count;

@@ -495,33 +495,6 @@ void open_column_prefetch_buffer(const struct open_column *slot)
                            1);
 }
 
-bool open_column_is_empty(const struct open_column *slot)
-{
-    return state_count(state_own(slot)) == 0;
-}
-
-double open_column_last(const struct open_column *slot)
-{
-    assert(!open_column_is_empty(slot));
-    return double_from_bits(last_bits_own(slot));
-}
-
-uint32_t open_column_last_row(const struct open_column *slot)
-{
-    uint64_t state = state_own(slot);
-    assert(state_count(state) > 0);
-    if (!(slot->flags & SLOT_GAPS))
-        return state_row0(state) + state_count(state) - 1;
-    const _Atomic uint64_t *bitmap = open_buffer_bitmap(state_buffer(state));
-    uint32_t i = 3;
-    uint64_t word;
-    while ((word = atomic_load_explicit(&bitmap[i], memory_order_relaxed)) == 0) {
-        assert(i > 0);
-        i--;
-    }
-    return i * 64 + 63 - (uint32_t)__builtin_clzll(word);
-}
-
 struct open_column_view open_column_view(const struct open_column *slot)
 {
     uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);

@@ -25,12 +25,6 @@ static size_t gallop(struct id_view set, size_t from, uint32_t id)
     return low;
 }
 
-int id_set_has(struct id_view set, uint32_t id)
-{
-    size_t at = gallop(set, 0, id);
-    return at < set.count && set.items[at] == id;
-}
-
 static size_t intersect_gallop(struct id_view small, struct id_view large, uint32_t *out)
 {
     size_t count = 0;
@@ -77,19 +71,3 @@ size_t id_set_subtract(struct id_view a, struct id_view b, uint32_t *out)
     return count;
 }
 
-size_t id_set_union(struct id_view a, struct id_view b, uint32_t *out)
-{
-    size_t count = 0, i = 0, j = 0;
-    while (i < a.count && j < b.count) {
-        uint32_t x = a.items[i];
-        uint32_t y = b.items[j];
-        out[count++] = x < y ? x : y;
-        i += x <= y;
-        j += y <= x;
-    }
-    while (i < a.count)
-        out[count++] = a.items[i++];
-    while (j < b.count)
-        out[count++] = b.items[j++];
-    return count;
-}

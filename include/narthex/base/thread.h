@@ -49,4 +49,3 @@ void worker_pool_destroy(struct worker_pool *pool);
  * threads. pool may be NULL: then the caller does all of it. */
 void worker_pool_run(struct worker_pool *pool, uint32_t count,
                      void (*task)(void *context, uint32_t index), void *context);
-uint32_t worker_pool_threads(const struct worker_pool *pool);

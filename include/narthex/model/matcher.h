@@ -24,8 +24,6 @@ struct matcher {
 err_t matcher_init(struct matcher *matcher, enum matcher_kind kind, struct str name,
                    struct str value, struct strbuf *why);
 void matcher_deinit(struct matcher *matcher);
-/* Deep copy (the pattern is compiled again). */
-void matcher_copy(struct matcher *to, const struct matcher *from);
 /* An absent label has the value "". */
 bool matcher_matches(const struct matcher *matcher, struct str value);
 bool matcher_matches_empty(const struct matcher *matcher);

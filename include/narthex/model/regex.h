@@ -31,8 +31,6 @@ enum { REGEX_PATTERN_BYTES_MAX = 1 << 20, REGEX_SET_MAX = 1024 };
  * (the pattern shown is the wrapped one, as Prometheus shows it). */
 err_t regex_compile(struct str pattern, struct regex **regex, struct strbuf *why);
 void regex_destroy(struct regex *regex);
-/* The pattern as given. */
-struct str regex_pattern(const struct regex *regex);
 
 /* Whether the whole of text matches. */
 bool regex_matches(const struct regex *regex, struct str text);
@@ -47,9 +45,8 @@ struct regex_set {
 struct regex_set regex_set(const struct regex *regex);
 /* Case-sensitive literal every match begins with; may be empty. */
 struct str regex_prefix(const struct regex *regex);
-/* Whether the pattern matches every string (".*"), or every non-empty one (".+"). */
+/* Whether the pattern matches every string (".*"). */
 bool regex_matches_all(const struct regex *regex);
-bool regex_matches_all_non_empty(const struct regex *regex);
 
 /* Anchored match with captures, for label_replace and relabeling: on a match appends the expansion
  * of `replacement` ($1 ${1} $name ${name} $$, spec promql.md 6.4) to out and returns true. */

@@ -216,9 +216,6 @@ err_t block_verify(const struct block *block, struct strbuf *why);
 
 err_t block_symbol(const struct block *block, uint32_t symbol, struct str *text,
                    struct strbuf *why);
-/* *symbol is BLOCK_NONE when the text is no symbol of the block. */
-err_t block_find_symbol(const struct block *block, struct str text, uint32_t *symbol,
-                        struct strbuf *why);
 
 /* The label index. Label names are numbered in bytewise order from 0 to block_name_count - 1; the
  * values of a name are the pairs [first, first + count), bytewise ordered too. */

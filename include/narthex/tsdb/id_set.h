@@ -14,7 +14,3 @@ struct id_view {
 size_t id_set_intersect(struct id_view a, struct id_view b, uint32_t *out);
 /* a without b into out (room for a; may be a.items itself); returns the count. */
 size_t id_set_subtract(struct id_view a, struct id_view b, uint32_t *out);
-/* a OR b into out (room for both, no overlap with either); returns the count. */
-size_t id_set_union(struct id_view a, struct id_view b, uint32_t *out);
-/* Whether the array holds id. */
-int id_set_has(struct id_view set, uint32_t id);

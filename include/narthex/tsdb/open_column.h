@@ -88,12 +88,6 @@ static inline void open_column_prefetch(const struct open_column *slot)
 }
 void open_column_prefetch_buffer(const struct open_column *slot);
 
-/* Writer side: whether the slot has no sample in this window; the newest sample (only if it has
- * one); its row. */
-bool open_column_is_empty(const struct open_column *slot);
-double open_column_last(const struct open_column *slot);
-uint32_t open_column_last_row(const struct open_column *slot);
-
 /* Any thread: what the slot holds now. */
 struct open_column_view open_column_view(const struct open_column *slot);
 

@@ -171,10 +171,6 @@ static void label_index_lists_all_pairs(void **state)
     assert_true(found);
     assert_int_equal(block_find_pair(block, &name, STR("nosuch"), &number, &fixture->why), OK);
     assert_int_equal(number, BLOCK_NONE);
-    assert_int_equal(block_find_symbol(block, STR("instance"), &number, &fixture->why), OK);
-    struct str text;
-    assert_int_equal(block_symbol(block, number, &text, &fixture->why), OK);
-    assert_true(str_equal(text, STR("instance")));
     block_close(block);
     model_destroy(model);
 }

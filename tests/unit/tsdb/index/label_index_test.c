@@ -220,18 +220,11 @@ static void set_operations_agree_with_bitmaps(void **state)
             if (in_a[i] && in_b[i])
                 assert_int_equal(out[at++], i);
         assert_int_equal(at, both);
-        size_t any = id_set_union(x, y, out);
-        at = 0;
-        for (uint32_t i = 0; i < 256; i++)
-            if (in_a[i] || in_b[i])
-                assert_int_equal(out[at++], i);
-        assert_int_equal(at, any);
         size_t rest = id_set_subtract(x, y, out);
         at = 0;
         for (uint32_t i = 0; i < 256; i++) {
             if (in_a[i] && !in_b[i])
                 assert_int_equal(out[at++], i);
-            assert_int_equal(id_set_has(x, i) != 0, in_a[i]);
         }
         assert_int_equal(at, rest);
     }
