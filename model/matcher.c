@@ -1,7 +1,5 @@
 #include "narthex/model/matcher.h"
 
-#include <assert.h>
-
 #include "narthex/base/mem.h"
 
 static struct str copy_str(struct str s)

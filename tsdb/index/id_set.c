@@ -1,7 +1,5 @@
 #include "narthex/tsdb/id_set.h"
 
-#include <assert.h>
-
 /* Above this ratio of sizes the larger side is searched instead of walked. */
 enum { GALLOP_RATIO = 16 };
 
@@ -70,4 +68,3 @@ size_t id_set_subtract(struct id_view a, struct id_view b, uint32_t *out)
     }
     return count;
 }
-

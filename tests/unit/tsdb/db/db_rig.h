@@ -89,33 +89,43 @@ static inline err_t db_rig_append_float(struct db_rig *rig, const char *name, in
     return db_rig_append(rig, (struct labels){&label, 1}, t_ms, value, NULL);
 }
 
-/* Samples of all series, counted column by column. */
-static inline uint64_t db_rig_count_samples(struct db_rig *rig)
+/* Samples of all series, decoded. */
+static inline uint64_t db_rig_count_samples(struct db *db)
 {
     struct querier *querier;
     struct series_cursor *cursor;
     struct series_list list;
     struct arena arena;
+    struct strbuf why = STRBUF_INIT;
     uint64_t count = 0;
     arena_init(&arena, MEM_TEST, SIZE_MAX);
-    assert_int_equal(
-        storage_querier_open(db_storage(rig->db), INT64_MIN, INT64_MAX, &querier, &rig->why), OK);
-    assert_int_equal(
-        querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &rig->why), OK);
-    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &rig->why), OK);
+    assert_int_equal(storage_querier_open(db_storage(db), INT64_MIN, INT64_MAX, &querier, &why),
+                     OK);
+    assert_int_equal(querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &why),
+                     OK);
+    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &why), OK);
     for (size_t i = 0; i < list.count; i++) {
         struct sample_column_info info;
         struct sample_column column;
         bool found;
-        assert_int_equal(
-            series_cursor_seek(cursor, &list.items[i], INT64_MIN, INT64_MAX, &rig->why), OK);
-        while (series_cursor_next(cursor, &info, &found, &rig->why) == OK && found) {
-            assert_int_equal(series_cursor_decode(cursor, &column, &rig->why), OK);
+        assert_int_equal(series_cursor_seek(cursor, &list.items[i], INT64_MIN, INT64_MAX, &why),
+                         OK);
+        while (series_cursor_next(cursor, &info, &found, &why) == OK && found) {
+            assert_int_equal(series_cursor_decode(cursor, &column, &why), OK);
             count += column.count;
         }
     }
     series_cursor_close(cursor);
     querier_close(querier);
     arena_deinit(&arena);
+    strbuf_deinit(&why);
+    return count;
+}
+
+static inline size_t db_rig_count_blocks(struct db *db)
+{
+    struct db_block_info *infos;
+    size_t count = db_blocks(db, &infos);
+    mem_free(MEM_BLOCK, infos);
     return count;
 }

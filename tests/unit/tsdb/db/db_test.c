@@ -1,76 +1,27 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "db_rig.h"
+
 #include <string.h>
-
-#include <cmocka.h>
-
-#include "narthex/base/mem.h"
-#include "narthex/tsdb/db.h"
 
 static const int64_t RANGE_MS = 100000;
 
-struct fixture {
-    char path[64];
-    struct db *db;
-    struct strbuf why;
-};
-
-static err_t try_open(struct fixture *f, struct db **db)
-{
-    struct db_options options = {.path = f->path,
-                                 .no_background = true,
-                                 .block_range_ms = RANGE_MS,
-                                 .block_range_max_ms = RANGE_MS * 9};
-    return db_open(&options, db, &f->why);
-}
-
 static int set_up(void **state)
 {
-    struct fixture *f = MEM_NEW(MEM_TEST, struct fixture);
-    snprintf(f->path, sizeof f->path, "/tmp/narthex_db_test.XXXXXX");
-    *state = f;
-    if (mkdtemp(f->path) == NULL || try_open(f, &f->db) != OK)
-        return -1;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    if (f->db != NULL)
-        db_close(f->db);
-    int result = fs_remove_tree(fs_system(), f->path, &f->why) == OK ? 0 : -1;
-    strbuf_deinit(&f->why);
-    mem_free(MEM_TEST, f);
+    int result = db_rig_set_up(state);
+    struct db_rig *f = *state;
+    f->options =
+        (struct db_options){.block_range_ms = RANGE_MS, .block_range_max_ms = RANGE_MS * 9};
+    if (result == 0)
+        db_rig_open(f);
     return result;
 }
 
-static void append(struct fixture *f, const char *name, int64_t t_ms, double value)
+static void append(struct db_rig *f, const char *name, int64_t t_ms, double value)
 {
-    struct storage *storage = db_storage(f->db);
-    struct appender *appender;
-    assert_int_equal(storage_appender_open(storage, &appender, &f->why), OK);
-    appender_begin(appender, storage_source_open(storage, 1), NULL);
-    struct label label = {STR("__name__"), str_from_cstr(name)};
-    series_ref ref;
-    bool created;
-    assert_int_equal(appender_series(appender, (struct labels){&label, 1}, &ref, &created, &f->why),
-                     OK);
-    uint8_t outcome;
-    struct append_batch batch = {
-        .count = 1, .refs = &ref, .t_all_ms = t_ms, .values = &value, .outcomes = &outcome};
-    assert_int_equal(appender_add(appender, &batch, &f->why), OK);
-    assert_int_equal(outcome, OK);
-    assert_int_equal(appender_commit(appender, &f->why), OK);
-    appender_close(appender);
+    assert_int_equal(db_rig_append_float(f, name, t_ms, value), OK);
 }
 
 /* One batch of one source in one commit; names are single letters. */
-static void append_letters(struct fixture *f, int64_t t_ms, const char *letters,
+static void append_letters(struct db_rig *f, int64_t t_ms, const char *letters,
                            const double *values, uint8_t *outcomes)
 {
     enum { LETTERS_MAX = 16 };
@@ -95,7 +46,7 @@ static void append_letters(struct fixture *f, int64_t t_ms, const char *letters,
 }
 
 /* The values of one series, as digits. */
-static void read_letter(struct fixture *f, const char *letter, struct strbuf *out)
+static void read_letter(struct db_rig *f, const char *letter, struct strbuf *out)
 {
     struct matcher matcher;
     struct arena arena;
@@ -127,47 +78,9 @@ static void read_letter(struct fixture *f, const char *letter, struct strbuf *ou
     arena_deinit(&arena);
 }
 
-/* Number of samples in a database. */
-static uint64_t count_samples(struct db *db)
-{
-    struct strbuf why = STRBUF_INIT;
-    struct arena arena;
-    arena_init(&arena, MEM_TEST, SIZE_MAX);
-    struct querier *querier;
-    struct series_list list;
-    struct series_cursor *cursor;
-    uint64_t count = 0;
-    assert_int_equal(storage_querier_open(db_storage(db), INT64_MIN, INT64_MAX, &querier, &why),
-                     OK);
-    assert_int_equal(querier_select(querier, (struct selector){NULL, 0}, NULL, &arena, &list, &why),
-                     OK);
-    assert_int_equal(querier_cursor_open(querier, NULL, &cursor, &why), OK);
-    for (size_t i = 0; i < list.count; i++) {
-        struct sample_column_info info;
-        bool found;
-        assert_int_equal(series_cursor_seek(cursor, &list.items[i], INT64_MIN, INT64_MAX, &why),
-                         OK);
-        while (series_cursor_next(cursor, &info, &found, &why) == OK && found)
-            count += info.count;
-    }
-    series_cursor_close(cursor);
-    querier_close(querier);
-    arena_deinit(&arena);
-    strbuf_deinit(&why);
-    return count;
-}
-
-static size_t count_blocks(struct db *db)
-{
-    struct db_block_info *infos;
-    size_t count = db_blocks(db, &infos);
-    mem_free(MEM_BLOCK, infos);
-    return count;
-}
-
 static void a_source_may_change_the_order_of_its_series(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     uint8_t outcomes[16];
     append_letters(f, 10000, "abcdef", (const double[]){1, 2, 3, 4, 5, 6}, outcomes);
     append_letters(f, 20000, "fabced", (const double[]){60, 10, 20, 30, 50, 40}, outcomes);
@@ -190,7 +103,7 @@ static void a_source_may_change_the_order_of_its_series(void **state)
     strbuf_deinit(&values);
 }
 
-static void read_all_letters(struct fixture *f, const char *const *all, size_t count)
+static void read_all_letters(struct db_rig *f, const char *const *all, size_t count)
 {
     struct strbuf values = STRBUF_INIT;
     for (size_t i = 0; i < count; i++) {
@@ -203,7 +116,7 @@ static void read_all_letters(struct fixture *f, const char *const *all, size_t c
 
 static void new_series_come_among_known_ones(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     uint8_t outcomes[16];
     append_letters(f, 10000, "ab", (const double[]){1, 2}, outcomes);
     append_letters(f, 20000, "caxb", (const double[]){30, 10, 40, 20}, outcomes);
@@ -218,12 +131,12 @@ static void new_series_come_among_known_ones(void **state)
     read_all_letters(f, all, sizeof all / sizeof all[0]);
     db_close(f->db);
     f->db = NULL;
-    assert_int_equal(try_open(f, &f->db), OK);
+    db_rig_open(f);
     read_all_letters(f, all, sizeof all / sizeof all[0]);
 }
 
 /* Adds letters to an open appender of source 1 at one time. */
-static void add_letters(struct fixture *f, struct appender *appender, int64_t t_ms,
+static void add_letters(struct db_rig *f, struct appender *appender, int64_t t_ms,
                         const char *letters, const double *values)
 {
     series_ref refs[4];
@@ -246,7 +159,7 @@ static void add_letters(struct fixture *f, struct appender *appender, int64_t t_
 /* The slots that one commit meant for its new series are taken by another's. */
 static void two_commits_of_a_source_have_new_series(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     uint8_t outcomes[16];
     append_letters(f, 10000, "ab", (const double[]){1, 2}, outcomes);
     struct storage *storage = db_storage(f->db);
@@ -275,32 +188,32 @@ static void two_commits_of_a_source_have_new_series(void **state)
 
 static void a_folder_has_one_user(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     struct db *second = NULL;
-    assert_int_equal(try_open(f, &second), ERR_UNAVAILABLE);
+    assert_int_equal(db_open(&f->options, &second, &f->why), ERR_UNAVAILABLE);
     assert_null(second);
 }
 
 static void a_folder_of_prometheus_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     char path[96];
     db_close(f->db);
     f->db = NULL;
     snprintf(path, sizeof path, "%s/chunks_head", f->path);
     assert_int_equal(fs_make_dirs(fs_system(), path, &f->why), OK);
     struct db *db = NULL;
-    assert_int_equal(try_open(f, &db), ERR_INVALID);
+    assert_int_equal(db_open(&f->options, &db, &f->why), ERR_INVALID);
     assert_non_null(strstr(strbuf_cstr(&f->why), "create-blocks-from openmetrics"));
 }
 
 static void the_head_is_cut_when_it_spans_one_and_a_half_ranges(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     append(f, "a", 10000, 1);
     append(f, "a", 10000 + RANGE_MS * 3 / 2, 2);
     assert_int_equal(db_maintain(f->db, &f->why), OK);
-    assert_int_equal(count_blocks(f->db), 0);
+    assert_int_equal(db_rig_count_blocks(f->db), 0);
     append(f, "a", 10001 + RANGE_MS * 3 / 2, 3);
     assert_int_equal(db_maintain(f->db, &f->why), OK);
     struct db_block_info *infos;
@@ -309,13 +222,13 @@ static void the_head_is_cut_when_it_spans_one_and_a_half_ranges(void **state)
     assert_int_equal(infos[0].sample_count, 1);
     assert_int_equal(infos[0].level, 1);
     mem_free(MEM_BLOCK, infos);
-    assert_int_equal(count_samples(f->db), 3);
+    assert_int_equal(db_rig_count_samples(f->db), 3);
 }
 
 /* Windows of an idle source are cut too, and its series leave the head. */
 static void what_is_in_blocks_leaves_the_head(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     append(f, "idle", 10000, 1);
     for (int64_t t_ms = 20000; t_ms < RANGE_MS * 6; t_ms += 10000) {
         append(f, "busy", t_ms, (double)t_ms);
@@ -328,13 +241,13 @@ static void what_is_in_blocks_leaves_the_head(void **state)
     assert_int_equal(cardinality.series_count, 1);
     assert_int_equal(cardinality.series_by_metric.count, 1);
     assert_true(str_equal_cstr(cardinality.series_by_metric.items[0].name, "busy"));
-    assert_int_equal(count_samples(f->db), 59);
+    assert_int_equal(db_rig_count_samples(f->db), 59);
     arena_deinit(&arena);
 }
 
 static void blocks_are_merged_by_level(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     for (int64_t t_ms = 0; t_ms < RANGE_MS * 12; t_ms += 5000) {
         append(f, "a", t_ms, (double)t_ms);
         assert_int_equal(db_maintain(f->db, &f->why), OK);
@@ -347,31 +260,31 @@ static void blocks_are_merged_by_level(void **state)
     assert_int_equal(infos[0].source_count, 9);
     assert_int_equal(infos[0].level, 3);
     mem_free(MEM_BLOCK, infos);
-    assert_int_equal(count_samples(f->db), 240);
+    assert_int_equal(db_rig_count_samples(f->db), 240);
 }
 
 static void old_blocks_go_by_time_and_by_size(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     for (int i = 0; i < 4; i++) {
         append(f, "a", i * RANGE_MS * 20, i);
         assert_int_equal(db_flush_head(f->db, &f->why), OK);
     }
-    assert_int_equal(count_blocks(f->db), 4);
+    assert_int_equal(db_rig_count_blocks(f->db), 4);
     db_set_retention(f->db, RANGE_MS * 45, 0, 0);
     assert_int_equal(db_maintain(f->db, &f->why), OK);
-    assert_int_equal(count_blocks(f->db), 3);
+    assert_int_equal(db_rig_count_blocks(f->db), 3);
     db_set_retention(f->db, 0, 1, 0);
     assert_int_equal(db_maintain(f->db, &f->why), OK);
-    assert_int_equal(count_blocks(f->db), 0);
-    assert_int_equal(count_samples(f->db), 0);
+    assert_int_equal(db_rig_count_blocks(f->db), 0);
+    assert_int_equal(db_rig_count_samples(f->db), 0);
 }
 
 /* New series of one commit may be more than a record of the log takes. */
 static void many_long_labels_are_logged(void **state)
 {
     enum { LONG_SERIES = 40, LONG_BYTES = 1 << 20 };
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     struct storage *storage = db_storage(f->db);
     struct appender *appender;
     series_ref refs[LONG_SERIES];
@@ -399,15 +312,14 @@ static void many_long_labels_are_logged(void **state)
     appender_close(appender);
     mem_free(MEM_TEST, text);
     append(f, "a", 2000, 1);
-    db_close(f->db);
-    assert_int_equal(try_open(f, &f->db), OK);
-    assert_int_equal(count_samples(f->db), LONG_SERIES + 1);
+    db_rig_reopen(f);
+    assert_int_equal(db_rig_count_samples(f->db), LONG_SERIES + 1);
 }
 
 /* What is cut meanwhile must not get rows behind the block's back. */
 static void a_commit_does_not_add_to_what_was_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     struct storage *storage = db_storage(f->db);
     append(f, "a", 1000, 1);
     struct appender *appender;
@@ -437,7 +349,7 @@ static void a_commit_does_not_add_to_what_was_cut(void **state)
     strbuf_deinit(&seen);
 }
 
-static void set_bytes_max(struct fixture *f, uint64_t bytes_max)
+static void set_bytes_max(struct db_rig *f, uint64_t bytes_max)
 {
     db_set_retention(f->db, 0, bytes_max, 0);
     assert_int_equal(db_maintain(f->db, &f->why), OK);
@@ -446,7 +358,7 @@ static void set_bytes_max(struct fixture *f, uint64_t bytes_max)
 static void every_byte_of_the_folder_counts(void **state)
 {
     enum { STRANGE_BYTES = 200000 };
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     for (int i = 0; i < 6; i++) {
         append(f, "a", i * RANGE_MS * 20, i);
         assert_int_equal(db_flush_head(f->db, &f->why), OK);
@@ -462,9 +374,9 @@ static void every_byte_of_the_folder_counts(void **state)
     uint64_t bytes = fs_tree_bytes(f->path, NULL);
     assert_true(bytes > STRANGE_BYTES);
     set_bytes_max(f, bytes);
-    assert_int_equal(count_blocks(f->db), 6);
+    assert_int_equal(db_rig_count_blocks(f->db), 6);
     set_bytes_max(f, bytes - 1);
-    assert_int_equal(count_blocks(f->db), 5);
+    assert_int_equal(db_rig_count_blocks(f->db), 5);
     /* A block that a query holds is on disk still, but gone. */
     struct querier *querier;
     assert_int_equal(
@@ -472,7 +384,7 @@ static void every_byte_of_the_folder_counts(void **state)
     bytes = fs_tree_bytes(f->path, NULL);
     set_bytes_max(f, bytes - 1);
     set_bytes_max(f, bytes - 1);
-    assert_int_equal(count_blocks(f->db), 4);
+    assert_int_equal(db_rig_count_blocks(f->db), 4);
     assert_int_equal(fs_tree_bytes(f->path, NULL), bytes);
     querier_close(querier);
     assert_true(fs_tree_bytes(f->path, NULL) < bytes);
@@ -482,38 +394,37 @@ static void every_byte_of_the_folder_counts(void **state)
     assert_int_equal(db_snapshot(f->db, true, &name, &f->why), OK);
     strbuf_deinit(&name);
     set_bytes_max(f, bytes);
-    assert_int_equal(count_blocks(f->db), 4);
+    assert_int_equal(db_rig_count_blocks(f->db), 4);
     set_bytes_max(f, bytes - 1);
-    assert_int_equal(count_blocks(f->db), 0);
+    assert_int_equal(db_rig_count_blocks(f->db), 0);
     assert_int_equal(fs_tree_bytes(f->path, NULL), bytes);
 }
 
 static void deleted_samples_leave_the_disk(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     append(f, "a", 1000, 1);
     append(f, "a", 2000, 2);
     assert_int_equal(db_flush_head(f->db, &f->why), OK);
     append(f, "a", 3000, 3);
     struct selector all = {NULL, 0};
     assert_int_equal(storage_delete_samples(db_storage(f->db), 2000, 3000, all, &f->why), OK);
-    assert_int_equal(count_samples(f->db), 1);
+    assert_int_equal(db_rig_count_samples(f->db), 1);
     /* What comes later is not hidden, even inside the deleted range's end. */
     append(f, "a", 4000, 4);
-    assert_int_equal(count_samples(f->db), 2);
+    assert_int_equal(db_rig_count_samples(f->db), 2);
     assert_int_equal(db_clean_tombstones(f->db, &f->why), OK);
     struct db_block_info *infos;
     assert_int_equal(db_blocks(f->db, &infos), 1);
     assert_int_equal(infos[0].sample_count, 1);
     mem_free(MEM_BLOCK, infos);
-    db_close(f->db);
-    assert_int_equal(try_open(f, &f->db), OK);
-    assert_int_equal(count_samples(f->db), 2);
+    db_rig_reopen(f);
+    assert_int_equal(db_rig_count_samples(f->db), 2);
 }
 
 static void a_snapshot_is_a_database(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     append(f, "a", 1000, 1);
     assert_int_equal(db_flush_head(f->db, &f->why), OK);
     append(f, "a", 2000, 2);
@@ -525,17 +436,17 @@ static void a_snapshot_is_a_database(void **state)
         struct db_options options = {.path = path, .no_background = true};
         struct db *copy;
         assert_int_equal(db_open(&options, &copy, &f->why), OK);
-        assert_int_equal(count_samples(copy), 2 - skip_head);
+        assert_int_equal(db_rig_count_samples(copy), 2 - skip_head);
         db_close(copy);
     }
-    assert_int_equal(count_samples(f->db), 2);
+    assert_int_equal(db_rig_count_samples(f->db), 2);
     strbuf_deinit(&name);
 }
 
 /* A querier keeps what it saw when blocks are cut and merged under it. */
 static void an_open_querier_sees_the_same_throughout(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     for (int i = 0; i < 300; i++)
         append(f, "a", i * 1000, i);
     struct arena arena;
@@ -561,12 +472,12 @@ static void an_open_querier_sees_the_same_throughout(void **state)
     series_cursor_close(cursor);
     querier_close(querier);
     arena_deinit(&arena);
-    assert_int_equal(count_samples(f->db), 301);
+    assert_int_equal(db_rig_count_samples(f->db), 301);
 }
 
 static void samples_far_behind_are_out_of_bounds(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     append(f, "a", 1000000, 1);
     struct storage *storage = db_storage(f->db);
     struct appender *appender;
@@ -592,11 +503,11 @@ static void samples_far_behind_are_out_of_bounds(void **state)
     assert_int_equal(outcomes[3], ERR_STALE_REF);
     assert_int_equal(appender_commit(appender, &f->why), OK);
     appender_close(appender);
-    assert_int_equal(count_samples(f->db), 2);
+    assert_int_equal(db_rig_count_samples(f->db), 2);
 }
 
 /* One commit of a source: series number first .. first + count at t. */
-static void append_many(struct fixture *f, uint32_t first, uint32_t count, int64_t t_ms)
+static void append_many(struct db_rig *f, uint32_t first, uint32_t count, int64_t t_ms)
 {
     struct storage *storage = db_storage(f->db);
     struct appender *appender;
@@ -629,7 +540,7 @@ static void append_many(struct fixture *f, uint32_t first, uint32_t count, int64
 /* A source whose series come and go does not fill its group with dead slots. */
 static void churn_keeps_all_samples_and_little_memory(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     enum { ROUNDS = 40, EACH = 400 };
     int64_t bytes_early = 0;
     for (uint32_t i = 0; i < ROUNDS; i++) {
@@ -640,15 +551,14 @@ static void churn_keeps_all_samples_and_little_memory(void **state)
             bytes_early = mem_bytes(MEM_HEAD) + mem_bytes(MEM_WAL);
     }
     assert_true(mem_bytes(MEM_HEAD) + mem_bytes(MEM_WAL) < bytes_early * 3 / 2);
-    assert_int_equal(count_samples(f->db), ROUNDS * EACH * 2);
-    db_close(f->db);
-    assert_int_equal(try_open(f, &f->db), OK);
-    assert_int_equal(count_samples(f->db), ROUNDS * EACH * 2);
+    assert_int_equal(db_rig_count_samples(f->db), ROUNDS * EACH * 2);
+    db_rig_reopen(f);
+    assert_int_equal(db_rig_count_samples(f->db), ROUNDS * EACH * 2);
 }
 
 static void exemplars_are_kept_and_replayed(void **state)
 {
-    struct fixture *f = *state;
+    struct db_rig *f = *state;
     struct db_options options = {.path = f->path, .no_background = true, .exemplars_max = 2};
     db_close(f->db);
     assert_int_equal(db_open(&options, &f->db, &f->why), OK);
@@ -696,27 +606,33 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_source_may_change_the_order_of_its_series, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(new_series_come_among_known_ones, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(two_commits_of_a_source_have_new_series, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_folder_has_one_user, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_folder_of_prometheus_is_refused, set_up, tear_down),
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(new_series_come_among_known_ones, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(two_commits_of_a_source_have_new_series, set_up,
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_has_one_user, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_of_prometheus_is_refused, set_up,
+                                        db_rig_tear_down),
         cmocka_unit_test_setup_teardown(the_head_is_cut_when_it_spans_one_and_a_half_ranges, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_is_in_blocks_leaves_the_head, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(blocks_are_merged_by_level, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(old_blocks_go_by_time_and_by_size, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_byte_of_the_folder_counts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_long_labels_are_logged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_does_not_add_to_what_was_cut, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(deleted_samples_leave_the_disk, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_snapshot_is_a_database, set_up, tear_down),
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_blocks_leaves_the_head, set_up,
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(blocks_are_merged_by_level, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(old_blocks_go_by_time_and_by_size, set_up,
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(every_byte_of_the_folder_counts, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(many_long_labels_are_logged, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_does_not_add_to_what_was_cut, set_up,
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(deleted_samples_leave_the_disk, set_up, db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_snapshot_is_a_database, set_up, db_rig_tear_down),
         cmocka_unit_test_setup_teardown(an_open_querier_sees_the_same_throughout, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(samples_far_behind_are_out_of_bounds, set_up, tear_down),
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(samples_far_behind_are_out_of_bounds, set_up,
+                                        db_rig_tear_down),
         cmocka_unit_test_setup_teardown(churn_keeps_all_samples_and_little_memory, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(exemplars_are_kept_and_replayed, set_up, tear_down),
+                                        db_rig_tear_down),
+        cmocka_unit_test_setup_teardown(exemplars_are_kept_and_replayed, set_up, db_rig_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
