@@ -23,6 +23,7 @@ struct match_table {
     struct htable index;
     struct label *scratch;
     uint32_t scratch_capacity;
+    uint32_t *recent; /* MATCH_RECENT places: group + 1 by where its texts are; 0: none */
 };
 
 void match_table__init(struct match_table *table, struct eval *eval,

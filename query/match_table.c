@@ -1,12 +1,16 @@
 #include <string.h>
 
 #include "match.h"
+#include "narthex/base/hash.h"
+
+enum { MATCH_RECENT = 256 }; /* a power of two */
 
 void match_table__init(struct match_table *table, struct eval *eval,
                        const struct vector_matching *matching, uint32_t steps)
 {
     *table = (struct match_table){.eval = eval, .matching = matching, .steps = steps};
     table->arena = eval__arena(eval);
+    table->recent = ARENA_NEW_ARRAY(table->arena, uint32_t, MATCH_RECENT);
     eval__table(eval, &table->index);
 }
 
@@ -66,12 +70,44 @@ static struct match_group *add_group(struct match_table *table, struct labels la
     return group;
 }
 
+/* Series of the head share the memory of equal texts, so most rows are known by addresses. */
+static uint32_t *recent_place(struct match_table *table, struct labels key)
+{
+    uint64_t hash = key.count;
+    for (uint32_t i = 0; i < key.count; i++)
+        hash = hash_mix(hash, (uint64_t)(uintptr_t)key.items[i].value.data);
+    return &table->recent[hash & (MATCH_RECENT - 1)];
+}
+
+static bool same_text(struct str a, struct str b)
+{
+    return a.data == b.data && a.size == b.size;
+}
+
+static bool same_texts(struct labels a, struct labels b)
+{
+    if (a.count != b.count)
+        return false;
+    for (uint32_t i = 0; i < a.count; i++) {
+        if (!same_text(a.items[i].value, b.items[i].value) ||
+            !same_text(a.items[i].name, b.items[i].name))
+            return false;
+    }
+    return true;
+}
+
 struct match_group *match_table__find(struct match_table *table, struct labels labels, bool create)
 {
     struct labels key = signature(table, labels);
+    uint32_t *recent = recent_place(table, key);
+    if (*recent != 0 && same_texts(key, table->groups[*recent - 1].signature))
+        return &table->groups[*recent - 1];
     uint64_t hash = labels_hash(key);
     uint32_t at = htable_find(&table->index, hash, group_equal, table, &key);
-    if (at != HTABLE_NONE)
-        return &table->groups[at];
-    return create ? add_group(table, key, hash) : NULL;
+    if (at == HTABLE_NONE && !create)
+        return NULL;
+    struct match_group *group =
+        at == HTABLE_NONE ? add_group(table, key, hash) : &table->groups[at];
+    *recent = (uint32_t)(group - table->groups) + 1;
+    return group;
 }

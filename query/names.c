@@ -9,16 +9,27 @@ static bool is_metadata(struct str name)
            str_equal(name, STR("__unit__"));
 }
 
+/* The labels that sort up to '_', among which all metadata is: few. */
+static struct labels front(struct labels labels)
+{
+    uint32_t count = 0;
+    while (count < labels.count && labels.items[count].name.size > 0 &&
+           (unsigned char)labels.items[count].name.data[0] <= '_')
+        count++;
+    return (struct labels){labels.items, count};
+}
+
 static struct labels drop(struct arena *arena, struct labels labels, bool (*drops)(struct str))
 {
+    struct labels few = front(labels);
     uint32_t gone = 0;
-    for (uint32_t i = 0; i < labels.count; i++)
-        gone += drops(labels.items[i].name);
+    for (uint32_t i = 0; i < few.count; i++)
+        gone += drops(few.items[i].name);
     if (gone == 0)
         return labels;
     /* Names sort before lower case, so the rest is usually a suffix: no copy. */
     uint32_t first = 0;
-    while (first < labels.count && drops(labels.items[first].name))
+    while (first < few.count && drops(few.items[first].name))
         first++;
     if (first == gone)
         return (struct labels){labels.items + first, labels.count - first};
@@ -48,7 +59,7 @@ struct labels names__drop_name_only(struct arena *arena, struct labels labels)
 
 struct str names__metric(const struct row *row)
 {
-    return labels_get(row->labels, LABEL_NAME);
+    return labels_get(front(row->labels), LABEL_NAME);
 }
 
 void name_check__init(struct name_check *check, struct eval *eval, uint32_t steps, bool any_step)
@@ -102,11 +113,12 @@ static err_t index_up_to(struct name_check *check, uint32_t count, struct strbuf
 /* While all rows have one name, dropping it cannot make two of them equal. */
 static void note_name(struct name_check *check, struct labels labels)
 {
-    struct str name = labels_get(labels, LABEL_NAME);
+    struct labels few = front(labels);
+    struct str name = labels_get(few, LABEL_NAME);
     if (check->count == 0)
         check->name = name;
-    if (!str_equal(name, check->name) || labels_has(labels, STR("__type__")) ||
-        labels_has(labels, STR("__unit__")))
+    if (!str_equal(name, check->name) || labels_has(few, STR("__type__")) ||
+        labels_has(few, STR("__unit__")))
         check->same_name = false;
 }
 

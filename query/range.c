@@ -32,6 +32,8 @@ static uint32_t find_resets(const struct range_op *range, const struct sample_bu
     uint32_t count = 0;
     uint32_t *found = NULL;
     bool starts = samples->has_start && range->start_timestamps;
+    if (!starts && samples->count <= RESET_RUN && !any_fall(samples->v, 1, samples->count))
+        return 0;
     for (uint32_t i = 1; i < samples->count; i++) {
         /* Restarts are rare: most runs are looked at without a branch per sample. */
         if (i % RESET_RUN == 0 && !starts && i + RESET_RUN <= samples->count &&

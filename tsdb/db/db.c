@@ -304,6 +304,7 @@ static struct db *db_create(const struct db_options *options)
     mutex_init(&db->settings_lock);
     mutex_init(&db->maintain_lock);
     mutex_init(&db->view_lock);
+    db__selections_init(&db->selections);
     mutex_init(&db->housekeeper_lock);
     cond_init(&db->housekeeper_wake);
     struct head_options head_options = {
@@ -367,6 +368,7 @@ void db_close(struct db *db)
     mutex_deinit(&db->settings_lock);
     mutex_deinit(&db->maintain_lock);
     mutex_deinit(&db->view_lock);
+    db__selections_deinit(&db->selections);
     mutex_deinit(&db->housekeeper_lock);
     cond_deinit(&db->housekeeper_wake);
     mem_free(MEM_BLOCK, db->path);

@@ -4,7 +4,7 @@
  *        └─ view ── blocks by time, each with its tombstones     replaced as a whole, counted
  *
  * A querier holds a head reader and a view. Locks, in the order they may be taken:
- * maintain_lock, view_lock; the head's own locks come last.
+ * maintain_lock, view_lock; selections.lock alone; the head's own locks come last.
  */
 #pragma once
 
@@ -53,11 +53,40 @@ struct db_metrics {
     /* By kind: floats, histograms. */
     struct metric *head_samples[2], *out_of_order[2], *out_of_bounds[2], *too_old[2],
         *late_appended[2];
+    struct metric *selection_bytes, *selection_hits, *selection_misses;
     struct metric *wal_bytes, *wal_segment, *blocks_loaded, *block_bytes;
     struct metric *replay_seconds, *clean_start, *wal_corruptions, *wal_writes_failed;
     struct metric *reloads, *reloads_failed;
     struct metric *compactions, *compactions_failed, *time_retentions, *size_retentions;
     struct metric_distribution *fsync_seconds, *compaction_seconds, *tombstone_seconds;
+};
+
+/* Selections of the head that were made lately, kept for equal selectors (db_selections.c). */
+enum {
+    DB_SELECTIONS_MAX = 64,
+    DB_SELECTION_BYTES_MAX = 1 << 20,  /* of one */
+    DB_SELECTIONS_BYTES_MAX = 4 << 20, /* of all */
+};
+
+/* One of them; what is found is constant. */
+struct db_selection {
+    uint32_t references; /* guarded by the lock of struct db_selections */
+    uint64_t generation; /* head_reader.series_generation */
+    struct str key;      /* text of the selector */
+    size_t bytes;
+    struct db_found_series *items; /* by labels; views of the head's strings */
+    size_t count;
+};
+
+struct db_selections {
+    struct mutex lock;
+    /* guarded by lock */
+    struct db_selection *entries[DB_SELECTIONS_MAX];
+    uint64_t hashes[DB_SELECTIONS_MAX];
+    uint32_t next; /* to be replaced */
+    size_t bytes;
+    uint64_t hit_count;
+    uint64_t miss_count;
 };
 
 struct db {
@@ -89,6 +118,8 @@ struct db {
     int64_t cut_not_before_ns;  /* guarded by maintain_lock; monotonic */
     int64_t ulid_ms;            /* guarded by maintain_lock; of the newest block's name */
     uint32_t rounds_unsealed;   /* guarded by maintain_lock; of the housekeeper, since it sealed */
+
+    struct db_selections selections;
 
     struct mutex view_lock;
     /* guarded by view_lock */
@@ -165,6 +196,11 @@ struct db_member {
     uint32_t ordinal;
 };
 
+struct db_found_series {
+    struct labels labels;
+    struct db_member member;
+};
+
 struct db_querier {
     struct querier base;
     struct db *db;
@@ -179,6 +215,9 @@ struct db_querier {
     uint32_t page_count;
     uint32_t page_capacity;
     uint32_t member_count;
+    struct db_selection **held; /* whose labels were handed out */
+    uint32_t held_count;
+    uint32_t held_capacity;
 };
 
 enum { MEMBER_PAGE_SIZE = 1 << 14, MEMBER_LAST = 1u << 31 };
@@ -193,6 +232,20 @@ uint32_t db__querier_members(struct db_querier *querier, uint64_t position,
 /* ---- db_cursor.c ---- */
 err_t db__cursor_open(struct querier *querier, const struct select_hints *hints,
                       struct series_cursor **cursor, struct strbuf *why);
+
+/* ---- db_selections.c ---- */
+void db__selections_init(struct db_selections *selections);
+/* No reference may be held. */
+void db__selections_deinit(struct db_selections *selections);
+/* Adds a text that equal selectors share and others do not. */
+void db__selection_key(struct selector selector, struct strbuf *key);
+/* What an equal selector found in the same generation, with a reference; NULL: it is not here. */
+struct db_selection *db__selection_get(struct db_selections *selections, struct str key,
+                                       uint64_t generation);
+void db__selection_put(struct db_selections *selections, struct db_selection *selection);
+/* Keeps a copy of what a selector found, unless it is too large; in place of older ones. */
+void db__selection_keep(struct db_selections *selections, struct str key, uint64_t generation,
+                        const struct db_found_series *items, size_t count);
 
 /* ---- db_late_source.c ---- */
 /* Walks the late samples of a series in the head as columns. One owner. */

@@ -47,6 +47,11 @@ static void collect(void *context)
     metric_set(m->blocks_loaded, view->block_count);
     metric_set(m->block_bytes, (double)block_total);
     db__view_put(view);
+    mutex_lock(&db->selections.lock);
+    metric_set(m->selection_bytes, (double)db->selections.bytes);
+    metric_set(m->selection_hits, (double)db->selections.hit_count);
+    metric_set(m->selection_misses, (double)db->selections.miss_count);
+    mutex_unlock(&db->selections.lock);
     mutex_lock(&db->settings_lock);
     metric_set(m->retention_bytes, (double)db->retention_bytes);
     metric_set(m->retention_seconds, (double)db->retention_ms / 1000);
@@ -89,6 +94,19 @@ static void register_by_kind(struct db_metrics *m, struct metrics *metrics)
         for (int kind = 0; kind < 2; kind++)
             wanted[i].metric[kind] = metric_with(family, &kinds[kind]);
     }
+}
+
+static void register_selections(struct db_metrics *m, struct metrics *metrics)
+{
+    m->selection_bytes =
+        metric_only(metrics_gauge(metrics, "narthex_tsdb_kept_selections_bytes",
+                                  "Bytes of selections kept for equal selectors.", NULL));
+    m->selection_hits =
+        metric_only(metrics_counter(metrics, "narthex_tsdb_kept_selections_hits_total",
+                                    "Selections of the head taken from an equal one.", NULL));
+    m->selection_misses =
+        metric_only(metrics_counter(metrics, "narthex_tsdb_kept_selections_misses_total",
+                                    "Selections of the head that had to be made.", NULL));
 }
 
 static void register_durations(struct db_metrics *m, struct metrics *metrics)
@@ -176,6 +194,7 @@ void db__metrics_register(struct db *db, struct metrics *metrics)
         *wanted[i].metric = metric_only(family);
     }
     register_by_kind(m, metrics);
+    register_selections(m, metrics);
     register_durations(m, metrics);
 }
 

@@ -31,7 +31,7 @@ static void add_member_locked(struct db_querier *self, struct db_member member)
 {
     if (self->member_count % MEMBER_PAGE_SIZE == 0)
         VEC_PUSH(MEM_QUERY, self->member_pages, self->page_count, self->page_capacity,
-                 MEM_NEW_ARRAY(MEM_QUERY, struct db_member, MEMBER_PAGE_SIZE));
+                 mem_alloc(MEM_QUERY, MEMBER_PAGE_SIZE * sizeof(struct db_member)));
     *member_at(self, self->member_count++) = member;
 }
 
@@ -58,19 +58,14 @@ uint32_t db__querier_members(struct db_querier *self, uint64_t position, struct 
 
 /* ---- select ---- */
 
-struct candidate {
-    struct labels labels;
-    struct db_member member;
-};
-
 struct candidates {
-    struct candidate *items;
+    struct db_found_series *items;
     size_t count;
 };
 
 static int by_labels(const void *a, const void *b)
 {
-    const struct candidate *x = a, *y = b;
+    const struct db_found_series *x = a, *y = b;
     return labels_compare(x->labels, y->labels);
 }
 
@@ -79,16 +74,16 @@ static err_t fail_too_large(size_t count, struct strbuf *why)
     return err_fail(why, ERR_LIMIT, "selection of %zu series needs too much memory", count);
 }
 
-static struct candidate *new_candidates(struct arena *arena, size_t count, struct strbuf *why)
+static struct db_found_series *new_candidates(struct arena *arena, size_t count, struct strbuf *why)
 {
-    struct candidate *items = arena_try_alloc(arena, (count + 1) * sizeof *items);
+    struct db_found_series *items = arena_try_alloc(arena, (count + 1) * sizeof *items);
     if (items == NULL)
         (void)!fail_too_large(count, why);
     return items;
 }
 
-static err_t select_head(struct db_querier *self, struct selector selector, struct arena *arena,
-                         struct candidates *result, struct strbuf *why)
+static err_t find_in_head(struct db_querier *self, struct selector selector, struct arena *arena,
+                          struct candidates *result, struct strbuf *why)
 {
     struct id_view ordinals;
     TRY(head_reader_select(&self->head, selector, arena, &ordinals, why));
@@ -102,10 +97,35 @@ static err_t select_head(struct db_querier *self, struct selector selector, stru
         struct labels labels = head_reader_labels(&self->head, ordinals.items[i], arena);
         if (labels.items != NULL)
             result->items[result->count++] =
-                (struct candidate){labels, {DB_SOURCE_HEAD, ordinals.items[i]}};
+                (struct db_found_series){labels, {DB_SOURCE_HEAD, ordinals.items[i]}};
     }
     qsort(result->items, result->count, sizeof *result->items, by_labels);
     return OK;
+}
+
+/* Dashboards and rules ask for the same series again and again, while series rarely change. */
+static err_t select_head(struct db_querier *self, struct selector selector, struct arena *arena,
+                         struct candidates *result, struct strbuf *why)
+{
+    struct db_selections *selections = &self->db->selections;
+    uint64_t generation = self->head.series_generation;
+    struct strbuf key = STRBUF_INIT;
+    db__selection_key(selector, &key);
+    err_t err = OK;
+    struct db_selection *kept = db__selection_get(selections, strbuf_str(&key), generation);
+    if (kept != NULL) {
+        *result = (struct candidates){kept->items, kept->count};
+        mutex_lock(&self->lock);
+        VEC_PUSH(MEM_QUERY, self->held, self->held_count, self->held_capacity, kept);
+        mutex_unlock(&self->lock);
+    } else {
+        err = find_in_head(self, selector, arena, result, why);
+        if (err == OK)
+            db__selection_keep(selections, strbuf_str(&key), generation, result->items,
+                               result->count);
+    }
+    strbuf_deinit(&key);
+    return err;
 }
 
 static err_t select_block(struct db_querier *self, uint32_t number, struct selector selector,
@@ -145,9 +165,9 @@ static struct candidates merge(struct candidates a, struct candidates b, struct 
     return merged;
 }
 
-/* One series per label set, its members noted. */
-static void make_series(struct db_querier *self, struct candidates all, uint32_t series_max,
-                        struct arena *arena, struct series_list *list)
+/* One series per label set, its members noted; `distinct`: no two have equal labels. */
+static void make_series(struct db_querier *self, struct candidates all, bool distinct,
+                        uint32_t series_max, struct arena *arena, struct series_list *list)
 {
     list->items = arena_alloc(arena, (all.count + 1) * sizeof *list->items);
     list->count = 0;
@@ -158,7 +178,8 @@ static void make_series(struct db_querier *self, struct candidates all, uint32_t
         struct series *series = &list->items[list->count++];
         *series = (struct series){all.items[i].labels, self->member_count};
         size_t end = i + 1;
-        while (end < all.count && labels_equal(all.items[i].labels, all.items[end].labels))
+        while (!distinct && end < all.count &&
+               labels_equal(all.items[i].labels, all.items[end].labels))
             end++;
         if (end == i + 1 && all.items[i].member.source == DB_SOURCE_HEAD)
             series->position = POSITION_HEAD | all.items[i++].member.ordinal;
@@ -207,17 +228,20 @@ static err_t querier_op_select(struct querier *querier, struct selector selector
     struct candidates all = {NULL, 0};
     if (hints != NULL && hints->folded && needs_head_only(self))
         return select_folded(self, selector, arena, list, why);
+    bool distinct = true;
     for (uint32_t i = 0; i < self->view->block_count; i++) {
         struct candidates of_block;
         if (!block_is_in_range(self, i))
             continue;
         TRY(select_block(self, i, selector, arena, &of_block, why));
+        distinct = distinct && (all.count == 0 || of_block.count == 0);
         all = merge(all, of_block, arena);
     }
     struct candidates of_head;
     TRY(select_head(self, selector, arena, &of_head, why));
+    distinct = distinct && (all.count == 0 || of_head.count == 0);
     all = merge(all, of_head, arena);
-    make_series(self, all, hints == NULL ? 0 : hints->series_max, arena, list);
+    make_series(self, all, distinct, hints == NULL ? 0 : hints->series_max, arena, list);
     if (arena_exhausted(arena))
         return fail_too_large(all.count, why);
     return OK;
@@ -375,6 +399,9 @@ static err_t querier_op_exemplars(struct querier *querier, const struct selector
 static void querier_op_close(struct querier *querier)
 {
     struct db_querier *self = self_of(querier);
+    for (uint32_t i = 0; i < self->held_count; i++)
+        db__selection_put(&self->db->selections, self->held[i]);
+    mem_free(MEM_QUERY, self->held);
     head_reader_close(&self->head);
     db__view_put(self->view);
     for (uint32_t i = 0; i < self->page_count; i++)

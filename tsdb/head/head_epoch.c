@@ -48,6 +48,10 @@ void head__publish_locked(struct head *head, uint64_t sequence)
     assert(sequence >= epochs->published);
     epochs->published = sequence;
     epochs->late_published = head->late.number;
+    /* Counted after the change and before what it unlinked is stamped: a reader with an older
+     * number opened before, so it may hold all that it finds. */
+    epochs->series_generation += head->series_changed;
+    head->series_changed = false;
     for (size_t i = epochs->count - epochs->fresh; i < epochs->count; i++)
         epochs->items[i].epoch = epochs->epoch;
     mutex_unlock(&epochs->lock);
@@ -63,6 +67,7 @@ void head_reader_open(struct head *head, struct head_reader *reader)
         .sequence = epochs->published,
         .late_after = epochs->late_flushed,
         .late_to = epochs->late_published,
+        .series_generation = epochs->series_generation,
         .epoch = ++epochs->epoch,
         /* Relaxed: the store is made under this lock, see head_finish_cut. */
         .min_valid_ms = atomic_load_explicit(&head->min_valid_ms, memory_order_relaxed),

@@ -128,6 +128,7 @@ static void give_slot(struct head *head, struct head_group *group, uint32_t slot
     place->slot = slot;
     atomic_store_explicit(&place->older, old, memory_order_relaxed);
     atomic_store_explicit(&series->newest, place, memory_order_release);
+    head->series_changed = head->series_changed || old == NULL;
 }
 
 uint32_t head__group_take_series(struct head *head, struct head_group *group,

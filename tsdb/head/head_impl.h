@@ -209,6 +209,7 @@ struct head_epochs {
     uint64_t published;          /* sequence of the last visible commit */
     uint64_t late_published;     /* number of its last late sample */
     uint64_t late_flushed;       /* late samples up to this are in blocks */
+    uint64_t series_generation;  /* counts publications after series came or went */
     struct head_reader *readers; /* any order */
 
     /* guarded by the head's write lock */
@@ -254,7 +255,8 @@ struct head {
     struct head_group **groups; /* by id - 1 */
     uint32_t group_count;
     uint32_t group_capacity;
-    uint64_t sequence; /* of the newest commit */
+    uint64_t sequence;   /* of the newest commit */
+    bool series_changed; /* what selectors find, since the last publication */
     struct head_window *closed_first, *closed_last;
     uint32_t closed_count;
     bool merge_all;     /* a cut is being prepared: short windows before it are merged */

@@ -102,6 +102,7 @@ static struct late_run *run_with_room(struct head *head, late_slot *slot,
         retire_data(head, run);
     }
     atomic_store_explicit(slot, larger, memory_order_release);
+    head->series_changed = head->series_changed || run == NULL;
     return larger;
 }
 
@@ -215,7 +216,9 @@ static void remove_leaving(struct head *head, late_slot *slot, const struct leav
     uint32_t count = count_leaving(run, leaving);
     if (count == 0)
         return;
-    atomic_store_explicit(slot, run_without(head, run, leaving), memory_order_release);
+    struct late_run *kept = run_without(head, run, leaving);
+    atomic_store_explicit(slot, kept, memory_order_release);
+    head->series_changed = head->series_changed || kept == NULL;
     head->late.sample_count -= count;
 }
 

@@ -157,6 +157,7 @@ void head__series_remove_locked(struct head *head, struct head_series *series)
         place = older;
     }
     head__retire(head, free_series, head->pool, series, series_size(series->label_count));
+    head->series_changed = true;
     head->stats.series_removed++;
     head->stats.series_count--;
 }

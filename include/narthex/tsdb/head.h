@@ -67,6 +67,9 @@ struct head_reader {
     int64_t min_valid_ms; /* older samples are in blocks */
     uint64_t late_after;  /* late samples above this number, up to late_to, are visible */
     uint64_t late_to;
+    /* A selector finds the same series for all readers with the same number, and the strings of
+     * their labels are there for each of them. */
+    uint64_t series_generation;
     struct head_reader *previous, *next;
 };
 void head_reader_open(struct head *head, struct head_reader *reader);
