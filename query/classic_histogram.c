@@ -78,6 +78,18 @@ static void ensure_monotonic(struct classic_bucket *buckets, uint32_t count,
 double classic_histogram__quantile(double q, struct classic_bucket *buckets, uint32_t count,
                                    struct classic_fix *fix)
 {
+    if (count > 0 && q >= 0 && q <= 1) {
+        sort_buckets(buckets, count);
+        if (buckets[count - 1].upper != INFINITY)
+            count = 0;
+        count = merge_equal(buckets, count);
+    }
+    return classic_histogram__ordered_quantile(q, buckets, count, fix);
+}
+
+double classic_histogram__ordered_quantile(double q, struct classic_bucket *buckets, uint32_t count,
+                                           struct classic_fix *fix)
+{
     *fix = (struct classic_fix){.forced = false};
     if (isnan(q) || count == 0)
         return NAN;
@@ -85,10 +97,6 @@ double classic_histogram__quantile(double q, struct classic_bucket *buckets, uin
         return -INFINITY;
     if (q > 1)
         return INFINITY;
-    sort_buckets(buckets, count);
-    if (buckets[count - 1].upper != INFINITY)
-        return NAN;
-    count = merge_equal(buckets, count);
     ensure_monotonic(buckets, count, fix);
     if (count < 2)
         return NAN;

@@ -21,5 +21,8 @@ struct classic_fix {
 /* Both sort and change the buckets. */
 double classic_histogram__quantile(double q, struct classic_bucket *buckets, uint32_t count,
                                    struct classic_fix *fix);
+/* As the first, for bounds that ascend up to +Inf, all distinct; it changes the counts only. */
+double classic_histogram__ordered_quantile(double q, struct classic_bucket *buckets, uint32_t count,
+                                           struct classic_fix *fix);
 double classic_histogram__fraction(double lower, double upper, struct classic_bucket *buckets,
                                    uint32_t count);

@@ -269,6 +269,19 @@ static inline void bits__clear(uint64_t *bits, uint32_t i)
     bits[i >> 6] &= ~(UINT64_C(1) << (i & 63));
 }
 
+/* Steps [from, to); from is a multiple of 64: no two ranges share a word of bits. */
+struct step_range {
+    uint32_t from;
+    uint32_t to;
+};
+
+/* The bits of a word of 64 steps that belong to the range. */
+static inline uint64_t step_range__mask(struct step_range steps, uint32_t word)
+{
+    uint32_t left = steps.to - word * 64;
+    return left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
+}
+
 static inline const struct histogram *row__histogram(const struct row *row, uint32_t step)
 {
     return row->histograms == NULL ? NULL : row->histograms[step];

@@ -9,7 +9,11 @@
 #include "narthex/base/number.h"
 #include "narthex/model/histogram_math.h"
 
-enum { QUANTILE_PARAMS_MAX = 10 };
+enum {
+    QUANTILE_PARAMS_MAX = 10,
+    QUANTILE_SLICE_STEPS = 256,     /* of a group, taken by one thread; a multiple of 64 */
+    QUANTILE_CELLS_MIN = 32 * 1024, /* of all buckets, below which one thread is done sooner */
+};
 
 struct quantile_row {
     uint32_t next; /* of the group; UINT32_MAX: end */
@@ -22,8 +26,19 @@ struct quantile_group {
     bool drop_name;
     uint32_t first_bucket; /* rows as buckets, in order */
     uint32_t last_bucket;
+    uint32_t bucket_count;
+    bool sliced;     /* float buckets only: steps may be computed by any thread */
     uint32_t native; /* row whose own labels these are */
     uint32_t result; /* row of `out` when there is one quantile; UINT32_MAX: none yet */
+};
+
+/* What one thread works with. */
+struct quantile_lane {
+    struct classic_bucket *buckets; /* of a group at a step; room for those of the largest one */
+    struct classic_bucket *ordered; /* likewise; their bounds stay for a slice */
+    const struct row **rows;        /* of the group being computed */
+    err_t err;
+    struct strbuf why;
 };
 
 struct quantile_op {
@@ -43,7 +58,8 @@ struct quantile_op {
     uint32_t group_count;
     uint32_t group_capacity;
     struct htable index;
-    struct classic_bucket *buckets; /* room for all rows */
+    struct quantile_lane *lanes;
+    uint32_t group_buckets_max;
     struct row_set out;
     struct name_check names;
     struct label_builder builder;
@@ -144,6 +160,9 @@ static void add_bucket_row(struct quantile_op *quantile, const struct row *row, 
     else
         quantile->row_info[group->last_bucket].next = at;
     group->last_bucket = at;
+    group->sliced = (group->bucket_count == 0 || group->sliced) && row->histograms == NULL;
+    if (++group->bucket_count > quantile->group_buckets_max)
+        quantile->group_buckets_max = group->bucket_count;
 }
 
 static void add_row(struct quantile_op *quantile, const struct row *row)
@@ -203,6 +222,7 @@ static void order_buckets(struct quantile_op *quantile, struct quantile_group *g
 struct group_step {
     struct quantile_group *group;
     uint32_t step;
+    struct classic_bucket *buckets;
     uint32_t bucket_count;
     const struct histogram *native;
 };
@@ -215,7 +235,7 @@ static void gather(struct quantile_op *quantile, struct group_step *at)
         const struct row *row = &quantile->rows.items[r];
         if (!bits__get(row->present, at->step) || row__histogram(row, at->step) != NULL)
             continue;
-        quantile->buckets[at->bucket_count++] =
+        at->buckets[at->bucket_count++] =
             (struct classic_bucket){quantile->row_info[r].upper, row->values[at->step]};
     }
     if (at->group->native == UINT32_MAX)
@@ -284,7 +304,7 @@ static double quantile_at(struct quantile_op *quantile, const struct group_step 
         return v;
     }
     struct classic_fix fix;
-    double v = classic_histogram__quantile(q, quantile->buckets, at->bucket_count, &fix);
+    double v = classic_histogram__quantile(q, at->buckets, at->bucket_count, &fix);
     note_fix(quantile, at, &fix);
     return v;
 }
@@ -294,7 +314,7 @@ static double fraction_at(struct quantile_op *quantile, const struct group_step 
     double lower = quantile->columns[0][at->step];
     double upper = quantile->columns[1][at->step];
     if (at->native == NULL)
-        return classic_histogram__fraction(lower, upper, quantile->buckets, at->bucket_count);
+        return classic_histogram__fraction(lower, upper, at->buckets, at->bucket_count);
     struct histogram_remark remark;
     struct arena_mark mark = arena_mark(quantile->scratch);
     double v = histogram_fraction_of(quantile->scratch, at->native, lower, upper, &remark);
@@ -355,6 +375,122 @@ static void compute_step(struct quantile_op *quantile, struct group_step *at)
     }
 }
 
+/* ---- slices: one quantile of float buckets, by several threads ---- */
+
+struct quantile_job {
+    struct quantile_op *quantile;
+    uint32_t slices;  /* of a group */
+    atomic_uint next; /* slice of all groups */
+};
+
+/* Whether the bounds need no order and no merging; notes the rows. */
+static bool begin_slice(const struct quantile_op *quantile, const struct quantile_group *group,
+                        struct quantile_lane *lane)
+{
+    bool ordered = true;
+    uint32_t count = 0;
+    for (uint32_t r = group->first_bucket; r != UINT32_MAX; r = quantile->row_info[r].next) {
+        double upper = quantile->row_info[r].upper;
+        ordered = ordered && (count == 0 || lane->ordered[count - 1].upper < upper);
+        lane->ordered[count].upper = upper;
+        lane->rows[count++] = &quantile->rows.items[r];
+    }
+    return ordered && lane->ordered[count - 1].upper == INFINITY;
+}
+
+/* The steps of a word at which all buckets are there. */
+static void compute_dense(struct quantile_op *quantile, struct quantile_lane *lane,
+                          struct group_step *at, uint32_t end)
+{
+    struct row *out = &quantile->out.items[at->group->result];
+    uint32_t count = at->group->bucket_count;
+    for (; at->step < end; at->step++) {
+        for (uint32_t i = 0; i < count; i++)
+            lane->ordered[i].count = lane->rows[i]->values[at->step];
+        struct classic_fix fix;
+        double v = classic_histogram__ordered_quantile(quantile->columns[0][at->step],
+                                                       lane->ordered, count, &fix);
+        note_fix(quantile, at, &fix);
+        row__set(out, at->step, v);
+    }
+}
+
+static void compute_slice(struct quantile_op *quantile, struct quantile_lane *lane,
+                          struct quantile_group *group, struct step_range steps)
+{
+    struct group_step at = {.group = group, .buckets = lane->buckets, .step = steps.from};
+    bool ordered = begin_slice(quantile, group, lane);
+    for (uint32_t word = steps.from / 64; at.step < steps.to; word++) {
+        uint64_t wanted = step_range__mask(steps, word);
+        uint64_t present = wanted;
+        for (uint32_t i = 0; i < group->bucket_count; i++)
+            present &= lane->rows[i]->present[word];
+        uint32_t end = at.step + (uint32_t)__builtin_popcountll(wanted);
+        if (ordered && present == wanted)
+            compute_dense(quantile, lane, &at, end);
+        for (; at.step < end; at.step++)
+            compute_step(quantile, &at);
+    }
+}
+
+static void run_lane(void *context, uint32_t index)
+{
+    struct quantile_job *job = context;
+    struct quantile_op *quantile = job->quantile;
+    struct quantile_lane *lane = &quantile->lanes[index];
+    uint32_t count = job->slices * quantile->group_count;
+    for (;;) {
+        uint32_t at = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (at >= count)
+            return;
+        struct quantile_group *group = &quantile->groups[at / job->slices];
+        if (!group->sliced)
+            continue;
+        lane->err = eval__check(quantile->op.eval, &lane->why);
+        if (lane->err != OK)
+            return;
+        uint32_t from = at % job->slices * QUANTILE_SLICE_STEPS;
+        uint32_t left = quantile->rows.steps - from;
+        uint32_t taken = left < QUANTILE_SLICE_STEPS ? left : QUANTILE_SLICE_STEPS;
+        compute_slice(quantile, lane, group, (struct step_range){from, from + taken});
+    }
+}
+
+static uint32_t open_lanes(struct quantile_op *quantile)
+{
+    struct arena *arena = quantile->rows.arena;
+    uint64_t cells = (uint64_t)quantile->rows.count * quantile->rows.steps;
+    uint32_t count = cells < QUANTILE_CELLS_MIN ? 1 : quantile->op.eval->lane_count;
+    size_t room = (size_t)quantile->group_buckets_max + 1;
+    quantile->lanes = ARENA_NEW_ARRAY(arena, struct quantile_lane, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct quantile_lane *lane = &quantile->lanes[i];
+        lane->buckets = arena_alloc(arena, room * sizeof *lane->buckets);
+        lane->ordered = arena_alloc(arena, room * sizeof *lane->ordered);
+        lane->rows = arena_alloc(arena, room * sizeof *lane->rows);
+    }
+    return count;
+}
+
+static err_t compute_slices(struct quantile_op *quantile, uint32_t lane_count, struct strbuf *why)
+{
+    struct quantile_job job = {
+        .quantile = quantile,
+        .slices = (quantile->rows.steps + QUANTILE_SLICE_STEPS - 1) / QUANTILE_SLICE_STEPS,
+    };
+    worker_pool_run(lane_count > 1 ? quantile->op.eval->pool : NULL, lane_count, run_lane, &job);
+    err_t err = OK;
+    for (uint32_t i = 0; i < lane_count; i++) {
+        struct quantile_lane *lane = &quantile->lanes[i];
+        if (err == OK && lane->err != OK)
+            err = err_fail(why, lane->err, "%s", strbuf_cstr(&lane->why));
+        strbuf_deinit(&lane->why);
+    }
+    return err;
+}
+
+/* ---- driver ---- */
+
 static void check_quantiles(struct quantile_op *quantile)
 {
     if (quantile->id == FUNCTION_HISTOGRAM_FRACTION)
@@ -378,15 +514,20 @@ static err_t next(struct op *op, struct batch *batch, struct strbuf *why)
         TRY(op__scalar(quantile->params[p], &quantile->columns[p], why));
     check_quantiles(quantile);
     TRY(collect(quantile, why));
-    quantile->buckets =
-        arena_alloc(quantile->rows.arena, (quantile->rows.count + 1) * sizeof *quantile->buckets);
+    uint32_t lane_count = open_lanes(quantile);
     for (uint32_t g = 0; g < quantile->group_count; g++) {
         TRY(eval__check(op->eval, why));
-        struct group_step at = {.group = &quantile->groups[g]};
+        struct group_step at = {.group = &quantile->groups[g],
+                                .buckets = quantile->lanes[0].buckets};
         order_buckets(quantile, at.group);
-        for (at.step = 0; at.step < quantile->rows.steps; at.step++)
+        at.group->sliced = at.group->sliced && at.group->native == UINT32_MAX &&
+                           quantile->id == FUNCTION_HISTOGRAM_QUANTILE;
+        if (at.group->sliced)
+            result_row(quantile, at.group, NULL); /* its row, made while one thread is at work */
+        for (; !at.group->sliced && at.step < quantile->rows.steps; at.step++)
             compute_step(quantile, &at);
     }
+    TRY(compute_slices(quantile, lane_count, why));
     for (uint32_t i = 0; i < quantile->out.count; i++)
         TRY(name_check__drop(&quantile->names, &quantile->out.items[i], why));
     *batch = (struct batch){quantile->out.items, quantile->out.count};

@@ -2,6 +2,11 @@
  * found once for many series and steps are those found for one. */
 #include "random_fixture.h"
 
+/* One histogram whose buckets are the series; that of i="1" is the last. */
+#define QUANTILE                                                                                   \
+    "histogram_quantile(0.9, label_replace(label_replace(label_replace(m_total, 'le', '$1', "      \
+    "'i', '(.+)'), 'le', '+Inf', 'i', '1'), 'i', '', '', ''))"
+
 static const char *const queries[] = {
     "m_total",
     "m_total offset 40s",
@@ -31,6 +36,7 @@ static const char *const queries[] = {
     "group(m_total > 0)",
     "count(rate(m_total[1m]) > 1)",
     "sum by (i) (m_total) - on (i) rate(m_total[2m])",
+    QUANTILE,
 };
 
 /* The values of one step as text, in the order of series. */
@@ -121,7 +127,7 @@ static void test_counts(void **state)
     strbuf_deinit(&why);
 }
 
-/* Folding is split by steps: the same bits for every number of threads. */
+/* Folding and quantiles are split by steps: the same bits for every number of threads. */
 static void test_threads(void **state)
 {
     static const char *const folds[] = {
@@ -134,6 +140,7 @@ static void test_threads(void **state)
         "min without (i) (rate(m_total[1m]))",
         "stddev(m_total)",
         "group(m_total)",
+        QUANTILE,
     };
     struct fixture *fixture = *state;
     struct strbuf why = STRBUF_INIT;
