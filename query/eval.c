@@ -164,11 +164,12 @@ static void count_row(struct op *op, const struct row *row, uint32_t steps)
     }
     if (op->sparse == NULL)
         op->sparse = ARENA_NEW_ARRAY(op->eval->arena, int64_t, steps);
-    for (uint32_t i = 0; i < steps; i++) {
-        if (!bits__get(row->present, i))
-            continue;
-        const struct histogram *h = row__histogram(row, i);
-        op->sparse[i] += h == NULL ? 1 : histogram__samples(h);
+    for (uint32_t word = 0; word < bits__words(steps); word++) {
+        for (uint64_t left = row->present[word]; left != 0; left &= left - 1) {
+            uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct histogram *h = row__histogram(row, i);
+            op->sparse[i] += h == NULL ? 1 : histogram__samples(h);
+        }
     }
 }
 

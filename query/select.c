@@ -151,6 +151,30 @@ static bool fill_planned(const struct select_op *select, struct lane *lane, stru
     return true;
 }
 
+/* Values of a series without histograms whose times no other has; false if it is not so. */
+static bool fill_floats(const struct select_op *select, struct lane *lane, struct row *row)
+{
+    const struct sample_buffer *samples = &lane->samples;
+    const struct grid *grid = &select->op.scope->grid;
+    if (samples->histogram_count > 0 || select->emit != SELECT_VALUE)
+        return false;
+    uint32_t high = 0; /* samples not after the step */
+    uint32_t last = 0; /* high when a step took a sample */
+    for (uint32_t i = 0; i < grid->count; i++) {
+        int64_t ref = select_times__ref(&select->times, grid_time(grid, i));
+        while (high < samples->count && samples->t[high] <= ref)
+            high++;
+        if (high == 0 || samples->t[high - 1] <= time__subtract(ref, select->times.before_ms) ||
+            (samples->has_stale && value_is_stale(samples->v[high - 1])))
+            continue;
+        row__set(row, i, samples->v[high - 1]);
+        lane->queryable[i]++;
+        lane->read[i] += high != last;
+        last = high;
+    }
+    return true;
+}
+
 static err_t fill(struct op *op, struct lane *lane, const struct series *series, struct row *row,
                   struct strbuf *why)
 {
@@ -163,7 +187,7 @@ static err_t fill(struct op *op, struct lane *lane, const struct series *series,
         .start_timestamps = select->emit == SELECT_START_TIMESTAMP,
     };
     TRY(samples__load(&lane->samples, lane->cursor, series, &want, lane->scratch, why));
-    if (fill_planned(select, lane, row))
+    if (fill_planned(select, lane, row) || fill_floats(select, lane, row))
         return OK;
     struct newest newest = {0, 0};
     int64_t last_t_ms = INT64_MIN;
