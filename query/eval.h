@@ -3,7 +3,7 @@
  * A plan is a tree of operators. op__next hands out a batch of rows: one row is one series over all
  * steps of its scope, a column of values with a bit per step that says whether there is a sample.
  * Rows stream; what an operator hands out stays valid until its next op__next, labels until the end
- * of the query. Everything but the lanes of a selector runs in the calling thread.
+ * of the query. Everything but lanes, folding and slices of quantiles runs in the calling thread.
  */
 #pragma once
 

@@ -114,11 +114,16 @@ static err_t index_up_to(struct name_check *check, uint32_t count, struct strbuf
 static void note_name(struct name_check *check, struct labels labels)
 {
     struct labels few = front(labels);
-    struct str name = labels_get(few, LABEL_NAME);
+    struct str name = {NULL, 0};
+    for (uint32_t i = 0; i < few.count; i++) {
+        if (is_name(few.items[i].name))
+            name = few.items[i].value;
+        else if (is_metadata(few.items[i].name))
+            check->same_name = false;
+    }
     if (check->count == 0)
         check->name = name;
-    if (!str_equal(name, check->name) || labels_has(few, STR("__type__")) ||
-        labels_has(few, STR("__unit__")))
+    if (!str_equal(name, check->name))
         check->same_name = false;
 }
 
