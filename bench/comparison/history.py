@@ -86,3 +86,12 @@ def run_disk(options, results):
                          "log": "disk: of it logs and caches"}
                 results.add(f"{label[part]}, {name}", "B/sample", system.name,
                             size / facts["samples"])
+
+
+def run_index(options, results):
+    """Labels and index of one block: two hours of the recorded exporters at 15 s."""
+    dataset = Dataset("2-h-at-15-s", "corpus", 7000, 480, 15000)
+    for system in results.systems:
+        _, facts = dataset.prepare(options, system)
+        results.add("labels and index of one block", "kB", system.name,
+                    facts["parts"]["index"] / 1000)

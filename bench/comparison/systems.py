@@ -1,6 +1,7 @@
 """The systems: how each is had, started, filled and asked for the size of its parts."""
 import os
 import shutil
+import struct
 import subprocess
 import time
 
@@ -64,8 +65,7 @@ class System:
                            timeout=1800)
 
     def parts(self, folder):
-        """Bytes of the data folder: whole, and what stands in files of its own. (A block of ours is
-        one file, so its index has none.)"""
+        """Bytes of the data folder: whole, and what stands in files of its own."""
         data = os.path.join(folder, "data")
 
         def is_index(path):
@@ -76,6 +76,26 @@ class System:
         parts = {"whole": tree_bytes(data), "index": tree_bytes(data, is_index),
                  "log": tree_bytes(data, is_log)}
         return {part: size for part, size in parts.items() if size > 0}
+
+
+class Narthex(System):
+    """A block is one file; docs/format/block.md says what of it is labels and index."""
+
+    def parts(self, folder):
+        data = os.path.join(folder, "data")
+        index = sum(label_bytes(os.path.join(data, name, "block")) for name in os.listdir(data)
+                    if os.path.exists(os.path.join(data, name, "block")))
+        return {**super().parts(folder), "index": index}
+
+
+def label_bytes(path):
+    """Symbols, labels of the series, names, pairs and postings of a block."""
+    with open(path, "rb") as file:
+        file.seek(-176, os.SEEK_END)
+        sections = [struct.unpack("<QQ", file.read(16)) for _ in range(9)]
+        file.seek(sections[8][0] + 26 + 2 * 8 + 2 * 4 + 1 + 3 * 8 + 4 + 8)
+        labels, = struct.unpack("<Q", file.read(8))
+    return labels + sum(sections[i][1] for i in (0, 1, 5, 6, 7))
 
 
 class VictoriaMetrics(System):
@@ -139,7 +159,7 @@ PEERS = {"prometheus": prometheus, "victoriametrics": victoriametrics}
 def all_systems(options):
     """Ours first, then the peers asked for."""
     folder = os.path.join(options.work, "peers")
-    return [System("narthex", options.narthex, options.narthexctl),
+    return [Narthex("narthex", options.narthex, options.narthexctl),
             *(PEERS[name](folder) for name in options.peers)]
 
 
