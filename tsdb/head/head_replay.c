@@ -37,13 +37,13 @@ static err_t on_series(void *context, uint64_t ref, struct labels labels, struct
     }
     if (ref <= head->ref_base || ref - head->ref_base - 1 >= HEAD_ORDINALS_MAX)
         return err_fail(why, ERR_CORRUPT, "series number out of range");
+    if (head__series_of_ref(head, ref) != NULL)
+        return OK; /* in the files of series, or the checkpoint, already */
     for (uint32_t i = 0; i < labels.count; i++) {
         if (labels.items[i].value.size == 0 ||
             (i > 0 && str_compare(labels.items[i - 1].name, labels.items[i].name) >= 0))
             return err_fail(why, ERR_CORRUPT, "labels out of order");
     }
-    if (head__series_of_ref(head, ref) != NULL)
-        return OK; /* in the checkpoint already */
     uint64_t hash = labels_hash(labels);
     struct head_series *old = head__series_find_locked(head, labels, hash);
     if (old != NULL) {
