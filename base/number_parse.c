@@ -61,20 +61,52 @@ static const char *scan_exponent(const char *text, const char *end, char marker,
     return at;
 }
 
+/* A digit's value in each byte, the first digit lowest, to their number: pairs, fours, all. */
+static uint64_t join_digits(uint64_t digits)
+{
+    digits = digits * 10 + (digits >> 8);
+    return (((digits & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x000f424000000064)) +
+            (((digits >> 16) & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x0000271000000001))) >>
+           32;
+}
+
+/* Appends digits to *value, modulo 2^64, and returns what is behind them. Eight at a time, whose
+ * count costs no loop: how many digits a value has is what branches guess worst. */
+static const char *scan_digits(const char *at, const char *end, uint64_t *value)
+{
+    static const uint64_t powers[8] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first digit is the lowest byte");
+    const uint64_t low_bits = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    while (end - at >= 8) {
+        uint64_t bytes;
+        memcpy(&bytes, at, sizeof bytes);
+        bytes ^= UINT64_C(0x3030303030303030);
+        /* The highest bit of every byte above 9. */
+        uint64_t others = (((bytes & low_bits) + UINT64_C(0x7676767676767676)) | bytes) & ~low_bits;
+        if (others != 0) {
+            unsigned count = (unsigned)__builtin_ctzll(others) / 8;
+            if (count > 0)
+                *value = *value * powers[count] + join_digits(bytes << (64 - 8 * count));
+            return at + count;
+        }
+        *value = *value * 100000000 + join_digits(bytes);
+        at += 8;
+    }
+    for (; at < end && is_digit(*at); at++)
+        *value = *value * 10 + (uint64_t)(*at - '0');
+    return at;
+}
+
 /* Scans unsigned decimal text; NULL if there is no digit. */
 static const char *scan_decimal(const char *text, const char *end, struct decimal_text *decimal)
 {
     uint64_t significand = 0;
-    const char *at = text;
-    for (; at < end && is_digit(*at); at++)
-        significand = significand * 10 + (uint64_t)(*at - '0');
-    const char *dot = NULL;
+    const char *at = scan_digits(text, end, &significand);
     int64_t digits = at - text;
     int64_t fraction = 0;
     if (at < end && *at == '.') {
-        dot = at++;
-        for (; at < end && is_digit(*at); at++)
-            significand = significand * 10 + (uint64_t)(*at - '0');
+        const char *dot = at;
+        at = scan_digits(dot + 1, end, &significand);
         fraction = at - dot - 1;
         digits += fraction;
     }

@@ -8,6 +8,7 @@
  * the timestamp. It declines everything else, and the exact reader then tells what it is. Both text
  * formats agree on these lines except for blanks and timestamps.
  */
+#include <assert.h>
 #include <math.h>
 
 #if defined(__SSE2__)
@@ -203,13 +204,29 @@ static const char *read_value(const char *at, const char *end, struct str same_t
     return behind != NULL && ends_value(behind, end) ? behind : NULL;
 }
 
+/* The same of a whole short line: text and newline. */
+static bool is_same_line(const char *at, size_t left, struct str same_text)
+{
+#if defined(__SSE2__)
+    if (left >= EXPOSITION_SAME_BYTES) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i text = _mm_loadu_si128((const __m128i *)(const void *)same_text.data);
+        unsigned different = ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, text));
+        return same_text.size > 0 && (different & ((1u << same_text.size) - 1)) == 0 &&
+               at[same_text.size] == '\n';
+    }
+#endif
+    return is_same(at, left, same_text) && at[same_text.size] == '\n';
+}
+
 const char *exposition_plain_value(const char *at, const char *end, struct str same_text,
                                    double *value, size_t *text_size, bool *same)
 {
+    assert(same_text.size < EXPOSITION_SAME_BYTES);
     if (at >= end || *at != ' ')
         return NULL;
     size_t left = (size_t)(end - ++at);
-    *same = is_same(at, left, same_text) && at[same_text.size] == '\n';
+    *same = is_same_line(at, left, same_text);
     if (*same)
         return at + same_text.size + 1;
     double v;

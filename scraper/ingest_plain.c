@@ -33,6 +33,15 @@ static void remember_text(struct cache_line *line, const char *text, size_t size
         memcpy(line->text, text, line->text_size);
 }
 
+/* The value's text, with the bytes behind it that the line has in any case. */
+static struct str text_of(const struct cache_line *line)
+{
+    static_assert(offsetof(struct cache_line, text) + EXPOSITION_SAME_BYTES <= sizeof *line,
+                  "read in one piece");
+    static_assert((int)CACHE_TEXT_BYTES < (int)EXPOSITION_SAME_BYTES, "the newline is behind it");
+    return str_from((const char *)line + offsetof(struct cache_line, text), line->text_size);
+}
+
 void ingest__take_plain_lines(struct scrape_ingest *ingest)
 {
     const struct scrape_cache *cache = ingest->task->cache;
@@ -58,8 +67,8 @@ void ingest__take_plain_lines(struct scrape_ingest *ingest)
         const char *value = at + line->key_size;
         size_t text_size;
         bool same;
-        const char *next = exposition_plain_value(value, end, str_from(line->text, line->text_size),
-                                                  &line->value, &text_size, &same);
+        const char *next =
+            exposition_plain_value(value, end, text_of(line), &line->value, &text_size, &same);
         if (next == NULL)
             break;
         if (!same)

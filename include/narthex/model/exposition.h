@@ -123,8 +123,10 @@ bool exposition_next_known(struct exposition *exposition, size_t key_size, struc
 
 /* The same for many lines at a time, by a caller that walks the rest itself: reads the value of a
  * line whose key ends at `at`, which must be "key value\n". Returns the start of the next line,
- * NULL to decline. *same tells that the text was `same_text`; *value is left alone then.
+ * NULL to decline. *same tells that the text was `same_text`; *value is left alone then. That text
+ * is shorter than EXPOSITION_SAME_BYTES, and so many bytes can be read there.
  * *text_size: of the value's text, which begins at at + 1. */
+enum { EXPOSITION_SAME_BYTES = 16 };
 const char *exposition_plain_value(const char *at, const char *end, struct str same_text,
                                    double *value, size_t *text_size, bool *same);
 /* Passes over so many bytes of lines that exposition_plain_value has read. */
