@@ -69,8 +69,7 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
     return OK;
 }
 
-/* The unread rest where a line begins (blank lines skipped), else empty. */
-static struct str line_start(struct exposition *exposition)
+struct str exposition_peek_line(struct exposition *exposition)
 {
     struct lexer *lexer = &exposition->lexer;
     if (exposition->ended || exposition->format == EXPOSITION_PROTOBUF || lexer->state != LEX_INIT)
@@ -85,13 +84,13 @@ static struct str line_start(struct exposition *exposition)
 
 struct str exposition_peek(struct exposition *exposition)
 {
-    struct str rest = line_start(exposition);
+    struct str rest = exposition_peek_line(exposition);
     return rest.size == 0 || rest.data[0] == '#' ? (struct str){NULL, 0} : rest;
 }
 
 struct str exposition_peek_comment(struct exposition *exposition)
 {
-    struct str rest = line_start(exposition);
+    struct str rest = exposition_peek_line(exposition);
     return rest.size == 0 || rest.data[0] != '#' ? (struct str){NULL, 0} : rest;
 }
 

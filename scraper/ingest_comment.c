@@ -4,26 +4,23 @@
 
 static void see(struct scrape_ingest *ingest, const struct cache_line *line)
 {
-    struct metadata_family *family = &ingest->task->target->metadata.items[line->ref];
-    family->seen = ingest->task->scrape;
+    ingest->task->target->metadata.seen[line->ref] = ingest->task->scrape;
     if ((line->flags & CACHE_LINE_TYPE) != 0)
-        ingest->type_name = family->name;
+        ingest->type_item = (uint32_t)line->ref;
 }
 
-bool ingest__take_known_comment(struct scrape_ingest *ingest)
+bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str *rest)
 {
     struct cache_line *line = ingest__candidate(ingest);
-    if (line == NULL || line->kind != CACHE_LINE_COMMENT)
-        return false;
-    struct str rest = exposition_peek_comment(ingest->exposition);
-    if (rest.size < line->key_size ||
-        scrape_key_hash(rest.data, line->key_size, ingest->seed) != line->key_hash)
+    if (line == NULL || line->kind != CACHE_LINE_COMMENT || rest->size < line->key_size ||
+        scrape_key_hash(rest->data, line->key_size, ingest->seed) != line->key_hash)
         return false;
     enum metadata_type type = (enum metadata_type)line->text_size;
     exposition_skip_comment(ingest->exposition, line->key_size,
                             (line->flags & CACHE_LINE_TYPE) != 0 ? &type : NULL);
+    *rest = str_from(rest->data + line->key_size, rest->size - line->key_size);
+    ingest->comment_end = rest->data;
     see(ingest, ingest__keep_line(ingest, line));
-    ingest->comment_end = rest.data + line->key_size;
     return true;
 }
 

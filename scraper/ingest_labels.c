@@ -63,7 +63,8 @@ static void add_type_and_unit(struct scrape_ingest *ingest, const struct exposit
     if (entry->type != METADATA_UNKNOWN)
         label_builder_set(&ingest->builder, STR("__type__"),
                           str_from_cstr(metadata_type_name(entry->type)));
-    uint32_t item = scrape_metadata_find(&ingest->task->target->metadata, ingest->type_name);
+    uint32_t item =
+        scrape_metadata_find(&ingest->task->target->metadata, ingest__type_name(ingest));
     if (item == HTABLE_NONE)
         return;
     struct str unit = ingest->task->target->metadata.items[item].unit;

@@ -69,7 +69,7 @@ static void classify(struct scrape_ingest *ingest, const struct exposition_entry
         line->part = PART_COUNT;
     else if (cut_suffix(name, STR("_sum"), &line->base) && line->le.size == 0)
         line->part = PART_SUM;
-    if (!str_equal(line->base, ingest->type_name))
+    if (!str_equal(line->base, ingest__type_name(ingest)))
         line->part = PART_NONE;
 }
 
@@ -288,9 +288,9 @@ err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why)
         defect = "invalid buckets";
     if (defect != NULL && ingest->task->format != EXPOSITION_PROTOBUF)
         return OK; /* silently lost, as in Prometheus */
+    struct str type_name = ingest__type_name(ingest);
     if (defect != NULL)
-        return err_fail(why, ERR_INVALID, "histogram \"%.*s\": %s", STR_ARG(ingest->type_name),
-                        defect);
+        return err_fail(why, ERR_INVALID, "histogram \"%.*s\": %s", STR_ARG(type_name), defect);
     struct exposition_entry entry = {
         .kind = EXPOSITION_HISTOGRAM,
         .key = strbuf_str(&nhcb->key),

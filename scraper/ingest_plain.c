@@ -42,19 +42,17 @@ static struct str text_of(const struct cache_line *line)
     return str_from((const char *)line + offsetof(struct cache_line, text), line->text_size);
 }
 
-void ingest__take_plain_lines(struct scrape_ingest *ingest)
+/* Known samples from the front of *rest; false when none is taken. */
+static bool take_samples(struct scrape_ingest *ingest, struct str *rest)
 {
     const struct scrape_cache *cache = ingest->task->cache;
     struct ingest_batch *batch = &ingest->batch;
-    struct str rest = exposition_peek(ingest->exposition);
     uint32_t left = room(ingest);
-    if (rest.size == 0 || left == 0)
-        return;
     const uint8_t flags =
         ingest__is_normalised(exposition_type(ingest->exposition)) ? CACHE_LINE_NORMALISED : 0;
     const uint32_t scrape = ingest->task->scrape;
-    const char *at = rest.data;
-    const char *end = at + rest.size;
+    const char *at = rest->data;
+    const char *end = at + rest->size;
     const uint32_t first = ingest->cursor;
     uint32_t cursor = first;
     uint32_t row = batch->count;
@@ -85,5 +83,16 @@ void ingest__take_plain_lines(struct scrape_ingest *ingest)
     ingest->result->scraped += taken;
     ingest->result->kept += taken;
     ingest->result->pushed += taken;
-    exposition_skip_plain(ingest->exposition, (size_t)(at - rest.data));
+    exposition_skip_plain(ingest->exposition, (size_t)(at - rest->data));
+    *rest = str_from(at, (size_t)(end - at));
+    return taken > 0;
+}
+
+void ingest__take_plain_lines(struct scrape_ingest *ingest)
+{
+    struct str rest = exposition_peek_line(ingest->exposition);
+    if (rest.size == 0 || room(ingest) == 0)
+        return;
+    while (take_samples(ingest, &rest) || ingest__take_known_comment(ingest, &rest)) {
+    }
 }

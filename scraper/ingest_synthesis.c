@@ -52,7 +52,7 @@ bool ingest__synthesize_start(struct scrape_ingest *ingest, const struct cache_l
         synthetic_starts_get(starts, line->key_hash, line->key_size, ingest->task->scrape, &is_new);
     if (is_new) {
         struct str name = exposed_name(ingest, entry, &starts->arena);
-        start->cumulative = is_cumulative(entry->type, ingest->type_name, name);
+        start->cumulative = is_cumulative(entry->type, ingest__type_name(ingest), name);
         arena_deinit(&starts->arena);
     }
     if (!start->cumulative)

@@ -361,9 +361,9 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
             TRY(take_known_sample(ingest, &entry, known, why));
             continue;
         }
-        if (ingest__take_known_comment(ingest))
-            continue;
         struct str rest = exposition_peek_comment(ingest->exposition);
+        if (ingest__take_known_comment(ingest, &rest))
+            continue;
         TRY(exposition_next(ingest->exposition, &entry, why));
         switch (entry.kind) {
         case EXPOSITION_SAMPLE:
@@ -431,7 +431,8 @@ static void start(struct scrape_ingest *ingest, const struct ingest_task *task,
     ingest->cursor = 0;
     ingest->track_times = config->track_timestamps_staleness || !config->honor_timestamps;
     ingest->seed = task->cache->seed;
-    ingest->type_name = STR("");
+    ingest->type_item = INGEST_NO_ITEM;
+    ingest->type_name_given = STR("");
     ingest->comment_end = NULL;
     ingest->given_labels = NULL;
     ingest->given_exemplars = NULL;

@@ -32,6 +32,7 @@ struct ingest_batch {
 };
 
 #define INGEST_NO_LINE UINT32_MAX
+#define INGEST_NO_ITEM UINT32_MAX
 
 struct ingest_row {
     series_ref ref;
@@ -90,7 +91,10 @@ struct scrape_ingest {
     uint32_t cursor;  /* next old line to compare with */
     bool track_times; /* samples with explicit timestamps become stale too */
     uint64_t seed;
-    struct str type_name;             /* family of the latest TYPE line */
+    /* Family of the latest TYPE line: an item of the target's metadata, or else a name; see
+     * ingest__type_name. */
+    uint32_t type_item;
+    struct str type_name_given;
     const struct label *given_labels; /* of the entry, when its key is none of the exposition's */
     uint32_t given_label_count;
     const struct label *repeated; /* exposed labels of the sample at hand, if names come twice */
@@ -175,16 +179,23 @@ err_t ingest__nhcb_take_classic(struct scrape_ingest *ingest, const struct expos
 err_t ingest__nhcb_finish(struct scrape_ingest *ingest, struct strbuf *why);
 /* The old line that the next one of this scrape is compared with, or NULL. */
 struct cache_line *ingest__candidate(const struct scrape_ingest *ingest);
-/* Takes the lines that stand where they stood and hold a key and a value, no more: nearly all of
- * them, nearly always. Whatever else comes next is for the caller. */
+/* Takes the lines that stand where they stood: comments, and those that hold a key and a value, no
+ * more. Nearly all of them, nearly always; whatever else comes next is for the caller. */
 void ingest__take_plain_lines(struct scrape_ingest *ingest);
 static inline bool ingest__is_normalised(enum metadata_type type)
 {
     return type == METADATA_HISTOGRAM || type == METADATA_GAUGEHISTOGRAM ||
            type == METADATA_SUMMARY;
 }
-/* Passes over a TYPE, HELP or UNIT line that stands where it stood; false when there is none. */
-bool ingest__take_known_comment(struct scrape_ingest *ingest);
+static inline struct str ingest__type_name(const struct scrape_ingest *ingest)
+{
+    return ingest->type_item == INGEST_NO_ITEM
+               ? ingest->type_name_given
+               : ingest->task->target->metadata.items[ingest->type_item].name;
+}
+/* Takes TYPE, HELP and UNIT lines of one family from the front of *rest, the body from a line's
+ * start on, when they stand where they stood; else false. */
+bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str *rest);
 /* Any other of these lines; `rest` is the body from its start. */
 void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                      struct str rest);

@@ -29,7 +29,7 @@ static void family_deinit(struct scrape_metadata *metadata, struct metadata_fami
 
 size_t scrape_metadata_table_bytes(const struct scrape_metadata *metadata)
 {
-    return metadata->capacity * sizeof *metadata->items +
+    return metadata->capacity * (sizeof *metadata->items + sizeof *metadata->seen) +
            (metadata->has_index ? htable_bytes(&metadata->index) : 0);
 }
 
@@ -38,6 +38,7 @@ void scrape_metadata_deinit(struct scrape_metadata *metadata)
     for (uint32_t i = 0; i < metadata->count; i++)
         family_deinit(metadata, &metadata->items[i]);
     mem_free(MEM_SCRAPE, metadata->items);
+    mem_free(MEM_SCRAPE, metadata->seen);
     if (metadata->has_index)
         htable_deinit(&metadata->index);
     *metadata = (struct scrape_metadata){0};
@@ -76,6 +77,8 @@ static void make_room(struct scrape_metadata *metadata)
     metadata->capacity += metadata->capacity / 4 + 4;
     metadata->items =
         mem_realloc(MEM_SCRAPE, metadata->items, metadata->capacity * sizeof *metadata->items);
+    metadata->seen =
+        mem_realloc(MEM_SCRAPE, metadata->seen, metadata->capacity * sizeof *metadata->seen);
 }
 
 uint32_t scrape_metadata_add(struct scrape_metadata *metadata, struct str name)
@@ -96,6 +99,7 @@ uint32_t scrape_metadata_add(struct scrape_metadata *metadata, struct str name)
     } else {
         metadata->items[item] = family;
     }
+    metadata->seen[item] = 0;
     htable_insert(&metadata->index, hash_str(name), item);
     return item;
 }
@@ -122,7 +126,7 @@ void scrape_metadata_expire(struct scrape_metadata *metadata, uint32_t scrape)
 {
     for (uint32_t i = 0; i < metadata->count; i++) {
         struct metadata_family *family = &metadata->items[i];
-        if (family->name.size == 0 || scrape - family->seen <= METADATA_SCRAPES_KEPT)
+        if (family->name.size == 0 || scrape - metadata->seen[i] <= METADATA_SCRAPES_KEPT)
             continue;
         htable_remove(&metadata->index, hash_str(family->name), i);
         family_deinit(metadata, family);
@@ -134,8 +138,7 @@ void scrape_metadata_expire(struct scrape_metadata *metadata, uint32_t scrape)
 bool scrape_metadata_has_expired(const struct scrape_metadata *metadata, uint32_t scrape)
 {
     for (uint32_t i = 0; i < metadata->count; i++) {
-        const struct metadata_family *family = &metadata->items[i];
-        if (family->name.size > 0 && scrape - family->seen > METADATA_SCRAPES_KEPT)
+        if (scrape - metadata->seen[i] > METADATA_SCRAPES_KEPT && metadata->items[i].name.size > 0)
             return true;
     }
     return false;

@@ -16,11 +16,13 @@ struct metadata_family {
     struct str help;
     struct str unit;
     enum metadata_type type;
-    uint32_t seen; /* number of the scrape that showed it last; only the shard reads it */
 };
 
 struct scrape_metadata {
     struct metadata_family *items;
+    /* By item: number of the scrape that showed it last. Only the shard looks at it, and apart from
+     * the items: each scrape writes all of these, and nothing else here. */
+    uint32_t *seen;
     uint32_t count;
     uint32_t capacity;
     uint32_t free_count;

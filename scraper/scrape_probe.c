@@ -208,7 +208,8 @@ static void read_page(struct probe *probe, struct ingest_task *task, struct strb
     struct ingest_result result = {0};
     ingest->task = task;
     ingest->result = &result;
-    ingest->type_name = STR("");
+    ingest->type_item = INGEST_NO_ITEM;
+    ingest->type_name_given = STR("");
     probe->kept = 0;
     probe->line_at = 0;
     probe->line = 1;
@@ -219,7 +220,7 @@ static void read_page(struct probe *probe, struct ingest_task *task, struct strb
         if (err == OK && entry.kind == EXPOSITION_END)
             break;
         if (err == OK && entry.kind == EXPOSITION_TYPE)
-            ingest->type_name = entry.name;
+            ingest->type_name_given = entry.name;
         if (err == OK && (entry.kind == EXPOSITION_SAMPLE || entry.kind == EXPOSITION_HISTOGRAM))
             err = look_at(probe, &entry, why);
         if (err != OK) {

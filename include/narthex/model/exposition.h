@@ -110,6 +110,9 @@ err_t exposition_next(struct exposition *exposition, struct exposition_entry *en
  */
 size_t exposition_entry_start(const struct exposition *exposition);
 
+/* The unread rest where a line begins (blank lines skipped), else empty: at the end, and always for
+ * protobuf. Does not move. */
+struct str exposition_peek_line(struct exposition *exposition);
 /* The unread rest if a sample line may begin there (blank lines skipped), else empty: at comments,
  * at the end, and always for protobuf. Does not move. */
 struct str exposition_peek(struct exposition *exposition);
