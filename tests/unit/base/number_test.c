@@ -508,6 +508,37 @@ static void scan_reads_only_within_size(void **state)
     }
 }
 
+/* Digits are read eight at a time: every count of them, before and behind the dot, with every byte
+ * that is none right behind. */
+static void scan_ends_at_the_first_other_byte(void **state)
+{
+    (void)state;
+    for (size_t whole = 0; whole <= 20; whole++) {
+        for (size_t fraction = whole == 0; fraction <= 20; fraction++) {
+            char text[64];
+            size_t size = 0;
+            for (size_t i = 0; i < whole; i++)
+                text[size++] = (char)('1' + i % 9);
+            text[size++] = '.';
+            for (size_t i = 0; i < fraction; i++)
+                text[size++] = (char)('9' - i % 9);
+            memset(text + size, '7', 16);
+            text[size + 16] = '\0';
+            for (int c = 0; c < 256; c++) {
+                if ((c >= '0' && c <= '9') || (c | 0x20) == 'e')
+                    continue;
+                text[size] = (char)c;
+                char copy[64];
+                memcpy(copy, text, size);
+                copy[size] = '\0';
+                double v = -1;
+                assert_int_equal(number_scan(text, size + 16, &v), size);
+                assert_true(v == strtod(copy, NULL));
+            }
+        }
+    }
+}
+
 static void hex_digits_are_the_twenty_two(void **state)
 {
     (void)state;
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(parse_takes_go_forms_only),
         cmocka_unit_test(scan_takes_the_longest_number),
         cmocka_unit_test(scan_reads_only_within_size),
+        cmocka_unit_test(scan_ends_at_the_first_other_byte),
         cmocka_unit_test(hex_digits_are_the_twenty_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
