@@ -115,12 +115,13 @@ bool exposition_next_known(struct exposition *exposition, size_t key_size, struc
     return exposition__quick_value(exposition, key_size, same_text, entry);
 }
 
-void exposition_skip_plain(struct exposition *exposition, size_t size)
+void exposition_skip_known(struct exposition *exposition, size_t size, enum metadata_type type)
 {
     struct lexer *lexer = &exposition->lexer;
     assert(!exposition->ended && lexer->state == LEX_INIT);
     assert(size <= lexer->size - lexer->at);
     lexer->at += size;
+    exposition->type = type;
     exposition->exemplar.labels.size = 0;
 }
 

@@ -2,25 +2,17 @@
  * that stands where it stood is passed over by its hash. */
 #include "scrape_ingest.h"
 
-static void see(struct scrape_ingest *ingest, const struct cache_line *line)
-{
-    ingest->task->target->metadata.seen[line->ref] = ingest->task->scrape;
-    if ((line->flags & CACHE_LINE_TYPE) != 0)
-        ingest->type_item = (uint32_t)line->ref;
-}
-
-bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str *rest)
+bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str rest)
 {
     struct cache_line *line = ingest__candidate(ingest);
-    if (line == NULL || line->kind != CACHE_LINE_COMMENT || rest->size < line->key_size ||
-        scrape_key_hash(rest->data, line->key_size, ingest->seed) != line->key_hash)
+    if (line == NULL || line->kind != CACHE_LINE_COMMENT || rest.size < line->key_size ||
+        scrape_key_hash(rest.data, line->key_size, ingest->seed) != line->key_hash)
         return false;
     enum metadata_type type = (enum metadata_type)line->text_size;
     exposition_skip_comment(ingest->exposition, line->key_size,
                             (line->flags & CACHE_LINE_TYPE) != 0 ? &type : NULL);
-    *rest = str_from(rest->data + line->key_size, rest->size - line->key_size);
-    ingest->comment_end = rest->data;
-    see(ingest, ingest__keep_line(ingest, line));
+    ingest->comment_end = rest.data + line->key_size;
+    ingest__see_comment(ingest, ingest__keep_line(ingest, line));
     return true;
 }
 
@@ -108,12 +100,12 @@ void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry
         line = find_moved(ingest, made.key_hash, made.key_size);
     }
     if (line != NULL) {
-        see(ingest, ingest__keep_line(ingest, line));
+        ingest__see_comment(ingest, ingest__keep_line(ingest, line));
         ingest->comment_end = rest.data + size;
         return;
     }
     made.ref = store_metadata(ingest, entry);
-    see(ingest, &made);
+    ingest__see_comment(ingest, &made);
     if (size == 0)
         return;
     if (!join(ingest, &made, rest.data))

@@ -42,24 +42,59 @@ static struct str text_of(const struct cache_line *line)
     return str_from((const char *)line + offsetof(struct cache_line, text), line->text_size);
 }
 
-/* Known samples from the front of *rest; false when none is taken. */
-static bool take_samples(struct scrape_ingest *ingest, struct str *rest)
+static bool is_known_comment(const struct scrape_ingest *ingest, const struct cache_line *line,
+                             const char *at, size_t left)
+{
+    return line->kind == CACHE_LINE_COMMENT && line->key_size <= left &&
+           scrape_key_hash(at, line->key_size, ingest->seed) == line->key_hash;
+}
+
+static uint8_t flags_under(enum metadata_type type)
+{
+    return ingest__is_normalised(type) ? CACHE_LINE_NORMALISED : 0;
+}
+
+/* Where the loop ended, told to everybody. */
+static void end_walk(struct scrape_ingest *ingest, uint32_t cursor, uint32_t row, size_t size,
+                     enum metadata_type type)
+{
+    uint32_t taken = row - ingest->batch.count;
+    ingest->batch.count = row;
+    ingest->cursor = cursor;
+    ingest->result->scraped += taken;
+    ingest->result->kept += taken;
+    ingest->result->pushed += taken;
+    exposition_skip_known(ingest->exposition, size, type);
+}
+
+void ingest__take_plain_lines(struct scrape_ingest *ingest)
 {
     const struct scrape_cache *cache = ingest->task->cache;
     struct ingest_batch *batch = &ingest->batch;
+    struct str rest = exposition_peek_line(ingest->exposition);
     uint32_t left = room(ingest);
-    const uint8_t flags =
-        ingest__is_normalised(exposition_type(ingest->exposition)) ? CACHE_LINE_NORMALISED : 0;
+    if (rest.size == 0 || left == 0)
+        return;
+    enum metadata_type type = exposition_type(ingest->exposition);
+    uint8_t flags = flags_under(type);
     const uint32_t scrape = ingest->task->scrape;
-    const char *at = rest->data;
-    const char *end = at + rest->size;
-    const uint32_t first = ingest->cursor;
-    uint32_t cursor = first;
+    const char *at = rest.data;
+    const char *end = at + rest.size;
+    uint32_t cursor = ingest->cursor;
     uint32_t row = batch->count;
-    for (; left > 0 && cursor < cache->count; left--, cursor++, row++) {
+    for (; left > 0 && cursor < cache->count; cursor++) {
         struct cache_line *line = &cache->lines[cursor];
-        if (line->kind != CACHE_LINE_SERIES || line->flags != flags ||
-            line->key_size >= (size_t)(end - at) ||
+        if (line->kind != CACHE_LINE_SERIES) {
+            if (!is_known_comment(ingest, line, at, (size_t)(end - at)))
+                break;
+            ingest__see_comment(ingest, line);
+            if ((line->flags & CACHE_LINE_TYPE) != 0)
+                flags = flags_under(type = (enum metadata_type)line->text_size);
+            at += line->key_size;
+            ingest->comment_end = at;
+            continue;
+        }
+        if (line->flags != flags || line->key_size >= (size_t)(end - at) ||
             scrape_key_hash(at, line->key_size, ingest->seed) != line->key_hash)
             break;
         const char *value = at + line->key_size;
@@ -76,23 +111,8 @@ static bool take_samples(struct scrape_ingest *ingest, struct str *rest)
         batch->values[row] = line->value;
         batch->lines[row] = cursor;
         at = next;
+        row++;
+        left--;
     }
-    uint32_t taken = cursor - first;
-    batch->count = row;
-    ingest->cursor = cursor;
-    ingest->result->scraped += taken;
-    ingest->result->kept += taken;
-    ingest->result->pushed += taken;
-    exposition_skip_plain(ingest->exposition, (size_t)(at - rest->data));
-    *rest = str_from(at, (size_t)(end - at));
-    return taken > 0;
-}
-
-void ingest__take_plain_lines(struct scrape_ingest *ingest)
-{
-    struct str rest = exposition_peek_line(ingest->exposition);
-    if (rest.size == 0 || room(ingest) == 0)
-        return;
-    while (take_samples(ingest, &rest) || ingest__take_known_comment(ingest, &rest)) {
-    }
+    end_walk(ingest, cursor, row, (size_t)(at - rest.data), type);
 }

@@ -362,7 +362,7 @@ static err_t walk(struct scrape_ingest *ingest, struct strbuf *why)
             continue;
         }
         struct str rest = exposition_peek_comment(ingest->exposition);
-        if (ingest__take_known_comment(ingest, &rest))
+        if (ingest__take_known_comment(ingest, rest))
             continue;
         TRY(exposition_next(ingest->exposition, &entry, why));
         switch (entry.kind) {

@@ -193,9 +193,16 @@ static inline struct str ingest__type_name(const struct scrape_ingest *ingest)
                ? ingest->type_name_given
                : ingest->task->target->metadata.items[ingest->type_item].name;
 }
-/* Takes TYPE, HELP and UNIT lines of one family from the front of *rest, the body from a line's
- * start on, when they stand where they stood; else false. */
-bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str *rest);
+/* Notes that a comment's line was met in this scrape. */
+static inline void ingest__see_comment(struct scrape_ingest *ingest, const struct cache_line *line)
+{
+    ingest->task->target->metadata.seen[line->ref] = ingest->task->scrape;
+    if ((line->flags & CACHE_LINE_TYPE) != 0)
+        ingest->type_item = (uint32_t)line->ref;
+}
+/* Takes the TYPE, HELP and UNIT lines that `rest`, the body from a line's start on, begins with,
+ * when they stand where they stood; else false. */
+bool ingest__take_known_comment(struct scrape_ingest *ingest, struct str rest);
 /* Any other of these lines; `rest` is the body from its start. */
 void ingest__comment(struct scrape_ingest *ingest, const struct exposition_entry *entry,
                      struct str rest);

@@ -132,8 +132,10 @@ bool exposition_next_known(struct exposition *exposition, size_t key_size, struc
 enum { EXPOSITION_SAME_BYTES = 16 };
 const char *exposition_plain_value(const char *at, const char *end, struct str same_text,
                                    double *value, size_t *text_size, bool *same);
-/* Passes over so many bytes of lines that exposition_plain_value has read. */
-void exposition_skip_plain(struct exposition *exposition, size_t size);
+/* Passes over so many bytes of whole lines: such that exposition_plain_value has read, and comments
+ * that equal those exposition_next gave before in this format. `type` is what the latest TYPE line
+ * says by then. */
+void exposition_skip_known(struct exposition *exposition, size_t size, enum metadata_type type);
 /* The type of the latest TYPE line. */
 enum metadata_type exposition_type(const struct exposition *exposition);
 
