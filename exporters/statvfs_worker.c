@@ -146,15 +146,31 @@ static bool wait_for(struct batch *batch, int64_t deadline_ns)
     return ended;
 }
 
+/* False if its thread is left behind. Without paths there is no thread: one that hangs at no path
+ * could not be told from others. */
+static bool work_through(struct batch *batch, int64_t timeout_ns)
+{
+    if (batch->count == 0) {
+        batch->holders = 1;
+        return true;
+    }
+    int64_t deadline_ns = clock_monotonic_ns(clock_system()) + timeout_ns;
+    struct thread thread;
+    thread_start(&thread, "statvfs", run_batch, batch);
+    bool ended = wait_for(batch, deadline_ns);
+    if (ended)
+        thread_join(&thread);
+    else
+        pthread_detach(thread.handle);
+    return ended;
+}
+
 void statvfs_worker__run(struct statvfs_worker *worker, const char *const *paths, size_t count,
                          struct statvfs_result *results)
 {
     forget_those_that_came_back(worker);
     struct batch *batch = batch_create(worker, paths, count);
-    int64_t deadline_ns = clock_monotonic_ns(clock_system()) + worker->timeout_ns;
-    struct thread thread;
-    thread_start(&thread, "statvfs", run_batch, batch);
-    bool ended = wait_for(batch, deadline_ns);
+    bool ended = work_through(batch, worker->timeout_ns);
 
     /* The batch holds the paths in order, without those that hang already. */
     size_t at = 0;
@@ -166,11 +182,8 @@ void statvfs_worker__run(struct statvfs_worker *worker, const char *const *paths
             results[i] = batch->results[at];
         at++;
     }
-    if (ended) {
-        thread_join(&thread);
+    if (ended)
         batch_release(batch);
-    } else {
-        pthread_detach(thread.handle);
+    else
         VEC_PUSH(MEM_EXPORTER, worker->stuck, worker->stuck_count, worker->stuck_capacity, batch);
-    }
 }
