@@ -2,7 +2,8 @@
 
 #include "narthex/base/strbuf.h"
 
-struct str url_password(struct str url)
+/* The password in scheme://user:password@host…, a view into `url`; empty if there is none. */
+static struct str password_of(struct str url)
 {
     size_t scheme = str_find(url, ':', 0);
     if (scheme == SIZE_MAX || scheme + 2 >= url.size || url.data[scheme + 1] != '/' ||
@@ -27,7 +28,7 @@ struct str url_password(struct str url)
 
 void url_add_masked(struct strbuf *out, struct str url, const char *mask)
 {
-    struct str password = url_password(url);
+    struct str password = password_of(url);
     if (password.size == 0) {
         strbuf_add_str(out, url);
         return;

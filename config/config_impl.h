@@ -43,9 +43,6 @@ uint64_t config__fingerprint(const struct object *object);
 /* Fills the job's defaults from `global`, checks what needs both, and builds the typed form. */
 err_t config__build_job(struct config_impl *config, const struct config_options *options,
                         struct object *job, struct scrape_config *out, struct strbuf *why);
-/* Lists the discovery mechanisms of `object` that this build cannot run; `owner` is for people. */
-void config__note_unsupported_discovery(struct config_impl *config, const struct object *object,
-                                        const char *owner);
 void config__note_unsupported(struct config_impl *config, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Checks the elements of scrape_protocols; `where` ends the texts. */

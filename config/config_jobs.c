@@ -292,8 +292,9 @@ static void build_discovery(struct config_impl *config, const struct object *job
     out->discovery = items;
 }
 
-void config__note_unsupported_discovery(struct config_impl *config, const struct object *object,
-                                        const char *owner)
+/* Lists the discovery mechanisms of `object` that this build cannot run; `owner` is for people. */
+static void note_unsupported_discovery(struct config_impl *config, const struct object *object,
+                                       const char *owner)
 {
     const struct field *fields = object->schema->fields;
     for (uint32_t i = 0; fields[i].name != NULL; i++) {
@@ -399,7 +400,7 @@ err_t config__build_job(struct config_impl *config, const struct config_options 
     build_static(config, object_get(job, "static_configs"), out);
     build_discovery(config, job, out);
     struct str owner = arena_printf(&config->arena, "job \"%.*s\"", STR_ARG(out->job_name));
-    config__note_unsupported_discovery(config, job, owner.data);
+    note_unsupported_discovery(config, job, owner.data);
     out->fingerprint = config__fingerprint(job);
     fingerprint_cache(config, job, out);
     return OK;

@@ -118,7 +118,7 @@ void collection__family(struct collection *collection, const char *name, enum me
     metric_writer_family(collection->writer, str_from_cstr(name), type, str_from_cstr(help));
 }
 
-void collection__value(struct collection *collection, double value)
+static void add_value(struct collection *collection, double value)
 {
     metric_writer_value(collection->writer, value);
 }
@@ -134,7 +134,7 @@ void collection__single(struct collection *collection, const char *name, enum me
                         const char *help, double value)
 {
     collection__family(collection, name, type, help);
-    collection__value(collection, value);
+    add_value(collection, value);
 }
 
 void collection__make_legal(struct strbuf *name)

@@ -76,7 +76,6 @@ bool collection__number(struct collection *collection, double *value, const char
 /* Writing. */
 void collection__family(struct collection *collection, const char *name, enum metric_type type,
                         const char *help);
-void collection__value(struct collection *collection, double value);
 /* One label. */
 void collection__value_of(struct collection *collection, const char *label, struct str of,
                           double value);

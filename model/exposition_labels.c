@@ -6,7 +6,8 @@
 #include "narthex/base/mem.h"
 #include "narthex/base/number.h"
 
-struct str exposition__unescape(struct str text, struct arena *arena)
+/* Text without its backslash escapes; a view of text itself when it has none. */
+static struct str unescape(struct str text, struct arena *arena)
 {
     if (str_find(text, '\\', 0) == SIZE_MAX)
         return text;
@@ -141,10 +142,10 @@ void exposition__text_key_labels(struct str key, enum metadata_type type, struct
     }
     if (at < key.size)
         *count += take_pairs(key, at + 1, labels + 1, &labels[0].value);
-    labels[0].value = exposition__unescape(labels[0].value, arena);
+    labels[0].value = unescape(labels[0].value, arena);
     for (uint32_t i = 1; i < *count; i++) {
-        labels[i].name = exposition__unescape(labels[i].name, arena);
-        labels[i].value = exposition__unescape(labels[i].value, arena);
+        labels[i].name = unescape(labels[i].name, arena);
+        labels[i].value = unescape(labels[i].value, arena);
         labels[i].value = normalise(labels[i], type, arena);
     }
 }

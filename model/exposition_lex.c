@@ -114,7 +114,8 @@ enum token lexer__take_family(struct lexer *lexer, unsigned char c)
     return TOKEN_MNAME;
 }
 
-void lexer__add_slice(const struct lexer *lexer, size_t start, size_t end, struct strbuf *out)
+/* Appends the body's bytes from `start` to `end` (cut at the end of the body), Go-quoted. */
+static void add_slice(const struct lexer *lexer, size_t start, size_t end, struct strbuf *out)
 {
     struct strbuf slice = STRBUF_INIT;
     for (size_t at = start; at < end && at < lexer->limit; at++)
@@ -129,20 +130,21 @@ err_t exposition__fail_token(const struct exposition *exposition, const char *ex
     const struct lexer *lexer = &exposition->lexer;
     strbuf_clear(why);
     strbuf_printf(why, "%s, got ", expected);
-    lexer__add_slice(lexer, lexer->start, lexer->at + 1, why);
+    add_slice(lexer, lexer->start, lexer->at + 1, why);
     strbuf_printf(why, " (\"%s\") while parsing: ", exposition__token_name(got));
-    lexer__add_slice(lexer, exposition->entry_start, lexer->at + 1, why);
+    add_slice(lexer, exposition->entry_start, lexer->at + 1, why);
     return ERR_INVALID;
 }
 
 err_t exposition__fail_here(const struct exposition *exposition, struct strbuf *why)
 {
     strbuf_add_cstr(why, " while parsing: ");
-    lexer__add_slice(&exposition->lexer, exposition->entry_start, exposition->lexer.at, why);
+    add_slice(&exposition->lexer, exposition->entry_start, exposition->lexer.at, why);
     return ERR_INVALID;
 }
 
-err_t exposition__parse_float(struct str text, double *value, struct strbuf *why)
+/* As exposition__parse_value without a body: only the number's own complaint. */
+static err_t parse_float(struct str text, double *value, struct strbuf *why)
 {
     bool range;
     for (size_t i = 0; i < text.size; i++) {
@@ -164,7 +166,7 @@ err_t exposition__parse_float(struct str text, double *value, struct strbuf *why
 err_t exposition__parse_value(const struct exposition *exposition, struct str text, double *value,
                               struct strbuf *why)
 {
-    if (exposition__parse_float(text, value, why) != OK)
+    if (parse_float(text, value, why) != OK)
         return exposition__fail_here(exposition, why);
     return OK;
 }

@@ -105,8 +105,6 @@ enum token lexer__take_label_part(struct lexer *lexer, unsigned char c,
                                   const struct label_states *states);
 /* The family name behind HELP, TYPE or UNIT. */
 enum token lexer__take_family(struct lexer *lexer, unsigned char c);
-/* Appends the body's bytes from `start` to `end` (cut at the end of the body), Go-quoted. */
-void lexer__add_slice(const struct lexer *lexer, size_t start, size_t end, struct strbuf *out);
 
 /* "EXPECTED, got "text" ("TOKEN") while parsing: "line so far"". */
 err_t exposition__fail_token(const struct exposition *exposition, const char *expected,
@@ -118,8 +116,6 @@ const char *exposition__token_name(enum token token);
 /* A sample value as the formats define it; NaNs are made canonical. */
 err_t exposition__parse_value(const struct exposition *exposition, struct str text, double *value,
                               struct strbuf *why);
-/* As above without a body: only the number's own complaint. */
-err_t exposition__parse_float(struct str text, double *value, struct strbuf *why);
 
 /* Where the metric name inside braces was, for the exact readers. */
 struct braces {
@@ -177,8 +173,6 @@ bool exposition__quick_value(struct exposition *exposition, size_t key_size, str
 
 /* --- exposition_labels.c --- */
 
-/* Text without its backslash escapes; a view of text itself when it has none. */
-struct str exposition__unescape(struct str text, struct arena *arena);
 /* exposition_key_labels for the two text formats. */
 void exposition__text_key_labels(struct str key, enum metadata_type type, struct arena *arena,
                                  struct label **items, uint32_t *count);

@@ -111,9 +111,6 @@ void regex__class_deinit(struct regex_class_builder *builder);
 void regex__class_add(struct regex_class_builder *builder, uint32_t low, uint32_t high, bool fold);
 /* \d \D \s \S \w \W; false if `letter` is none of them. */
 bool regex__class_add_perl(struct regex_class_builder *builder, char letter, bool fold);
-/* Reads "[:name:]" or "[:^name:]" at text; *used is 0 when it is not of that form. */
-err_t regex__class_add_posix(struct regex_class_builder *builder, struct str text, bool fold,
-                             size_t *used, struct strbuf *why);
 /* Reads \pX, \p{Name}, \P… at text (which begins with \p or \P). */
 err_t regex__class_add_property(struct regex_class_builder *builder, struct str text, bool fold,
                                 size_t *used, struct strbuf *why);

@@ -185,8 +185,9 @@ bool regex__class_add_perl(struct regex_class_builder *builder, char letter, boo
     }
 }
 
-err_t regex__class_add_posix(struct regex_class_builder *builder, struct str text, bool fold,
-                             size_t *used, struct strbuf *why)
+/* Reads "[:name:]" or "[:^name:]" at text; *used is 0 when it is not of that form. */
+static err_t add_posix(struct regex_class_builder *builder, struct str text, bool fold,
+                       size_t *used, struct strbuf *why)
 {
     static const struct {
         struct str name;
@@ -392,7 +393,7 @@ static err_t class_item(struct regex_class_builder *builder, struct str whole, s
     char second = rest.size > 1 ? rest.data[1] : '\0';
     size_t used = 0;
     if (rest.data[0] == '[' && rest.size > 2 && second == ':')
-        TRY(regex__class_add_posix(builder, rest, fold, &used, why));
+        TRY(add_posix(builder, rest, fold, &used, why));
     else if (rest.data[0] == '\\' && (second == 'p' || second == 'P'))
         TRY(regex__class_add_property(builder, rest, fold, &used, why));
     else if (rest.data[0] == '\\' && regex__class_add_perl(builder, second, fold))

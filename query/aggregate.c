@@ -24,11 +24,6 @@ double *aggregate__column(struct aggregate_op *aggregate)
     return arena_calloc(aggregate->arena, aggregate->steps, sizeof(double));
 }
 
-uint64_t *aggregate__bits(struct aggregate_op *aggregate)
-{
-    return arena_calloc(aggregate->arena, bits__words(aggregate->steps), sizeof(uint64_t));
-}
-
 struct aggregate_group *aggregate__group(struct aggregate_op *aggregate, const struct row *row)
 {
     uint32_t before = aggregate->table.count;

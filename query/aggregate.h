@@ -60,7 +60,6 @@ struct aggregate_group *aggregate__group(struct aggregate_op *aggregate, const s
 /* The info about a histogram that the operator leaves out. */
 void aggregate__ignored_histogram(struct aggregate_op *aggregate, uint32_t position);
 double *aggregate__column(struct aggregate_op *aggregate);
-uint64_t *aggregate__bits(struct aggregate_op *aggregate);
 void *aggregate__grow(struct arena *arena, void *items, uint32_t count, uint32_t *capacity,
                       size_t size);
 

@@ -127,7 +127,8 @@ int64_t histogram__samples(const struct histogram *h)
     return (176 + 8 * parts) / 16;
 }
 
-int64_t row__samples(const struct row *row, uint32_t steps)
+/* Samples of the whole row as limits count them. */
+static int64_t row_samples(const struct row *row, uint32_t steps)
 {
     int64_t count = bits__count(row->present, steps);
     if (row->histograms == NULL)
@@ -144,7 +145,7 @@ void op__note_windows(struct op *op, const struct batch *batch, const struct row
     int64_t produced = op->produced;
     for (uint32_t i = 0; i < batch->count; i++) {
         int64_t limit = produced + windows[i].widest;
-        produced += row__samples(&batch->rows[i], op->scope->grid.count);
+        produced += row_samples(&batch->rows[i], op->scope->grid.count);
         int64_t peak = produced + windows[i].last;
         if (limit > op->window_limit)
             op->window_limit = limit;
@@ -156,7 +157,7 @@ void op__note_windows(struct op *op, const struct batch *batch, const struct row
 /* Per step counts are needed for the peak only. */
 static void count_row(struct op *op, const struct row *row, uint32_t steps)
 {
-    int64_t samples = row__samples(row, steps);
+    int64_t samples = row_samples(row, steps);
     op->produced += samples;
     if (samples == steps && row->histograms == NULL) {
         op->dense_rows++;
@@ -206,8 +207,8 @@ err_t op__scalar(struct op *op, const double **column, struct strbuf *why)
     return OK;
 }
 
-void op__init(struct op *op, op_next_fn next, struct eval *eval, struct scope *scope,
-              const struct expr *expr)
+static void op_init(struct op *op, op_next_fn next, struct eval *eval, struct scope *scope,
+                    const struct expr *expr)
 {
     op->next = next;
     op->eval = eval;
@@ -225,6 +226,6 @@ void *eval__op(struct eval *eval, size_t size, op_next_fn next, struct scope *sc
                const struct expr *expr)
 {
     struct op *op = arena_calloc(eval->arena, 1, size);
-    op__init(op, next, eval, scope, expr);
+    op_init(op, next, eval, scope, expr);
     return op;
 }

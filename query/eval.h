@@ -227,11 +227,7 @@ void eval__deinit(struct eval *eval);
 err_t op__next(struct op *op, struct batch *batch, struct strbuf *why);
 /* The one dense row of a scalar operator; may be called again. */
 err_t op__scalar(struct op *op, const double **column, struct strbuf *why);
-void op__init(struct op *op, op_next_fn next, struct eval *eval, struct scope *scope,
-              const struct expr *expr);
 void op__add_input(struct op *op, struct op *input);
-/* Samples of the whole row as limits count them. */
-int64_t row__samples(const struct row *row, uint32_t steps);
 /* Samples of a series' windows: at the last step, and the most at any. */
 struct row_windows {
     int64_t last;
@@ -328,9 +324,8 @@ err_t rows__same_labelset(struct strbuf *why);
 
 /* ---- names.c ---- */
 
-/* Labels without __name__, __type__, __unit__ (names__drop) or the first only; shares strings. */
+/* Labels without __name__, __type__ and __unit__; shares strings. */
 struct labels names__drop(struct arena *arena, struct labels labels);
-struct labels names__drop_name_only(struct arena *arena, struct labels labels);
 
 /* Sees to it that no two rows of an operator that drops names have equal labels at one step. */
 struct name_check {

@@ -52,7 +52,7 @@ static bool is_name(struct str name)
     return str_equal(name, STR("__name__"));
 }
 
-struct labels names__drop_name_only(struct arena *arena, struct labels labels)
+static struct labels drop_name_only(struct arena *arena, struct labels labels)
 {
     return drop(arena, labels, is_name);
 }
@@ -135,7 +135,7 @@ err_t name_check__drop(struct name_check *check, struct row *row, struct strbuf 
     }
     uint32_t samples = bits__count(row->present, check->steps);
     note_name(check, row->labels);
-    row->labels = check->name_only ? names__drop_name_only(check->arena, row->labels)
+    row->labels = check->name_only ? drop_name_only(check->arena, row->labels)
                                    : names__drop(check->arena, row->labels);
     if (samples == 0)
         return OK;

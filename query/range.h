@@ -149,7 +149,6 @@ struct rate_pair {
     double v[2];
     const struct histogram *h[2]; /* NULL: a float */
 };
-bool rate__last_pair(const struct window *w, struct rate_pair *pair);
 
 /* rate_histogram.c */
 bool rate__histograms(const struct range_op *range, const struct window *w, struct cell *cell);

@@ -296,7 +296,7 @@ static bool take_last(const struct window *w, uint32_t *high, uint32_t *histogra
     return true;
 }
 
-bool rate__last_pair(const struct window *w, struct rate_pair *pair)
+static bool last_pair(const struct window *w, struct rate_pair *pair)
 {
     uint32_t high = w->high;
     uint32_t histogram_high = w->histogram_high;
@@ -308,7 +308,7 @@ bool range__instant_rate(const struct range_op *range, const struct window *w, s
 {
     const struct sample_buffer *s = w->samples;
     struct rate_pair pair;
-    if (!rate__last_pair(w, &pair))
+    if (!last_pair(w, &pair))
         return false;
     if (pair.h[0] != NULL || pair.h[1] != NULL) {
         if (pair.h[0] != NULL && pair.h[1] != NULL)

@@ -9,8 +9,10 @@
 #include "narthex/base/mem.h"
 #include "narthex/base/vec.h"
 
-void discovered_groups_add(struct discovered_groups *groups, const struct str *addresses,
-                           uint32_t address_count, const struct label *labels, uint32_t label_count)
+/* Adds a group whose targets have only an address. `labels` need not be sorted, an empty value is
+ * no label; all strings are copied. */
+static void add_group(struct discovered_groups *groups, const struct str *addresses,
+                      uint32_t address_count, const struct label *labels, uint32_t label_count)
 {
     struct arena *arena = groups->arena;
     struct labels *targets = ARENA_NEW_ARRAY(arena, struct labels, address_count + 1);
@@ -82,8 +84,7 @@ static void draft_finish(struct draft *draft, const struct label *extra,
                          struct discovered_groups *groups)
 {
     VEC_PUSH(MEM_DISCOVERY, draft->labels, draft->label_count, draft->label_capacity, *extra);
-    discovered_groups_add(groups, draft->addresses, draft->address_count, draft->labels,
-                          draft->label_count);
+    add_group(groups, draft->addresses, draft->address_count, draft->labels, draft->label_count);
 }
 
 /* ---- JSON ---- */

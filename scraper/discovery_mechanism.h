@@ -23,12 +23,6 @@ struct discovered_groups {
     uint32_t capacity;
 };
 
-/* Adds a group whose targets have only an address. `labels` need not be sorted, an empty value is
- * no label; all strings are copied. */
-void discovered_groups_add(struct discovered_groups *groups, const struct str *addresses,
-                           uint32_t address_count, const struct label *labels,
-                           uint32_t label_count);
-
 /* Reads a list of {targets: […], labels: {…}}, strictly; `extra` is added to each group's labels.
  * ERR_INVALID says what is wrong; nothing was added then. */
 err_t discovered_groups_read_json(struct discovered_groups *groups, struct str text,

@@ -2,7 +2,8 @@
 
 #include "narthex/base/mem.h"
 
-struct relabel_rule scrape_trace_copy_rule(const struct relabel_rule *rule, struct arena *arena)
+/* A rule as it may be shown once its configuration is gone. */
+static struct relabel_rule copy_rule(const struct relabel_rule *rule, struct arena *arena)
 {
     struct relabel_rule copy = *rule;
     struct str *sources = ARENA_NEW_ARRAY(arena, struct str, rule->source_label_count + 1);
@@ -28,7 +29,7 @@ void scrape_trace_steps(const struct relabel_rule *rules, uint32_t rule_count,
         label_builder_reset(&builder, labels);
         bool keep = relabel_apply(rules, i + 1, scheme, &builder, &scratch, NULL);
         steps[i] = (struct relabel_step_view){
-            .rule = scrape_trace_copy_rule(&rules[i], arena),
+            .rule = copy_rule(&rules[i], arena),
             .output = keep ? labels_copy(arena, label_builder_labels(&builder))
                            : (struct labels){NULL, 0},
             .keep = keep,

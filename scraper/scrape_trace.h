@@ -8,8 +8,6 @@
 void scrape_trace_steps(const struct relabel_rule *rules, uint32_t rule_count,
                         enum name_scheme scheme, struct labels labels, struct arena *arena,
                         struct relabel_step_view *steps);
-/* A rule as it may be shown once its configuration is gone. */
-struct relabel_rule scrape_trace_copy_rule(const struct relabel_rule *rule, struct arena *arena);
 /* Number of the first step whose output does not match, or that dropped the labels; rule_count when
  * there is none. *before is what that rule saw. */
 uint32_t scrape_trace_first_lost(const struct relabel_step_view *steps, uint32_t rule_count,

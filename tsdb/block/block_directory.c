@@ -57,7 +57,8 @@ static err_t chunk_parse(const struct block *block, const uint8_t *bytes, uint32
     return OK;
 }
 
-err_t block__chunk_load(const struct block *block, uint32_t series, struct block__chunk_view *chunk,
+/* Loads the chunk that holds `series`, unless it is loaded already. */
+static err_t load_chunk(const struct block *block, uint32_t series, struct block__chunk_view *chunk,
                         struct strbuf *why)
 {
     assert(series < block->meta.counts.series);
@@ -136,7 +137,7 @@ err_t block__label_walk_to(const struct block *block, struct block__label_walk *
                            uint32_t series, struct strbuf *why)
 {
     uint32_t before = walk->chunk.index;
-    TRY(block__chunk_load(block, series, &walk->chunk, why));
+    TRY(load_chunk(block, series, &walk->chunk, why));
     if (walk->chunk.index != before || series + 1 < walk->next_series) {
         walk->at = walk->chunk.labels;
         walk->next_series = walk->chunk.first_series;
@@ -382,7 +383,7 @@ err_t block__directory_walk_to(const struct block *block, struct block__director
                                uint32_t series, struct strbuf *why)
 {
     uint32_t before = walk->chunk.index;
-    TRY(block__chunk_load(block, series, &walk->chunk, why));
+    TRY(load_chunk(block, series, &walk->chunk, why));
     err_t err = OK;
     if (walk->chunk.index != before || series <= walk->series) {
         walk->at = walk->chunk.directory;

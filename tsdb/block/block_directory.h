@@ -14,10 +14,6 @@ struct block__chunk_view {
     const uint8_t *end;
 };
 
-/* Loads the chunk that holds `series`, unless it is loaded already. */
-err_t block__chunk_load(const struct block *block, uint32_t series, struct block__chunk_view *chunk,
-                        struct strbuf *why);
-
 /* Walks the label pairs of one chunk. */
 struct block__label_walk {
     struct block__chunk_view chunk;

@@ -164,7 +164,6 @@ struct db_view *db__view_get(struct db *db);
 void db__view_put(struct db_view *view);
 /* Opens the block in a folder. */
 err_t db__block_open(struct db *db, const char *path, struct db_block **block, struct strbuf *why);
-void db__block_put(struct db_block *block);
 /* Takes the block's reference. */
 void db__view_add(struct db *db, struct db_block *block);
 /* Replaces blocks of the view (matched by handle): `removed` go, `added` (NULL: none) comes, its

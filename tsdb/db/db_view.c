@@ -43,7 +43,7 @@ static void handle_put(struct block_handle *handle)
     mem_free(MEM_BLOCK, handle);
 }
 
-void db__block_put(struct db_block *block)
+static void put_block(struct db_block *block)
 {
     if (!drop_reference(&block->references))
         return;
@@ -57,7 +57,7 @@ void db__view_put(struct db_view *view)
     if (!drop_reference(&view->references))
         return;
     for (uint32_t i = 0; i < view->block_count; i++)
-        db__block_put(view->blocks[i]);
+        put_block(view->blocks[i]);
     mem_free(MEM_BLOCK, view);
 }
 

@@ -440,8 +440,6 @@ struct seal_builder {
     struct head_window **run;
     uint32_t run_capacity;
 };
-void head__seal_builder_init(struct seal_builder *builder);
-void head__seal_builder_deinit(struct seal_builder *builder);
 /* Copies the series of the group's slots; with the write lock. */
 void head__seal_copy_refs(struct seal_builder *builder, const struct head_group *group,
                           uint32_t slot_count);

@@ -250,13 +250,13 @@ static struct column_hint *hint_of(struct head_group *group, uint32_t slot)
 
 /* ---- records ---- */
 
-void head__seal_builder_init(struct seal_builder *builder)
+static void seal_builder_init(struct seal_builder *builder)
 {
     *builder = (struct seal_builder){.samples = mem_alloc(MEM_HEAD, sizeof *builder->samples),
                                      .part = mem_alloc(MEM_HEAD, sizeof *builder->part)};
 }
 
-void head__seal_builder_deinit(struct seal_builder *builder)
+static void seal_builder_deinit(struct seal_builder *builder)
 {
     strbuf_deinit(&builder->entries);
     strbuf_deinit(&builder->ref_bytes);
@@ -540,11 +540,11 @@ uint32_t head_seal(struct head *head, uint32_t windows_max)
     mutex_unlock(&head->write_lock);
     if ((last == NULL && !merge_all) || !sync_before(head))
         return left;
-    head__seal_builder_init(&batch.builder);
+    seal_builder_init(&batch.builder);
     seal_up_to(&batch, last, windows_max);
     if (merge_all)
         head__merge_all(head, &batch.builder);
-    head__seal_builder_deinit(&batch.builder);
+    seal_builder_deinit(&batch.builder);
     mem_free(MEM_HEAD, batch.items);
     sync_files(head);
     mutex_lock(&head->write_lock);

@@ -26,7 +26,8 @@ bool sealed_file_header_is_good(const uint8_t *data, size_t size, uint32_t numbe
     return version >= SEALED_VERSION_OLDEST && version <= SEALED_VERSION;
 }
 
-size_t sealed_record_size(const struct sealed_record *record)
+/* Of the whole record, its padding included. */
+static size_t record_size(const struct sealed_record *record)
 {
     size_t size =
         SEALED_RECORD_HEADER_SIZE + ((size_t)record->slot_count + 1) * sizeof record->offsets[0] +
@@ -43,7 +44,7 @@ static void put_u16(struct strbuf *out, uint32_t v)
 void sealed_put_record(struct strbuf *out, const struct sealed_record *record)
 {
     size_t start = out->size;
-    size_t size = sealed_record_size(record);
+    size_t size = record_size(record);
     assert(start % ALIGNMENT == 0);
     assert(size <= SEALED_RECORD_BYTES_MAX);
     strbuf_reserve(out, size);
@@ -118,7 +119,7 @@ err_t sealed_get_record(const uint8_t *data, size_t size, struct sealed_record *
     if (size < SEALED_RECORD_HEADER_SIZE || memcmp(data + MARK_OFFSET, RECORD_MARK, MARK_SIZE) != 0)
         return err_fail(why, ERR_CORRUPT, "no record");
     load_header(data, record);
-    if (record->size > size || record->size != sealed_record_size(record))
+    if (record->size > size || record->size != record_size(record))
         return err_fail(why, ERR_CORRUPT, "impossible sizes");
     if (coding_load_u32(data) != hash_crc32c(0, data + 4, record->size - 4))
         return err_fail(why, ERR_CORRUPT, "wrong checksum");

@@ -47,8 +47,6 @@ struct sealed_record {
 void sealed_put_file_header(struct strbuf *out, uint32_t number);
 bool sealed_file_header_is_good(const uint8_t *data, size_t size, uint32_t number);
 
-/* Bytes of the record before its entries begin, and of the whole. */
-size_t sealed_record_size(const struct sealed_record *record);
 /* Appends the record; all fields but `size` are given. Below SEALED_RECORD_BYTES_MAX. */
 void sealed_put_record(struct strbuf *out, const struct sealed_record *record);
 /* Reads the record that begins at data; ERR_CORRUPT when there is no whole, unharmed one. Data is

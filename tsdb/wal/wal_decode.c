@@ -36,7 +36,8 @@ struct wal_decoder *wal__decoder_create(void)
     return decoder;
 }
 
-void wal__decoder_reset(struct wal_decoder *decoder)
+/* Forgets all groups: at the start of each file. */
+static void decoder_reset(struct wal_decoder *decoder)
 {
     for (uint32_t i = 0; i < decoder->group_count; i++) {
         mem_free(MEM_WAL, decoder->groups[i].refs);
@@ -48,7 +49,7 @@ void wal__decoder_reset(struct wal_decoder *decoder)
 
 void wal__decoder_destroy(struct wal_decoder *decoder)
 {
-    wal__decoder_reset(decoder);
+    decoder_reset(decoder);
     htable_deinit(&decoder->by_id);
     mem_free(MEM_WAL, decoder->groups);
     wal_scratch_deinit(&decoder->scratch);

@@ -65,8 +65,6 @@ size_t wal__find_record(const void *data, size_t size, size_t at);
 struct wal_decoder;
 struct wal_decoder *wal__decoder_create(void);
 void wal__decoder_destroy(struct wal_decoder *decoder);
-/* Forgets all groups: at the start of each file. */
-void wal__decoder_reset(struct wal_decoder *decoder);
 /* ERR_CORRUPT when the body makes no sense; other errors are the handler's. *max_t_ms is raised to
  * the newest sample, *complete set at an end entry. */
 err_t wal__decode_body(struct wal_decoder *decoder, const void *body, size_t size,

@@ -4,9 +4,6 @@
 #include "narthex/base/err.h"
 #include "narthex/base/str.h"
 
-/* The password in scheme://user:password@host…, a view into `url`; empty if there is none. */
-struct str url_password(struct str url);
-
 struct strbuf;
 /* Appends the URL with `mask` in place of its password. */
 void url_add_masked(struct strbuf *out, struct str url, const char *mask);
