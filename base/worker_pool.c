@@ -144,4 +144,3 @@ void worker_pool_run(struct worker_pool *pool, uint32_t count,
     mutex_unlock(&pool->lock);
     cond_deinit(&loop.idle);
 }
-

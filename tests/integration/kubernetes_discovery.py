@@ -252,6 +252,7 @@ def test_hostile(rig):
             api.misbehave(fake.only_watch(fake.refuse(410, "Expired")))
             api.misbehave(function)
             api.end_watches()
+            wait_until(lambda: not api.script, "the list that goes wrong")
             expect_log(server, text)
             assert pods_of(server) == ["a"], text
         # A server that hangs holds up nothing, not even our own end.

@@ -47,7 +47,7 @@ enum {
  * the first counts, as in Go. */
 struct http_answer {
     uint32_t status;
-    uint8_t taken; /* the fields that came */
+    uint8_t taken;                /* the fields that came */
     char reason[HTTP_REASON_MAX]; /* "Not Found" */
     char content_type[HTTP_CONTENT_TYPE_MAX];
     char content_encoding[HTTP_CONTENT_ENCODING_MAX];

@@ -71,8 +71,9 @@ static void assigning_is_setting_one_by_one(void **state)
     uint64_t random = 11;
     for (int i = 0; i < NAMES; i++)
         snprintf(names[i], sizeof names[i], "n%d", i);
-    for (int i = 0; i < 10; i++)
-        snprintf(values[i], sizeof values[i], i == 0 ? "" : "v%d", i);
+    values[0][0] = '\0';
+    for (int i = 1; i < 10; i++)
+        snprintf(values[i], sizeof values[i], "v%d", i);
     for (uint32_t i = 0; i < COUNT; i++) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
         items[i] = (struct label){str_from_cstr(names[(random >> 33) % NAMES]),
